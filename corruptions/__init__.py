@@ -1,0 +1,32 @@
+"""Image corruptions: 8-bit images in, 8-bit images out, the same bytes on every machine.
+
+A library of its own: it needs torch, numpy and scipy, and nothing of larobust.
+
+>>> from corruptions import CORRUPTIONS, level_of
+>>> level_of("shot_noise", severity=3, profile="cifar-c")
+100
+>>> CORRUPTIONS["gaussian_noise"].aliases
+('gaussian',)
+"""
+
+from corruptions import blur as _blur  # noqa: F401  (fills the registry)
+from corruptions import noise as _noise  # noqa: F401  (fills the registry)
+from corruptions.registry import (
+    CORRUPTIONS,
+    GROUPS,
+    PROFILES,
+    Corruption,
+    level_of,
+    names_of,
+    profile_for,
+)
+
+__all__ = [
+    "CORRUPTIONS",
+    "GROUPS",
+    "PROFILES",
+    "Corruption",
+    "level_of",
+    "names_of",
+    "profile_for",
+]

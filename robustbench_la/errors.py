@@ -1,0 +1,45 @@
+"""The errors that a user can mend, and the look-up that makes most of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """A mistake in what was given: said in one line, without a traceback; exit code 2."""
+
+    exit_code = 2
+
+
+class RunError(UserError):
+    """What was given is right, but it could not be run here (no space left, numbers not finite); exit code 3."""
+
+    exit_code = 3
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown ``word``: what is near, or what there is.
+
+    >>> did_you_mean("gausian", ["gaussian_noise", "gaussian_blur", "fog"])
+    '; did you mean gaussian_blur, gaussian_noise?'
+    """
+    known = list(known)
+    near = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.55)
+    return f"; did you mean {', '.join(near)}?" if near else f"; there are {', '.join(known)}"
+
+
+def lookup(table: Mapping[str, T], name: str, *, kind: str) -> T:
+    """``table[name]``, or a UserError that says what is near.
+
+    >>> lookup({"relu": 1}, "rleu", kind="activation")
+    Traceback (most recent call last):
+    robustbench_la.errors.UserError: unknown activation 'rleu'; did you mean relu?
+    """
+    try:
+        return table[name]
+    except KeyError:
+        raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, table)}") from None
