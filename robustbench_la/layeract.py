@@ -1,0 +1,178 @@
+"""LayerAct: activation functions whose scale sees the layer-normalised pre-activation (Yoon & Lim, AAAI 2025, arXiv 2306.04940).
+
+For one sample with D pre-activations y, mean mu and unbiased variance sigma^2 (divided by D - 1) over all axes but the batch:
+
+    n_i = (y_i - mu) / sqrt(sigma^2 + alpha)        a_i = y_i s(n_i)
+
+Only the scale s is normalised, so that a sample's own mean and spread survive. There are no affine parameters.
+
+The gradient is exact: with g = dL/da and t_i = g_i y_i s'(n_i) / sqrt(sigma^2 + alpha),
+
+    dL/dy_i = g_i s(n_i) + t_i - mean(t) - n_i sum(t n) / (D - 1).
+
+(The authors' code divides by D where the unbiased variance needs D - 1.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from robustbench_la.activations import DEFAULT_ALPHA
+
+Kernel = Literal["sigmoid", "hardsigmoid"]
+
+_BLOCK = 1 << 18
+"""Elements handled at a time on a CPU: a megabyte stays in the cache from one step to the next."""
+_SHORT = 1 << 15
+"""Below this many elements torch sums a row in one thread, so the bits do not depend on the batch size or the threads."""
+
+
+def _blocks(y: Tensor) -> Iterator[slice]:
+    """Slices of samples of ``y``, (N, D), each of about _BLOCK elements; all samples at once off the CPU."""
+    step = max(1, _BLOCK // y.shape[1]) if y.device.type == "cpu" else len(y)
+    for start in range(0, len(y), step):
+        yield slice(start, start + step)
+
+
+def _layer_norm(y: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """n of ``y``, (N, D) with D > 1, its mean, and 1 / sqrt(biased variance + eps), both (N, 1).
+
+    layer_norm divides by sqrt(biased variance + eps): this eps and this factor turn that into n, exactly.
+    """
+    share = (y.shape[1] - 1) / y.shape[1]
+    n, mean, inverse = torch.native_layer_norm(y, y.shape[1:], None, None, alpha * share)
+    return n.mul_(math.sqrt(share)), mean, inverse
+
+
+def _normalise(y: Tensor, alpha: float) -> Tensor:
+    """n of ``y``, (N, D) with D > 1."""
+    if y.shape[1] >= _SHORT:
+        return _layer_norm(y, alpha)[0]
+    n = y - y.mean(1, keepdim=True)  # in half the time of layer_norm
+    variance = torch.linalg.vector_norm(n, dim=1, keepdim=True).square_().div_(y.shape[1] - 1)
+    return n.mul_(variance.add_(alpha).rsqrt_())
+
+
+def _scale_(n: Tensor, kernel: Kernel) -> Tensor:
+    """s(n), in place."""
+    return n.sigmoid_() if kernel == "sigmoid" else nn.functional.hardsigmoid(n, inplace=True)
+
+
+class _LayerAct(torch.autograd.Function):
+    """y s(n) for ``y`` of shape (N, D), with its gradient in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
+        n, mean, inverse = _layer_norm(y, alpha)
+        # The sigmoid's slope follows from its value; the hard sigmoid's needs n.
+        kept = n.sigmoid_() if kernel == "sigmoid" else n
+        ctx.save_for_backward(y, kept, mean, inverse)
+        ctx.kernel = kernel
+        return kept * y if kernel == "sigmoid" else nn.functional.hardsigmoid(n).mul_(y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        y, kept, mean, inverse = ctx.saved_tensors
+        through = grad * y
+        if ctx.kernel == "sigmoid":
+            scale = kept
+            torch.ops.aten.sigmoid_backward.grad_input(through, kept, grad_input=through)
+        else:
+            scale = nn.functional.hardsigmoid(kept)
+            torch.ops.aten.hardsigmoid_backward.grad_input(through, kept, grad_input=through)
+        through.mul_(math.sqrt((y.shape[1] - 1) / y.shape[1]))
+        gradient: Tensor = torch.ops.aten.native_layer_norm_backward(
+            through, y, y.shape[1:], mean, inverse, None, None, [True, False, False]
+        )[0]
+        return gradient.addcmul_(grad, scale), None, None
+
+
+def _infer(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
+    """y s(n) for ``y`` of shape (N, D), where no gradient will be asked for."""
+    out = torch.empty_like(y)
+    for block in _blocks(y):
+        torch.mul(_scale_(_normalise(y[block], alpha), kernel), y[block], out=out[block])
+    return out
+
+
+def _apply(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
+    """What both functions do around their kernel: checks, types, memory format."""
+    if not alpha > 0:
+        raise ValueError(f"alpha must be above 0, not {alpha}")
+    if y.dim() < 2:
+        raise ValueError(f"a layer-level activation needs shape (N, ...), not {tuple(y.shape)}")
+    if y.dtype in (torch.bfloat16, torch.float16):  # the statistics need float32
+        return _apply(y.float(), alpha, kernel).to(y.dtype)
+    if y.dim() == 4 and y.is_contiguous(memory_format=torch.channels_last):
+        # The order of the elements does not matter to the statistics: this saves two copies.
+        channels_end = y.permute(0, 2, 3, 1)
+        return _apply(channels_end.flatten(1), alpha, kernel).view(channels_end.shape).permute(0, 3, 1, 2)
+    flat = y.flatten(1).contiguous()
+    if flat.shape[1] <= 1 or len(flat) == 0:  # one element has no variance: n = 0, and both scales are 1/2 there
+        return y / 2
+    if torch.is_grad_enabled() and y.requires_grad:
+        result: Tensor = _LayerAct.apply(flat, alpha, kernel)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    else:
+        result = _infer(flat, alpha, kernel)
+    return result.view(y.shape)
+
+
+def la_silu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
+    """LA-SiLU: y sigmoid(n), for ``y`` of shape (N, ...); same shape and type. Differentiable once.
+
+    Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
+
+    >>> la_silu(torch.tensor([[-1.0, 0.0, 1.0]])).tolist()
+    [[-0.26894277334213257, 0.0, 0.7310572266578674]]
+    """
+    return _apply(y, alpha, "sigmoid")
+
+
+def la_hardsilu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
+    """LA-HardSiLU: y clip(n / 6 + 1/2, 0, 1), for ``y`` of shape (N, ...); same shape and type. Differentiable once.
+
+    Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
+
+    >>> la_hardsilu(torch.tensor([[-6.0, 0.0, 6.0]])).tolist()
+    [[-2.0, 0.0, 4.0]]
+    """
+    return _apply(y, alpha, "hardsigmoid")
+
+
+class LASiLU(nn.Module):
+    """The module of :func:`la_silu`."""
+
+    def __init__(self, alpha: float = DEFAULT_ALPHA) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``y`` of shape (N, ...); same shape and type."""
+        return la_silu(y, self.alpha)
+
+    def extra_repr(self) -> str:
+        """alpha, as shown by print(model)."""
+        return f"alpha={self.alpha:g}"
+
+
+class LAHardSiLU(nn.Module):
+    """The module of :func:`la_hardsilu`."""
+
+    def __init__(self, alpha: float = DEFAULT_ALPHA) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``y`` of shape (N, ...); same shape and type."""
+        return la_hardsilu(y, self.alpha)
+
+    def extra_repr(self) -> str:
+        """alpha, as shown by print(model)."""
+        return f"alpha={self.alpha:g}"

@@ -1,0 +1,17 @@
+"""Keeping freed memory in the process. By default glibc hands large blocks back to the system and page-faults them in again."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+
+def keep_freed_memory() -> None:
+    """Let malloc reuse tensors' memory: up to twice the speed for large batches on a CPU, the same bits. Linux with glibc only."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
