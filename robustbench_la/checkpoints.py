@@ -1,0 +1,310 @@
+"""Checkpoints: saved in our own format, loaded from that or from what others write. Nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, Level
+from robustbench_la.errors import UserError, lookup
+from robustbench_la.files import write_whole
+from robustbench_la.models import NetworkSpec, build, check_architecture
+from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
+from robustbench_la.recognise import recognise
+
+FORMAT = "larobust-checkpoint"
+VERSION = 1
+_NESTS = ("state_dict", "model_state_dict", "model", "net", "ema")
+_PREFIXES = ("module.", "_orig_mod.")
+_SHOWN = 3
+"""How many keys an error names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A trained network, ready to be run, with all that is known of it."""
+
+    name: str
+    """The path as it was given."""
+    sha256: str
+    model: nn.Module
+    spec: NetworkSpec
+    activation: str
+    alpha: float | None
+    """None at the element level."""
+    normalization: Normalization
+    data: str | None
+    """What it was trained on, where the file says so."""
+    seed: int | None
+    """Its training seed, where the file says so."""
+    remarks: tuple[str, ...]
+    """What was done to make it fit, for the user to read."""
+
+    @property
+    def level(self) -> Level:
+        """Whether its activation is layer-level or element-level."""
+        return ACTIVATIONS[self.activation].level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the user says of a checkpoint, which a foreign file does not tell; None: not said."""
+
+    architecture: str | None = None
+    activation: str | None = None
+    alpha: float | None = None
+    normalization: Normalization | None = None
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    *,
+    spec: NetworkSpec,
+    activation: str,
+    alpha: float,
+    normalization: Normalization,
+    data: str,
+    training: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint of our own, which needs nothing else to be evaluated.
+
+    training: plain values that tell how it was trained: recipe, seed, epochs, versions.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": spec.as_dict(),
+        "activation": {"name": activation, "alpha": alpha},
+        "normalization": {"mean": list(normalization.mean), "std": list(normalization.std)},
+        "data": data,
+        "training": dict(training),
+        "state_dict": {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()},
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load(path: Path, wish: Wish, *, height: int = 0, width: int = 0) -> Network:
+    """Load any checkpoint. height, width: of the images to come, where the file does not tell.
+
+    Raises: UserError for a file that cannot be read safely, does not say what is needed, or does not fit, with its name.
+    """
+    raw = _read(path)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    try:
+        content = _unpack(raw, path)
+        if content.get("format") == FORMAT:
+            network = _own(content, wish)
+        else:
+            network = _foreign(content, wish, height=height, width=width)
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return replace(network, name=str(path), sha256=sha256)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder, not a checkpoint") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not raw:
+        raise UserError(f"{path}: the file is empty")
+    return raw
+
+
+def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
+    """The dictionary in a file, unpickled with no code allowed."""
+    if path.suffix == ".safetensors":
+        import safetensors
+        import safetensors.torch
+
+        try:
+            return safetensors.torch.load(raw)
+        except (safetensors.SafetensorError, ValueError, KeyError) as error:
+            raise UserError(f"not a readable safetensors file ({_first_line(error)})") from None
+    buffer = io.BytesIO(raw)
+    if zipfile.is_zipfile(buffer):
+        with zipfile.ZipFile(buffer) as archive:
+            if any(name.endswith(("constants.pkl", ".pt2")) or "/code/" in name for name in archive.namelist()):
+                raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
+    buffer.seek(0)
+    try:
+        content = torch.load(buffer, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes at random make the unpickler raise nearly anything
+        reason = _first_line(error)
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise UserError(
+                "holds Python objects beyond tensors and plain values, so loading it would run code from the file; "
+                "load it where you trust it and save model.state_dict()"
+            ) from None
+        raise UserError(f"not a checkpoint that torch can read ({reason})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"holds a {type(content).__name__}, not a dictionary of weights")
+    return content
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _own(content: dict[str, Any], wish: Wish) -> Network:
+    if content.get("version") != VERSION:
+        raise UserError(f"written by another version of larobust (format {content.get('version')!r}; this one reads {VERSION})")
+    try:
+        spec = NetworkSpec(**content["network"])
+        activation, alpha = content["activation"]["name"], float(content["activation"]["alpha"])
+        normalization = Normalization(tuple(content["normalization"]["mean"]), tuple(content["normalization"]["std"]))
+        data, seed = str(content["data"]), content["training"].get("seed")
+        state = content["state_dict"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"a damaged larobust checkpoint ({type(error).__name__}: {_first_line(error)})") from None
+    if spec.is_code and wish.architecture != spec.architecture:
+        raise UserError(f"its network is made by the code {spec.architecture}; allow that with --arch {spec.architecture}")
+    said = (
+        ("--arch", wish.architecture, spec.architecture),
+        ("--activation", wish.activation, activation),
+        ("--alpha", wish.alpha, alpha),
+    )
+    for flag, wished, written in said:
+        if wished is not None and wished != written:
+            raise UserError(f"{flag} says {wished}, but the file says {written}")
+    return _network(
+        spec, state, activation, alpha, wish.normalization or normalization, data=data, seed=seed, remarks=()
+    )
+
+
+def _foreign(content: dict[str, Any], wish: Wish, *, height: int, width: int) -> Network:
+    state, remarks = _state_dict(content)
+    known = recognise(state)
+    if wish.architecture is not None:
+        check_architecture(wish.architecture)
+    if known is not None and wish.architecture in (None, known[0].architecture):
+        spec, state = known
+        remarks.append(f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
+    elif wish.architecture is None:
+        raise UserError(f"not a network of the table (its keys begin {_some(state)}); say which with --arch")
+    elif known is not None and ":" not in wish.architecture:
+        raise UserError(f"--arch says {wish.architecture}, but the weights are of {known[0].architecture}")
+    else:
+        spec = _measured(wish, state)
+    if wish.activation is None:
+        raise UserError(
+            f"the activation cannot be seen in the weights of {spec.architecture}; say it with --activation, "
+            f"one of {', '.join(ACTIVATIONS)}"
+        )
+    spec = replace(spec, height=spec.height or height, width=spec.width or width)
+    return _network(
+        spec,
+        state,
+        wish.activation,
+        DEFAULT_ALPHA if wish.alpha is None else wish.alpha,
+        wish.normalization or NORMALIZATIONS["none"],
+        data=None,
+        seed=None,
+        remarks=(*remarks, *(() if wish.normalization else ("no --normalize given: pixels on [0, 1] as they are",))),
+    )
+
+
+def _state_dict(content: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights in a dictionary of any of the usual layouts, without the wrappers' key prefixes."""
+    remarks = []
+    while not _is_state_dict(content):
+        nest = next((key for key in _NESTS if isinstance(content.get(key), dict)), None)
+        if nest is None:
+            raise UserError(f"no weights found: looked for tensors at the top and under {', '.join(_NESTS)}")
+        remarks.append(f"weights taken from '{nest}'")
+        content = content[nest]
+    state: dict[str, Tensor] = content
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        remarks.append(f"prefix '{prefix}' removed from every key")
+    return state, remarks
+
+
+def _is_state_dict(content: dict[str, Any]) -> bool:
+    return bool(content) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+
+
+def _measured(wish: Wish, state: dict[str, Tensor]) -> NetworkSpec:
+    """The spec of an architecture that is not in the table; its classes are the rows of the last layer that differ from 1,000."""
+    assert wish.architecture is not None
+    spec = NetworkSpec(architecture=wish.architecture, classes=1000, channels=3, height=0, width=0)
+    if ":" not in spec.architecture:
+        raise UserError(f"the weights are not of {spec.architecture}: their keys begin {_some(state)}")
+    expected = build(spec, wish.activation or "relu").state_dict()
+    rows = {
+        state[key].shape[0]
+        for key, tensor in expected.items()
+        if key in state and tensor.dim() and state[key].dim() and tensor.shape[0] == 1000 != state[key].shape[0]
+    }
+    return replace(spec, classes=rows.pop()) if len(rows) == 1 else spec
+
+
+def _network(
+    spec: NetworkSpec,
+    state: object,
+    activation: str,
+    alpha: float,
+    normalization: Normalization,
+    *,
+    data: str | None,
+    seed: int | None,
+    remarks: tuple[str, ...],
+) -> Network:
+    entry = lookup(ACTIVATIONS, activation, kind="activation")
+    if not isinstance(state, dict) or not _is_state_dict(state):
+        raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
+    model = build(spec, activation, alpha)
+    _fill(model, state, spec.architecture)
+    return Network(
+        name="",
+        sha256="",
+        model=model.eval(),
+        spec=spec,
+        activation=activation,
+        alpha=alpha if entry.level == "layer" else None,
+        normalization=normalization,
+        data=data,
+        seed=seed,
+        remarks=remarks,
+    )
+
+
+def _fill(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:
+    """Load every weight, or raise; a network is never half loaded."""
+    expected = model.state_dict()
+    # Counters of BatchNorm: files from before torch 0.4.1 lack them, and evaluation does not use them.
+    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
+    extra = [key for key in state if key not in expected]
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in
+              (("missing", missing), ("not expected", extra), ("misshapen", misshapen)) if keys]  # fmt: skip
+    if faults:
+        raise UserError(f"the weights do not fit {architecture}: keys {'; '.join(faults)}")
+    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise UserError(f"NaN or infinite weights in {_some(broken)}")
+    model.load_state_dict(state, strict=False)
+
+
+def _some(keys: object) -> str:
+    names = [str(key) for key in keys]  # type: ignore[attr-defined]  # any collection of names
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

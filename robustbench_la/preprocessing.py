@@ -1,0 +1,70 @@
+"""From 8-bit images to a network's input: the same numbers as torchvision's ToTensor and Normalize."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from robustbench_la.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Mean and standard deviation per channel, of pixels on the [0, 1] scale; one number stands for every channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, images: Tensor) -> Tensor:
+        """``images``, uint8 (N, C, H, W), as float32 of the same shape: (x / 255 - mean) / std.
+
+        Raises: UserError where the number of channels does not fit.
+        """
+        channels = images.shape[1]
+        if not {len(self.mean), len(self.std)} <= {1, channels}:
+            raise UserError(f"the normalization {self} has {len(self.mean)} channels, the images have {channels}")
+        scaled = images.float().div_(255)
+        if self == NORMALIZATIONS["none"]:
+            return scaled
+        mean, std = (scaled.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return scaled.sub_(mean).div_(std)
+
+    def __str__(self) -> str:
+        for name, known in NORMALIZATIONS.items():
+            if self == known:
+                return name
+        return "/".join(",".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+
+
+NORMALIZATIONS: Mapping[str, Normalization] = MappingProxyType(
+    {
+        "none": Normalization((0.0,), (1.0,)),
+        "half": Normalization((0.5,), (0.5,)),  # the paper's, for MNIST
+        "mnist": Normalization((0.1307,), (0.3081,)),  # of the training images
+        "cifar10": Normalization((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # of the training images
+        "cifar100": Normalization((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),  # of the training images
+        "imagenet": Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's
+    }
+)
+
+
+def parse_normalization(text: str) -> Normalization:
+    """A name of NORMALIZATIONS, or ``M,M,M/S,S,S``: means, then standard deviations, on the [0, 1] scale."""
+    if text in NORMALIZATIONS:
+        return NORMALIZATIONS[text]
+    parts = text.split("/")
+    try:
+        mean, std = (tuple(float(value) for value in part.split(",")) for part in parts)
+    except ValueError:
+        raise UserError(
+            f"unknown normalization {text!r}{did_you_mean(text, NORMALIZATIONS)}, or M,M,M/S,S,S (means/standard deviations)"
+        ) from None
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0 or len(mean) != len(std):
+        raise UserError(f"normalization {text!r}: as many means as standard deviations, all finite, the latter above 0")
+    return Normalization(mean, std)
