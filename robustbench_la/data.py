@@ -1,0 +1,346 @@
+"""Datasets: decoded once to 8-bit arrays. Imports no torch; torchvision only where a dataset is read through it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.errors import RunError, UserError, did_you_mean, lookup
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+Split = Literal["train", "test"]
+Progress = Callable[[Sequence[int], str], Iterator[int]]
+"""Wraps a sequence that takes a while, with a word for it; gives its items."""
+
+_IN_MEMORY = 512 * 2**20
+"""Bytes above which the decoded images are put into a temporary file and mapped."""
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
+_GREY_SAMPLE = 200
+"""How many files are looked at to tell whether a folder's images are grey."""
+_SUBSET_SEED = 0
+"""Of the permutation that --limit takes the first images of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSet:
+    """Decoded images."""
+
+    name: str
+    """As it was asked for, such as ``mnist:data``."""
+    images: NDArray[np.uint8]
+    """(N, C, H, W)."""
+    labels: NDArray[np.int64]
+    """(N,), each below the number of classes."""
+    ids: NDArray[np.int64]
+    """(N,): each image's index in the whole dataset, rising."""
+    classes: tuple[str, ...]
+    total: int
+    """Images in the whole dataset."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether images were left out."""
+        return len(self.ids) < self.total
+
+    def fingerprint(self) -> str:
+        """SHA-256 of shape, ids, labels and pixels: the identity of what is measured on."""
+        digest = hashlib.sha256(repr((self.images.shape, len(self.classes))).encode())
+        for array in (self.ids, self.labels):
+            digest.update(array.tobytes())
+        step = max(1, 2**24 // max(1, self.images[:1].nbytes))
+        for start in range(0, len(self.images), step):
+            digest.update(self.images[start : start + step].tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A dataset before decoding: its labels are known, its images are given one by one."""
+
+    labels: Sequence[int]
+    classes: tuple[str, ...]
+    image: Callable[[int], Image]
+    """The image of an id."""
+    describe: Callable[[int], str]
+    """What to call the image of an id in an error."""
+    resize: int | None = None
+    """Default shorter side in pixels."""
+    crop: int | None = None
+    """Default side of the centre crop in pixels."""
+    array: NDArray[np.uint8] | None = field(default=None, repr=False)
+    """All images (N, C, H, W), where the dataset is an array already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A line of the table."""
+
+    summary: str
+    needs_root: bool
+    open: Callable[[Path, Split, bool], Source]
+    """From (root, split, whether to download)."""
+
+
+def load(
+    name: str,
+    *,
+    split: Split = "test",
+    limit: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    download: bool = False,
+    progress: Progress = lambda items, _: iter(items),
+) -> ImageSet:
+    """Decode a dataset.
+
+    name: ``digits``, or ``kind:ROOT``.  limit: take the first so many of a fixed permutation.  resize: bring the shorter side to so
+    many pixels; crop: cut a square of so many pixels from the centre.  Raises: UserError for what is missing, unreadable or unequal.
+    """
+    kind, _, root = name.partition(":")
+    dataset = lookup(DATASETS, kind, kind="dataset")
+    if dataset.needs_root != bool(root):
+        raise UserError(f"--data {name}: {'say where it is: ' + kind + ':ROOT' if dataset.needs_root else kind + ' takes no folder'}")
+    source = dataset.open(Path(root).expanduser(), split, download)
+    ids = _chosen(len(source.labels), limit)
+    import numpy as np
+
+    resize, crop = resize or source.resize, crop or source.crop
+    if source.array is not None and resize is None and crop is None:
+        images = np.ascontiguousarray(source.array[ids])
+    else:
+        images = _decode(source, ids, resize, crop, progress)
+    return ImageSet(
+        name=name,
+        images=images,
+        labels=np.asarray(source.labels, dtype=np.int64)[ids],
+        ids=ids,
+        classes=source.classes,
+        total=len(source.labels),
+    )
+
+
+def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
+    """The ids to take: all, or the first ``limit`` of a permutation that depends on ``total`` alone, in rising order."""
+    import numpy as np
+
+    if limit is None or limit >= total:
+        return np.arange(total, dtype=np.int64)
+    # Sorting by hash rather than a library's shuffle: the choice stays the same for ever.
+    order = sorted(range(total), key=lambda i: hashlib.blake2b(f"{_SUBSET_SEED}/{i}".encode(), digest_size=16).digest())
+    return np.array(sorted(order[:limit]), dtype=np.int64)
+
+
+def _decode(
+    source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, progress: Progress
+) -> NDArray[np.uint8]:
+    """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
+    import numpy as np
+
+    def pixels(index: int) -> NDArray[np.uint8]:
+        image = _opened(source, index)
+        if resize is not None or crop is not None:
+            image = _resized(image, resize, crop)
+        array = np.asarray(image)
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+    first = pixels(int(ids[0]))
+    images = _room((len(ids), *first.shape))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        decoded = pool.map(pixels, map(int, ids))
+        for place, (index, array) in enumerate(zip(progress(ids.tolist(), "decoding"), decoded, strict=True)):
+            if array.shape != first.shape:
+                raise UserError(
+                    f"images of unequal size: {source.describe(int(ids[0]))} is {_size(first)}, {source.describe(index)} is "
+                    f"{_size(array)}; give --resize and --crop"
+                )
+            images[place] = array
+    return images
+
+
+def _size(array: NDArray[np.uint8]) -> str:
+    channels, height, width = array.shape
+    return f"{width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
+
+
+def _opened(source: Source, index: int) -> Image:
+    import PIL.Image
+
+    try:
+        return source.image(index)
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"cannot decode {source.describe(index)}: {reason}") from None
+
+
+def _resized(image: Image, resize: int | None, crop: int | None) -> Image:
+    from torchvision.transforms import functional
+
+    if resize is not None:
+        image = functional.resize(image, [resize])
+    if crop is not None:
+        if min(image.size) < crop:
+            raise UserError(f"--crop {crop} from an image of {image.size[0]}x{image.size[1]} px; give a larger --resize")
+        image = functional.center_crop(image, [crop, crop])
+    return image
+
+
+def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array in memory, or in an unnamed temporary file where it is large."""
+    import numpy as np
+
+    size = math.prod(shape)
+    if size <= _IN_MEMORY:
+        return np.empty(shape, dtype=np.uint8)
+    file = tempfile.TemporaryFile(prefix="larobust-")  # noqa: SIM115  (the map keeps it open, and it has no name to leave behind)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise RunError(f"no room for {size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}: {error.strerror}") from None
+    return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+
+
+def _digits(root: Path, split: Split, download: bool) -> Source:
+    """scikit-learn's 1,797 handwritten digits, 8x8, 17 grey levels; 1,297 to train and 500 to test, stratified, fixed."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    train, test = train_test_split(np.arange(1797), test_size=500, stratify=digits.target, random_state=0)
+    chosen = np.sort(train if split == "train" else test)
+    images = np.rint(digits.images[chosen] * (255 / 16)).astype(np.uint8)[:, None]
+    return _from_array(images, digits.target[chosen].tolist(), tuple(map(str, range(10))))
+
+
+def _from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[str, ...]) -> Source:
+    """A dataset that is an array (N, C, H, W) already."""
+    import PIL.Image
+
+    def image(index: int) -> Image:
+        pixels = images[index]
+        return PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+    return Source(
+        labels=list(labels), classes=classes, image=image, describe=lambda index: f"image {index}", array=images
+    )
+
+
+def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
+    """A reader of one of torchvision's array datasets."""
+
+    def open_(root: Path, split: Split, download: bool) -> Source:
+        import numpy as np
+        import torchvision
+
+        try:
+            dataset = getattr(torchvision.datasets, name)(root, train=split == "train", download=download)
+        except (RuntimeError, OSError, ValueError, EOFError) as error:
+            raise UserError(f"cannot read {name} in {root}: {str(error).splitlines()[0]} (--download fetches it)") from None
+        images = np.asarray(dataset.data)
+        images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        labels = [int(label) for label in dataset.targets]
+        return _from_array(images, labels, tuple(map(str, dataset.classes)))
+
+    return open_
+
+
+def _imagenet(root: Path, split: Split, download: bool) -> Source:
+    import torchvision
+
+    try:
+        dataset = torchvision.datasets.ImageNet(root, split="train" if split == "train" else "val")
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise UserError(f"cannot read ImageNet in {root}: {str(error).splitlines()[0]}") from None
+    classes = tuple(names[0] for names in dataset.classes)
+    return _from_files([(Path(path), label) for path, label in dataset.samples], classes, resize=256, crop=224)
+
+
+def _folder(root: Path, split: Split, download: bool) -> Source:
+    """Class sub-folders of images; or folders ``train`` and ``val`` or ``test`` that hold them."""
+    if not root.is_dir():
+        raise UserError(f"no folder {str(root)!r}")
+    held_apart = [root / name for name in (("train",) if split == "train" else ("val", "test")) if (root / name).is_dir()]
+    if held_apart and (root / "train").is_dir():
+        root = held_apart[0]
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise UserError(f"{root} holds no class sub-folders")
+    samples = []
+    for label, folder in enumerate(folders):
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        if not files:
+            raise UserError(f"class folder {folder} holds no images")
+        samples += [(path, label) for path in files]
+    return _from_files(samples, tuple(folder.name for folder in folders))
+
+
+def _from_files(
+    samples: Sequence[tuple[Path, int]], classes: tuple[str, ...], *, resize: int | None = None, crop: int | None = None
+) -> Source:
+    """Image files: all grey, or all made colour."""
+    import PIL.Image
+
+    def is_grey(path: Path) -> bool:
+        try:
+            with PIL.Image.open(path) as image:
+                return image.mode in ("1", "L")
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
+            return True  # decoding it will say what is wrong
+
+    looked_at = samples[:: max(1, len(samples) // _GREY_SAMPLE)]
+    mode = "L" if all(is_grey(path) for path, _ in looked_at) else "RGB"
+
+    def image(index: int) -> Image:
+        with PIL.Image.open(samples[index][0]) as file:
+            if mode == "L" and file.mode not in ("1", "L"):
+                raise ValueError(f"its mode is {file.mode}, while the other images are grey")
+            return file.convert(mode)
+
+    return Source(
+        labels=[label for _, label in samples],
+        classes=classes,
+        image=image,
+        describe=lambda index: str(samples[index][0]),
+        resize=resize,
+        crop=crop,
+    )
+
+
+DATASETS: Mapping[str, Dataset] = MappingProxyType(
+    {
+        "digits": Dataset(summary="scikit-learn's 1,797 real 8x8 digits; built in", needs_root=False, open=_digits),
+        "mnist": Dataset(summary="28x28 grey, 10 classes", needs_root=True, open=_torchvision("MNIST")),
+        "fashion-mnist": Dataset(summary="28x28 grey, 10 classes", needs_root=True, open=_torchvision("FashionMNIST")),
+        "cifar10": Dataset(summary="32x32 colour, 10 classes", needs_root=True, open=_torchvision("CIFAR10")),
+        "cifar100": Dataset(summary="32x32 colour, 100 classes", needs_root=True, open=_torchvision("CIFAR100")),
+        "imagenet": Dataset(
+            summary="1,000 classes; shorter side to 256 px, centre crop of 224 px", needs_root=True, open=_imagenet
+        ),
+        "folder": Dataset(
+            summary="class sub-folders of image files; or train/ and val/ or test/ that hold them",
+            needs_root=True,
+            open=_folder,
+        ),
+    }
+)
+
+
+def check_name(name: str) -> None:
+    """Raise UserError unless ``name`` can be a dataset; looks at the name alone."""
+    kind = name.partition(":")[0]
+    if kind not in DATASETS:
+        hint = f"; for a folder of images say folder:{name}" if Path(name).is_dir() else did_you_mean(kind, DATASETS)
+        raise UserError(f"unknown dataset {kind!r}{hint}")
