@@ -6,14 +6,16 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, Level
+from robustbench_la.data import Choice
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.files import write_whole
 from robustbench_la.models import NetworkSpec, build, check_architecture
@@ -41,8 +43,8 @@ class Network:
     alpha: float | None
     """None at the element level."""
     normalization: Normalization
-    data: str | None
-    """What it was trained on, where the file says so."""
+    data: Choice | None
+    """What to evaluate it on, where the file says so."""
     seed: int | None
     """Its training seed, where the file says so."""
     remarks: tuple[str, ...]
@@ -72,7 +74,7 @@ def save(
     activation: str,
     alpha: float,
     normalization: Normalization,
-    data: str,
+    data: Choice,
     training: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint of our own, which needs nothing else to be evaluated.
@@ -85,7 +87,7 @@ def save(
         "network": spec.as_dict(),
         "activation": {"name": activation, "alpha": alpha},
         "normalization": {"mean": list(normalization.mean), "std": list(normalization.std)},
-        "data": data,
+        "data": asdict(data),
         "training": dict(training),
         "state_dict": {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()},
     }
@@ -165,10 +167,11 @@ def _own(content: dict[str, Any], wish: Wish) -> Network:
     if content.get("version") != VERSION:
         raise UserError(f"written by another version of larobust (format {content.get('version')!r}; this one reads {VERSION})")
     try:
-        spec = NetworkSpec(**content["network"])
+        spec = TypeAdapter(NetworkSpec).validate_python(content["network"])
         activation, alpha = content["activation"]["name"], float(content["activation"]["alpha"])
         normalization = Normalization(tuple(content["normalization"]["mean"]), tuple(content["normalization"]["std"]))
-        data, seed = str(content["data"]), content["training"].get("seed")
+        data = TypeAdapter(Choice).validate_python(content["data"])
+        seed = content["training"].get("seed")
         state = content["state_dict"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"a damaged larobust checkpoint ({type(error).__name__}: {_first_line(error)})") from None
@@ -261,7 +264,7 @@ def _network(
     alpha: float,
     normalization: Normalization,
     *,
-    data: str | None,
+    data: Choice | None,
     seed: int | None,
     remarks: tuple[str, ...],
 ) -> Network:

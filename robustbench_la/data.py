@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import RunError, UserError, did_you_mean, lookup
+from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Split = Literal["train", "test"]
-Progress = Callable[[Sequence[int], str], Iterator[int]]
-"""Wraps a sequence that takes a while, with a word for it; gives its items."""
-
 _IN_MEMORY = 512 * 2**20
 """Bytes above which the decoded images are put into a temporary file and mapped."""
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
@@ -31,6 +29,22 @@ _GREY_SAMPLE = 200
 """How many files are looked at to tell whether a folder's images are grey."""
 _SUBSET_SEED = 0
 """Of the permutation that --limit takes the first images of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dataset, and the size its images are brought to."""
+
+    name: str
+    """``digits``, or ``kind:ROOT``."""
+    resize: int | None = None
+    """The shorter side is brought to so many pixels."""
+    crop: int | None = None
+    """A square of so many pixels is cut from the centre."""
+
+    def __str__(self) -> str:
+        sizes = ((" --resize", self.resize), (" --crop", self.crop))
+        return self.name + "".join(f"{flag} {size}" for flag, size in sizes if size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,35 +108,33 @@ class Dataset:
 
 
 def load(
-    name: str,
+    choice: Choice,
     *,
     split: Split = "test",
     limit: int | None = None,
-    resize: int | None = None,
-    crop: int | None = None,
     download: bool = False,
-    progress: Progress = lambda items, _: iter(items),
+    meter: Meter = silent,
 ) -> ImageSet:
-    """Decode a dataset.
+    """Decode a dataset; ``limit`` takes the first so many of a fixed permutation.
 
-    name: ``digits``, or ``kind:ROOT``.  limit: take the first so many of a fixed permutation.  resize: bring the shorter side to so
-    many pixels; crop: cut a square of so many pixels from the centre.  Raises: UserError for what is missing, unreadable or unequal.
+    Raises: UserError for what is missing, unreadable or of unequal size.
     """
-    kind, _, root = name.partition(":")
+    kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
     if dataset.needs_root != bool(root):
-        raise UserError(f"--data {name}: {'say where it is: ' + kind + ':ROOT' if dataset.needs_root else kind + ' takes no folder'}")
+        said = f"say where it is: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
+        raise UserError(f"{said} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
     ids = _chosen(len(source.labels), limit)
     import numpy as np
 
-    resize, crop = resize or source.resize, crop or source.crop
+    resize, crop = choice.resize or source.resize, choice.crop or source.crop
     if source.array is not None and resize is None and crop is None:
         images = np.ascontiguousarray(source.array[ids])
     else:
-        images = _decode(source, ids, resize, crop, progress)
+        images = _decode(source, ids, resize, crop, meter)
     return ImageSet(
-        name=name,
+        name=choice.name,
         images=images,
         labels=np.asarray(source.labels, dtype=np.int64)[ids],
         ids=ids,
@@ -143,7 +155,7 @@ def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
 
 
 def _decode(
-    source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, progress: Progress
+    source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, meter: Meter
 ) -> NDArray[np.uint8]:
     """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
     import numpy as np
@@ -157,15 +169,16 @@ def _decode(
 
     first = pixels(int(ids[0]))
     images = _room((len(ids), *first.shape))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, meter("decoding", len(ids)) as advance:
         decoded = pool.map(pixels, map(int, ids))
-        for place, (index, array) in enumerate(zip(progress(ids.tolist(), "decoding"), decoded, strict=True)):
+        for place, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
             if array.shape != first.shape:
                 raise UserError(
                     f"images of unequal size: {source.describe(int(ids[0]))} is {_size(first)}, {source.describe(index)} is "
                     f"{_size(array)}; give --resize and --crop"
                 )
             images[place] = array
+            advance(1)
     return images
 
 

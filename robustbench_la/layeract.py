@@ -118,7 +118,7 @@ def _apply(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
     if flat.shape[1] <= 1 or len(flat) == 0:  # one element has no variance: n = 0, and both scales are 1/2 there
         return y / 2
     if torch.is_grad_enabled() and y.requires_grad:
-        result: Tensor = _LayerAct.apply(flat, alpha, kernel)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        result: Tensor = _LayerAct.apply(flat, alpha, kernel)
     else:
         result = _infer(flat, alpha, kernel)
     return result.view(y.shape)

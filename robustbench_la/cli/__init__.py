@@ -1,0 +1,74 @@
+"""The command line. Each command stands in its own file: it reads arguments, calls the library, prints, exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from robustbench_la import __version__
+from robustbench_la.cli import evaluate, list_, quickstart, train
+from robustbench_la.errors import UserError
+
+EXIT_CODES = """\
+Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 130 interrupted."""
+
+app = typer.Typer(
+    name="larobust",
+    help="Is this image classifier robust to noise, and does its activation function matter?",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("train", help=train.HELP)(train.command)
+app.command("list", help=list_.HELP)(list_.command)
+app.command("quickstart", help=quickstart.HELP)(quickstart.command)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"larobust {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every way out has its exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `larobust list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if isinstance(error, usage_error):
+            message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
+            return _fail(message, 2) if message else 2
+        # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
+        traceback.print_exc()
+        return _fail("could not run (the traceback above tells where)", 3)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    """Say one line on stderr."""
+    print("larobust: " + " ".join(message.split()), file=sys.stderr)
+    return code

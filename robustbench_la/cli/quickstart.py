@@ -1,0 +1,48 @@
+"""``larobust quickstart``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Try it: train two small networks on real digits, corrupt, compare. Under a minute on a laptop.
+
+Example: larobust quickstart"""
+
+
+def command(
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the two checkpoints.")] = "runs/quickstart",
+) -> None:
+    """Train what is not there yet, evaluate, print."""
+    from robustbench_la.plan import read_plan
+
+    plan = read_plan("quickstart", {})
+    from robustbench_la import evaluate, train
+    from robustbench_la.cli.evaluate import announce, measure_and_print
+    from robustbench_la.cli.train import told
+    from robustbench_la.errors import UserError
+    from robustbench_la.progress import bar
+
+    meter = bar("images")
+    jobs = train.prepare(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
+    for job in jobs:
+        if job.path.exists():
+            print(f"{job.path} is there already; using it", file=sys.stderr)
+            continue
+        print(told(train.train(job, meter=meter)), file=sys.stderr)
+    paths = [str(job.path) for job in jobs]
+    try:
+        evaluation = evaluate.prepare(plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None}), meter=meter)
+    except UserError as error:
+        raise UserError(f"{error}; remove it, and quickstart will train it anew") from None
+    announce(evaluation)
+    measure_and_print(evaluation, detail=False, as_json=False, output=None)
+    print(
+        "One seed and 500 images prove nothing yet. Next:\n"
+        f"  larobust eval --ckpt '{output}/*.pt' --noise all --detail\n"
+        "  larobust train --data digits --arch cnn --activation la_silu --activation silu --seed 11 --seed 22 -o 'runs/{activation}-{seed}.pt'",
+        file=sys.stderr,
+    )

@@ -1,0 +1,87 @@
+"""``larobust train``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robustbench_la.cli import options
+
+if TYPE_CHECKING:
+    from robustbench_la.train import Trained
+
+HELP = """Train a network by a recipe, or several: one for each activation and seed.
+
+An interrupted training goes on when the same command is given again, to the same weights.
+
+Example: larobust train --data digits --arch cnn --activation la_silu --seed 11 -o runs/la_silu.pt"""
+
+_RECIPE = "Recipe"
+
+
+def command(
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="Checkpoint to write; {activation} and {seed} in its name are filled in.", show_default=False),
+    ],
+    arch: options.Arch = None,
+    activation: options.Activations = None,
+    alpha: options.Alpha = None,
+    normalize: options.Normalize = None,
+    data: options.Data = None,
+    download: options.Download = False,
+    resize: options.Resize = None,
+    crop: options.Crop = None,
+    limit: options.Limit = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", help="Seed of weights, order and augmentation (11 if not given); repeatable.", rich_help_panel=_RECIPE)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data.", rich_help_panel=_RECIPE)] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate at the start.", rich_help_panel=_RECIPE)] = None,
+    batch_size: Annotated[
+        str | None, typer.Option("--batch-size", help="Images a step, or full.", rich_help_panel=_RECIPE)
+    ] = None,
+    device: options.Device = None,
+    config: options.Config = None,
+    force: Annotated[bool, typer.Option("--force", help="Train anew, over a checkpoint that exists.")] = False,
+) -> None:
+    """Read arguments, train, say what came of it."""
+    from robustbench_la.plan import read_plan
+
+    recipe = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
+    plan = read_plan(
+        config,
+        {
+            "arch": arch,
+            "activation": activation,
+            "alpha": alpha,
+            "normalize": normalize,
+            "data": data,
+            "resize": resize,
+            "crop": crop,
+            "limit": limit,
+            "seeds": seed,
+            "device": device,
+            "train": {key: value for key, value in recipe.items() if value is not None},
+        },
+    )
+    from robustbench_la import train
+    from robustbench_la.progress import bar
+
+    meter = bar("images")
+    jobs = train.prepare(plan, output, force=force, download=download, meter=meter)
+    for number, job in enumerate(jobs, start=1):
+        trained = train.train(job, force=force, meter=meter)
+        print(f"[{number}/{len(jobs)}] {told(trained)}", file=sys.stderr)
+
+
+def told(trained: Trained) -> str:
+    """One line about a training."""
+    held_out = "" if trained.validation is None else f", {trained.validation:.2%} on the images held out"
+    resumed = f", resumed after epoch {trained.resumed}" if trained.resumed else ""
+    return (
+        f"{trained.path}: {trained.epochs} epochs, loss {trained.loss:.4f} nats, {trained.accuracy:.2%} on the training images"
+        f"{held_out}, {trained.seconds:.1f} s{resumed}"
+    )

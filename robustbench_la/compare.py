@@ -1,0 +1,178 @@
+"""Records as tables of numbers. No text is laid out here: see render.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.records import Cell
+from robustbench_la.statistics import wilson
+
+Value = float | int | str | tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What a column holds."""
+
+    name: str
+    kind: Literal["text", "percent", "points", "interval", "number", "count"] = "text"
+    """percent, interval: fractions, shown as percent; points: a difference of fractions, shown as percentage points."""
+    better: Literal["higher", "lower"] | None = None
+    """The direction in which a value is better; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One value for each column."""
+
+    values: tuple[Value, ...]
+    is_difference: bool = False
+    """A row of differences between the rows above it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Numbers with their meaning."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    """What a reader must know to read it."""
+
+
+def summary(cells: Sequence[Cell]) -> Table:
+    """One row a checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
+
+    Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
+    measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
+    """
+    conditions = list(dict.fromkeys(cell.condition for cell in cells))
+    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameter is not None))
+    groups: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        groups.setdefault(cell.activation, {}).setdefault(cell.checkpoint, []).append(cell)
+    rows: list[Row] = []
+    measured = {
+        activation: [
+            _accuracies(own, corruptions, [condition.corruption for condition in conditions]) for own in checkpoints.values()
+        ]
+        for activation, checkpoints in groups.items()
+    }
+    for activation in _order(groups):
+        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
+            rows.append(
+                Row(values=(checkpoint, activation, own[0].activation_level, values[0], _interval(own), *values[1:]))
+            )
+        layer = ACTIVATIONS[activation].counterpart
+        if ACTIVATIONS[activation].level == "element" and layer in groups:
+            differences = [
+                _difference(_mean(over), _mean(under))
+                for over, under in zip(zip(*measured[layer], strict=True), zip(*measured[activation], strict=True), strict=True)
+            ]
+            rows.append(
+                Row(values=(f"{layer} − {activation}", "", "", differences[0], None, *differences[1:]), is_difference=True)
+            )
+    columns = (
+        Column(name="checkpoint"),
+        Column(name="activation"),
+        Column(name="level"),
+        Column(name="clean", kind="percent", better="higher"),
+        Column(name="95 % interval", kind="interval"),
+        *(Column(name=corruption, kind="percent", better="higher") for corruption in corruptions),
+        Column(name="mean corrupted", kind="percent", better="higher"),
+        Column(name="relative drop", kind="percent", better="lower"),
+    )
+    severities = sorted({c.severity for c in conditions if c.severity})
+    levels = f"the mean over severities {', '.join(map(str, severities))}" if severities else "the mean over its levels"
+    notes = (
+        f"Top-1 accuracy in %. A corruption is {levels}; mean corrupted is the mean over corruptions; relative drop is "
+        "(clean − mean corrupted) / clean. The interval is Wilson's, of clean.",
+        *_pair_note(groups),
+    )
+    return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
+    names = set(groups)
+    if not any(ACTIVATIONS[name].counterpart in names for name in names):
+        return ()
+    return ("Rows with − are differences of means in percentage points: layer-level minus its element-level counterpart.",)
+
+
+def detail(cells: Sequence[Cell]) -> Table:
+    """One row a checkpoint and condition."""
+    rows = [
+        Row(
+            values=(
+                cell.checkpoint,
+                cell.activation,
+                cell.condition.corruption,
+                cell.condition.severity if cell.condition.severity is not None else "own",
+                cell.condition.parameter,
+                cell.correct / cell.total,
+                wilson(cell.correct, cell.total),
+                None if cell.correct_top5 is None else cell.correct_top5 / cell.total,
+                cell.nll_sum / cell.total,
+                cell.correct,
+                cell.total,
+            )
+        )
+        for activation in _order({cell.activation for cell in cells})
+        for cell in cells
+        if cell.activation == activation
+    ]
+    columns = (
+        Column(name="checkpoint"),
+        Column(name="activation"),
+        Column(name="corruption"),
+        Column(name="severity", kind="count"),
+        Column(name="level", kind="number"),
+        Column(name="top-1", kind="percent", better="higher"),
+        Column(name="95 % interval", kind="interval"),
+        Column(name="top-5", kind="percent", better="higher"),
+        Column(name="NLL", kind="number", better="lower"),
+        Column(name="correct", kind="count", better="higher"),
+        Column(name="images", kind="count"),
+    )
+    notes = ("Accuracies in %, NLL (mean negative log-likelihood) in nats. The interval is Wilson's, of top-1.",)
+    return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _order(activations: Iterable[str]) -> list[str]:
+    """Layer-level ones first, each followed by its counterpart; then the others in the order of the table."""
+    there = set(activations)
+    ordered: list[str] = []
+    for name, entry in ACTIVATIONS.items():
+        ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
+    return list(dict.fromkeys(ordered))
+
+
+def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:
+    """Clean, each corruption, mean over corruptions, relative drop; None where a cell is missing."""
+    shares: dict[str, list[float]] = {}
+    for cell in cells:
+        shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
+    complete = {name: sum(own) / len(own) for name, own in shares.items() if len(own) == wanted.count(name)}
+    clean = complete.get("clean")
+    each = [complete.get(name) for name in corruptions]
+    corrupted = _mean(each)
+    drop = None if clean is None or corrupted is None or clean == 0 else (clean - corrupted) / clean
+    return (clean, *each, corrupted, drop)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _interval(cells: Sequence[Cell]) -> tuple[float, float] | None:
+    clean = next((cell for cell in cells if cell.condition.corruption == "clean"), None)
+    return None if clean is None else wilson(clean.correct, clean.total)

@@ -1,0 +1,294 @@
+"""Accuracy under corruption: every batch is corrupted once and shown to every checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import robustbench_la
+from corruptions.apply import corrupt
+from robustbench_la import checkpoints, data
+from robustbench_la.checkpoints import Network
+from robustbench_la.data import Choice, ImageSet
+from robustbench_la.devices import batch_size_for, resolve
+from robustbench_la.errors import RunError, UserError
+from robustbench_la.memory import keep_freed_memory
+from robustbench_la.plan import Plan
+from robustbench_la.preprocessing import Normalization, parse_normalization
+from robustbench_la.progress import Advance, Meter, silent
+from robustbench_la.records import CLEAN, Cell, Condition, Provenance, pack_predictions
+
+_SMALLEST_BATCH = 4
+"""Below 3 images torch takes other matrix products and the logits' last bits change; smaller batches are filled up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """All that is needed to measure: loaded, checked against each other, on the device."""
+
+    networks: tuple[Network, ...]
+    images: ImageSet
+    conditions: tuple[Condition, ...]
+    """Clean first."""
+    profile: str
+    seed: int
+    device: torch.device
+    batch_size: int
+    amp: bool
+
+
+def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
+    """Load what a plan names. Raises UserError for the first thing that does not fit."""
+    from corruptions import profile_for
+
+    device = resolve(plan.device)
+    paths = find_checkpoints(plan.checkpoints)
+    if len(plan.activation) > 1:
+        raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
+    wish = checkpoints.Wish(
+        architecture=plan.arch,
+        activation=plan.activation[0] if plan.activation else None,
+        alpha=plan.alpha,
+        normalization=parse_normalization(plan.normalize) if plan.normalize else None,
+    )
+    networks = [checkpoints.load(path, wish) for path in paths]
+    images = data.load(_choice(plan, networks), limit=plan.limit, download=download, meter=meter)
+    height, width = images.images.shape[2:]
+    for network in networks:
+        _check_fit(network, images)
+        network.model.to(device)
+        if _prefers_channels_last(network):
+            network.model.to(memory_format=torch.channels_last)
+    return Evaluation(
+        networks=tuple(networks),
+        images=images,
+        conditions=(CLEAN, *plan.conditions(height=height, width=width)),
+        profile=plan.profile or profile_for(height, width),
+        seed=plan.seed,
+        device=device,
+        batch_size=plan.batch_size or batch_size_for(device, height * width),
+        amp=plan.amp,
+    )
+
+
+def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
+    """Files that paths and patterns name, in order, each once."""
+    import glob
+
+    if not patterns:
+        raise UserError("no checkpoint given; name one with --ckpt model.pt")
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        if Path(pattern).exists():
+            matches = [pattern]
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
+        if not matches:
+            raise UserError(f"no checkpoint matches {pattern!r}")
+        found |= dict.fromkeys(Path(match) for match in matches)
+    return list(found)
+
+
+def _choice(plan: Plan, networks: Sequence[Network]) -> Choice:
+    """The data to evaluate on: as given, or as the checkpoints say."""
+    if plan.data is not None:
+        return Choice(plan.data, plan.resize, plan.crop)
+    said = {network.data for network in networks if network.data is not None}
+    if len(said) > 1:
+        raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(map(str, said)))}); give --data")
+    chosen = said.pop() if said else Choice("digits")
+    return Choice(chosen.name, plan.resize or chosen.resize, plan.crop or chosen.crop)
+
+
+def _check_fit(network: Network, images: ImageSet) -> None:
+    spec, (channels, height, width) = network.spec, images.images.shape[1:]
+    if spec.classes != len(images.classes):
+        raise UserError(
+            f"{network.name} tells {spec.classes} classes apart, {images.name} has {len(images.classes)}; "
+            "give the data it was trained for with --data"
+        )
+    if spec.channels != channels:
+        raise UserError(f"{network.name} takes images of {spec.channels} channels, {images.name} has {channels}")
+    if spec.architecture == "mlp" and (spec.height, spec.width) != (height, width):
+        raise UserError(f"{network.name} takes images of {spec.width}x{spec.height} px, {images.name} has {width}x{height}")
+
+
+def _prefers_channels_last(network: Network) -> bool:
+    """Convolutions are faster so; layer-level activations pay for it."""
+    return network.level == "element" and any(isinstance(module, torch.nn.Conv2d) for module in network.model.modules())
+
+
+def run(evaluation: Evaluation, *, meter: Meter = silent) -> Iterator[Cell]:
+    """Measure, condition by condition; the cells of a condition come as soon as it is finished."""
+    keep_freed_memory()
+    passes = len(evaluation.conditions) * len(evaluation.networks)
+    with meter("evaluating", passes * len(evaluation.images.ids)) as advance:
+        for condition in evaluation.conditions:
+            yield from _measure(evaluation, condition, advance)
+
+
+class _Answers:
+    """What one network says to every image under one condition; grows batch by batch."""
+
+    def __init__(self, count: int, classes: int) -> None:
+        self.predicted = np.empty(count, dtype=np.uint16)
+        self.in_top5 = np.empty(count, dtype=bool) if classes >= 10 else None
+        self.nll = np.empty(count)
+        self.seconds = 0.0
+
+    def update(self, where: slice, logits: Tensor, labels: Tensor) -> None:
+        """logits: (N, classes).  labels: int64 (N,)."""
+        self.predicted[where] = logits.argmax(1).cpu().numpy()
+        if self.in_top5 is not None:
+            self.in_top5[where] = (logits.topk(5, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
+        losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        self.nll[where] = losses.cpu().numpy()
+
+
+@torch.inference_mode()
+def _measure(evaluation: Evaluation, condition: Condition, advance: Advance) -> list[Cell]:
+    images, device = evaluation.images, evaluation.device
+    answers = [_Answers(len(images.ids), network.spec.classes) for network in evaluation.networks]
+    for start in range(0, len(images.ids), evaluation.batch_size):
+        where = slice(start, min(start + evaluation.batch_size, len(images.ids)))
+        began = time.perf_counter()
+        batch = _corrupted(evaluation, condition, where)
+        labels = torch.from_numpy(images.labels[where]).to(device)
+        share = (time.perf_counter() - began) / len(answers)
+        inputs: dict[Normalization, Tensor] = {}
+        for network, answer in zip(evaluation.networks, answers, strict=True):
+            began = time.perf_counter()
+            if network.normalization not in inputs:
+                inputs[network.normalization] = network.normalization.apply(batch)
+            answer.update(where, _logits(network, inputs[network.normalization], evaluation), labels)
+            answer.seconds += time.perf_counter() - began + share
+            advance(len(labels))
+    return [
+        _cell(network, condition, answer, images.labels, evaluation.seed)
+        for network, answer in zip(evaluation.networks, answers, strict=True)
+    ]
+
+
+def _corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Tensor:
+    """The images of a slice under a condition, uint8 on the device."""
+    images = torch.from_numpy(evaluation.images.images[where])
+    ids = torch.from_numpy(evaluation.images.ids[where])
+    # Apple's GPU lacks float64, which blurs need.
+    device = torch.device("cpu") if evaluation.device.type == "mps" else evaluation.device
+    images = images.to(device)
+    if condition.parameter is not None:
+        images = corrupt(images, condition.corruption, condition.parameter, ids=ids, seed=evaluation.seed)
+    return images.to(evaluation.device)
+
+
+def _logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
+    """Logits (N, classes) of ``inputs``, float32 (N, C, H, W)."""
+    count = len(inputs)
+    if count < _SMALLEST_BATCH:
+        inputs = inputs.repeat(-(-_SMALLEST_BATCH // count), 1, 1, 1)
+    if _prefers_channels_last(network):
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    precision = torch.autocast(evaluation.device.type, dtype=torch.bfloat16) if evaluation.amp else contextlib.nullcontext()
+    try:
+        with precision:
+            logits = network.model(inputs)
+    except torch.OutOfMemoryError:
+        raise RunError(
+            f"out of memory on {evaluation.device} with {evaluation.batch_size} images at a time; give a smaller --batch-size"
+        ) from None
+    if not isinstance(logits, Tensor) or logits.shape != (len(inputs), network.spec.classes):
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"{network.name} gave {given}, not logits of shape ({len(inputs)}, {network.spec.classes})")
+    if not logits.isfinite().all():
+        raise RunError(f"{network.name} gives NaN or infinite outputs" + (" with --amp" if evaluation.amp else ""))
+    return logits[:count]
+
+
+def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:
+    return Cell(
+        checkpoint=network.name,
+        sha256=network.sha256,
+        architecture=network.spec.architecture,
+        activation=network.activation,
+        activation_level=network.level,
+        alpha=network.alpha,
+        training_seed=network.seed,
+        condition=condition,
+        noise_seed=seed,
+        correct=int((answers.predicted == labels).sum()),
+        correct_top5=None if answers.in_top5 is None else int(answers.in_top5.sum()),
+        total=len(labels),
+        nll_sum=float(answers.nll.sum()),
+        seconds=answers.seconds,
+        predictions=pack_predictions(answers.predicted.tolist()),
+    )
+
+
+def provenance(evaluation: Evaluation, *, started: datetime.datetime, wall_time_s: float) -> Provenance:
+    """Where the numbers of ``run`` come from."""
+    images = evaluation.images
+    return Provenance(
+        started=started.isoformat(timespec="seconds"),
+        wall_time_s=round(wall_time_s, 3),
+        checkpoints={
+            network.name: {
+                "sha256": network.sha256,
+                **network.spec.as_dict(),
+                "activation": network.activation,
+                "alpha": network.alpha,
+                "normalization": str(network.normalization),
+                "training_seed": network.seed,
+                "remarks": list(network.remarks),
+            }
+            for network in evaluation.networks
+        },
+        dataset={
+            "name": images.name,
+            "fingerprint": images.fingerprint(),
+            "images": len(images.ids),
+            "total": images.total,
+            "partial": images.partial,
+            "shape": list(images.images.shape[1:]),
+            "classes": len(images.classes),
+        },
+        seed=evaluation.seed,
+        profile=evaluation.profile,
+        device=_device_name(evaluation.device),
+        precision="bfloat16 autocast" if evaluation.amp else "float32",
+        batch_size=evaluation.batch_size,
+        threads=torch.get_num_threads(),
+        versions={
+            "larobust": robustbench_la.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        host=f"{platform.system()} {platform.machine()}",
+        git=_git(),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _git() -> dict[str, str | bool] | None:
+    """Commit of the working directory, and whether it was dirty."""
+    try:
+        commit, status = (
+            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(status)}

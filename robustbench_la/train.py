@@ -1,0 +1,337 @@
+"""Training by a recipe: resumable, and the same weights for the same seed on the same machine, bit for bit.
+
+Nothing is drawn from a stream that an interruption could cut: order, crops and flips are keyed by (seed, epoch, image id), and
+torch's own generator is seeded anew for each epoch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import robustbench_la
+from corruptions.draws import image_keys, integers
+from robustbench_la import checkpoints, data
+from robustbench_la.activations import DEFAULT_ALPHA
+from robustbench_la.data import Choice, ImageSet
+from robustbench_la.devices import resolve
+from robustbench_la.errors import RunError, UserError
+from robustbench_la.files import check_writable, write_whole
+from robustbench_la.memory import keep_freed_memory
+from robustbench_la.models import NetworkSpec, build
+from robustbench_la.plan import Augment, Plan, Recipe
+from robustbench_la.preprocessing import Normalization, parse_normalization
+from robustbench_la.progress import Meter, silent
+
+_NORMALIZATIONS = {"mnist": "mnist", "cifar10": "cifar10", "cifar100": "cifar100", "imagenet": "imagenet"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One network to train."""
+
+    spec: NetworkSpec
+    activation: str
+    alpha: float
+    seed: int
+    recipe: Recipe
+    normalization: Normalization
+    choice: Choice
+    """The data to train on."""
+    images: ImageSet
+    device: torch.device
+    path: Path
+    """Of the checkpoint to write; the unfinished one lies beside it."""
+
+    @property
+    def unfinished(self) -> Path:
+        """Where the state after each epoch is kept until the training is finished."""
+        return self.path.with_name(self.path.name + ".partial")
+
+    def identity(self) -> str:
+        """All that decides the weights, as text: a training is only continued where this is the same."""
+        settings = {
+            "network": self.spec.as_dict(),
+            "activation": [self.activation, self.alpha],
+            "seed": self.seed,
+            "recipe": self.recipe.model_dump(),
+            "normalization": str(self.normalization),
+            "data": self.images.fingerprint(),
+            "torch": str(torch.__version__),
+        }
+        return json.dumps(settings, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What came of a job."""
+
+    path: Path
+    epochs: int
+    loss: float
+    """Mean over the last epoch, in nats."""
+    accuracy: float
+    """Of the training images as they were seen in the last epoch: a fraction."""
+    validation: float | None
+    """Accuracy on the images held out: a fraction."""
+    resumed: int
+    """The epoch it went on after; 0 for a new start."""
+    seconds: float
+
+
+def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = False, meter: Meter = silent) -> list[Job]:
+    """One job for each activation and seed of a plan.
+
+    output: the checkpoint's path; with several jobs it holds ``{activation}`` and ``{seed}``.  Raises: UserError for what does not
+    fit together, and for a checkpoint that exists already unless ``force``.
+    """
+    if plan.arch is None:
+        raise UserError("say what to train with --arch, one of the names that `larobust list architectures` shows")
+    if not plan.activation:
+        raise UserError("say the activation with --activation, one of the names that `larobust list activations` shows")
+    runs = [(activation, seed) for activation in plan.activation for seed in plan.seeds]
+    paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"{len(runs)} networks for one file {output}; put {{activation}} and {{seed}} into its name")
+    for path in paths:
+        check_writable(path)
+        if path.exists() and not force:
+            raise UserError(f"{path} exists; --force trains anew and overwrites it")
+    device = resolve(plan.device)
+    choice = Choice(plan.data or "digits", plan.resize, plan.crop)
+    images = data.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
+    side = plan.train.augment.crop
+    height, width = (side, side) if side else images.images.shape[2:]
+    spec = NetworkSpec(
+        architecture=plan.arch, classes=len(images.classes), channels=images.images.shape[1], height=height, width=width
+    )
+    normalization = parse_normalization(plan.normalize or _NORMALIZATIONS.get(choice.name.partition(":")[0], "half"))
+    return [
+        Job(
+            spec=spec,
+            activation=activation,
+            alpha=DEFAULT_ALPHA if plan.alpha is None else plan.alpha,
+            seed=seed,
+            recipe=plan.train,
+            normalization=normalization,
+            choice=choice,
+            images=images,
+            device=device,
+            path=path,
+        )
+        for (activation, seed), path in zip(runs, paths, strict=True)
+    ]
+
+
+def _filled(output: str, **values: object) -> str:
+    try:
+        return output.format(**values)
+    except (KeyError, IndexError, ValueError):
+        raise UserError(f"the file name {output!r} may hold {{activation}} and {{seed}}, and no other braces") from None
+
+
+def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
+    """Train, or go on where an interrupted run of the same job stopped. Raises: RunError if the loss is not finite any more."""
+    keep_freed_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are not repeatable
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if job.device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
+            return _train(job, force=force, meter=meter)
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
+    began = time.perf_counter()
+    torch.manual_seed(job.seed)
+    model = build(job.spec, job.activation, job.alpha).to(job.device)
+    recipe = job.recipe
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    kept, held_out = _split(job)
+    steps = 1 if recipe.batch_size == "full" else -(-len(kept) // recipe.batch_size)
+    total = recipe.iterations or recipe.epochs * steps  # type: ignore[operator]  # a recipe has one of the two
+    done, history = (0, []) if force else _resume(job, model, optimizer)
+    resumed = done
+    drops = [milestone if recipe.iterations else milestone * steps for milestone in recipe.milestones]
+    with meter(f"training {job.activation}, seed {job.seed}", total * len(kept) // steps) as advance:
+        advance(done * len(kept))
+        while done * steps < total:
+            torch.manual_seed(int(image_keys(job.seed, "torch", torch.tensor([done]))))
+            loss, correct, seen = 0.0, 0, 0
+            model.train()
+            for step, (inputs, labels) in enumerate(_batches(job, kept, epoch=done), start=done * steps):
+                if step == total:
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.lr * recipe.gamma ** sum(step >= drop for drop in drops)
+                logits = model(inputs)
+                batch_loss = nn.functional.cross_entropy(logits, labels)
+                optimizer.zero_grad(set_to_none=True)
+                batch_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                optimizer.step()
+                loss += batch_loss.item() * len(labels)
+                correct += int((logits.argmax(1) == labels).sum())
+                seen += len(labels)
+                advance(len(labels))
+            done += 1
+            if not np.isfinite(loss):
+                raise RunError(f"the loss is not finite in epoch {done}: training diverged; lower --lr (it is {recipe.lr:g})")
+            history.append([loss / seen, correct / seen])
+            _keep(job, model, optimizer, done, history)
+    validation = _accuracy(job, model, held_out) if len(held_out) else None
+    seconds = time.perf_counter() - began
+    checkpoints.save(
+        job.path,
+        model,
+        spec=job.spec,
+        activation=job.activation,
+        alpha=job.alpha,
+        normalization=job.normalization,
+        data=Choice(job.choice.name, job.choice.resize, recipe.augment.crop or job.choice.crop),
+        training={
+            "recipe": recipe.model_dump(),
+            "seed": job.seed,
+            "epochs": done,
+            "history": history,
+            "validation_accuracy": validation,
+            "data_fingerprint": job.images.fingerprint(),
+            "images": len(kept),
+            "partial": job.images.partial,
+            "device": str(job.device),
+            "threads": torch.get_num_threads(),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": seconds,
+            "versions": {
+                "larobust": robustbench_la.__version__,
+                "torch": str(torch.__version__),
+                "python": platform.python_version(),
+            },
+        },
+    )
+    job.unfinished.unlink(missing_ok=True)
+    return Trained(
+        path=job.path,
+        epochs=done,
+        loss=history[-1][0],
+        accuracy=history[-1][1],
+        validation=validation,
+        resumed=resumed,
+        seconds=seconds,
+    )
+
+
+def _split(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the images to train on and of those held out, stratified."""
+    places = np.arange(len(job.images.ids))
+    if not job.recipe.holdout:
+        return places, places[:0]
+    from sklearn.model_selection import train_test_split
+
+    try:
+        kept, held_out = train_test_split(
+            places, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed
+        )
+    except ValueError as error:
+        raise UserError(f"cannot hold out {job.recipe.holdout:.0%} of {len(places)} images: {error}") from None
+    return np.sort(kept), np.sort(held_out)
+
+
+def _batches(job: Job, places: np.ndarray, *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised inputs and labels of one epoch, shuffled."""
+    images = job.images
+    keys = image_keys(job.seed, f"order/{epoch}", torch.from_numpy(images.ids[places]))
+    order = places[torch.argsort(keys, stable=True).numpy()]
+    size = len(order) if job.recipe.batch_size == "full" else job.recipe.batch_size
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        batch = torch.from_numpy(images.images[chosen])
+        batch = augmented(batch, job.recipe.augment, torch.from_numpy(images.ids[chosen]), seed=job.seed, epoch=epoch)
+        inputs = job.normalization.apply(batch.to(job.device))
+        yield inputs, torch.from_numpy(images.labels[chosen]).to(job.device)
+
+
+def augmented(images: Tensor, augment: Augment, ids: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """Pad, crop at random and flip at random ``images``, uint8 (N, C, H, W), by (seed, epoch, id) alone."""
+    if augment == Augment():
+        return images
+    height, width = images.shape[2:]
+    crop_height, crop_width = (augment.crop, augment.crop) if augment.crop else (height, width)
+    slack = (height + 2 * augment.pad - crop_height, width + 2 * augment.pad - crop_width)
+    if min(slack) < 0:
+        raise UserError(f"a random crop of {augment.crop} px from images of {width}x{height} px with {augment.pad} px of padding")
+    keys = image_keys(seed, f"augment/{epoch}", ids)
+    top = integers(keys, 1, slack[0] + 1)
+    left = integers(keys, 1, slack[1] + 1, start=2)
+    rows = top + torch.arange(crop_height)
+    columns = left + torch.arange(crop_width)
+    if augment.flip:
+        columns = torch.where(integers(keys, 1, 2, start=4) == 1, columns.flip(1), columns)
+    padded = nn.functional.pad(images, [augment.pad] * 4)
+    return padded[torch.arange(len(images))[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def _accuracy(job: Job, model: nn.Module, places: np.ndarray) -> float:
+    """Share of the images at ``places`` that are classified rightly, without augmentation but for a centre crop."""
+    model.eval()
+    side = job.recipe.augment.crop
+    correct = 0
+    for start in range(0, len(places), 256):
+        chosen = places[start : start + 256]
+        batch = torch.from_numpy(job.images.images[chosen])
+        if side:
+            top, left = ((size - side) // 2 for size in batch.shape[2:])
+            batch = batch[:, :, max(0, top) :, max(0, left) :][:, :, :side, :side]
+        logits = model(job.normalization.apply(batch.to(job.device)))
+        correct += int((logits.argmax(1).cpu() == torch.from_numpy(job.images.labels[chosen])).sum())
+    return correct / len(places)
+
+
+def _keep(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, history: list[list[float]]) -> None:
+    """Keep the state after an epoch, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "identity": job.identity(),
+            "epoch": epoch,
+            "history": history,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        buffer,
+    )
+    write_whole(job.unfinished, buffer.getvalue())
+
+
+def _resume(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[list[float]]]:
+    """Load the state that an interrupted run kept; epochs done and their history."""
+    if not job.unfinished.exists():
+        return 0, []
+    try:
+        kept: dict[str, Any] = torch.load(job.unfinished, map_location=job.device, weights_only=True)
+        same = kept["identity"] == job.identity()
+        if same:
+            model.load_state_dict(kept["model"])
+            optimizer.load_state_dict(kept["optimizer"])
+    except Exception as error:  # bytes at random make the unpickler raise nearly anything
+        raise UserError(f"{job.unfinished} cannot be read ({type(error).__name__}); --force starts anew") from None
+    if not same:
+        raise UserError(f"{job.unfinished} is an unfinished training with other settings or data; --force starts anew")
+    return int(kept["epoch"]), list(kept["history"])
