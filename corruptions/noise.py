@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from corruptions.registry import corruption
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from corruptions.channel import Channel
 
 _SOURCE = "Hendrycks & Dietterich 2019; make_cifar_c.py, make_tinyimagenet_c.py, make_imagenet_c.py, make_imagenet_c_inception.py"
-_BEFORE = np.arange(256.0)[:, None]
-_AFTER = np.arange(1.0, 256.0)[None, :]
+
+
+def _before_and_after() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Grey levels x = 0 .. 255 as a column, and k = 1 .. 255 as a row."""
+    import numpy as np
+
+    return np.arange(256.0)[:, None], np.arange(1.0, 256.0)[None, :]
 
 
 def _from_below(below: NDArray[np.float64]) -> Channel:
     """The channel with P(out < k) = ``below[x, k - 1]``, float64 (256, 255), for k = 1 .. 255."""
+    import numpy as np
+
     from corruptions.channel import Channel
 
     edges = np.hstack([np.zeros((256, 1)), below, np.ones((256, 1))])
@@ -45,7 +52,8 @@ def gaussian_noise(sigma: float) -> Channel:
     """Additive Gaussian noise, independent for every value: y = x + N(0, sigma^2)."""
     from scipy.special import ndtr
 
-    return _from_below(ndtr((_AFTER - _BEFORE) / (255 * sigma)))
+    before, after = _before_and_after()
+    return _from_below(ndtr((after - before) / (255 * sigma)))
 
 
 @corruption(
@@ -62,13 +70,15 @@ def gaussian_noise(sigma: float) -> Channel:
 )
 def shot_noise(photons: float) -> Channel:
     """Poisson counts at ``photons`` per full scale, y = Poisson(x photons) / photons: fewer photons, more noise."""
+    import numpy as np
     from scipy.special import pdtr
 
+    before, after = _before_and_after()
     # The fewest photons whose grey value reaches k, in the rounding of the published code.
-    guess = np.ceil(_AFTER * photons / 255) - 1
-    reaches = np.stack([(guess + more) / photons * 255 >= _AFTER for more in range(3)])
+    guess = np.ceil(after * photons / 255) - 1
+    reaches = np.stack([(guess + more) / photons * 255 >= after for more in range(3)])
     fewest = guess + reaches.argmax(axis=0)
-    mean = _BEFORE / 255 * photons
+    mean = before / 255 * photons
     return _from_below(np.where(mean > 0, pdtr(fewest - 1, mean), 1.0))
 
 
@@ -86,6 +96,8 @@ def shot_noise(photons: float) -> Channel:
 )
 def impulse_noise(amount: float) -> Channel:
     """Salt and pepper: a share ``amount`` of the values becomes 255 or 0, half and half, channels independently."""
+    import numpy as np
+
     from corruptions.channel import Channel
 
     table = (1 - amount) * np.eye(256)
@@ -108,7 +120,9 @@ def impulse_noise(amount: float) -> Channel:
 )
 def speckle_noise(sigma: float) -> Channel:
     """Multiplicative Gaussian noise: y = x + x N(0, sigma^2)."""
+    import numpy as np
     from scipy.special import ndtr
 
-    spread = np.maximum(sigma * _BEFORE, 1e-9)  # black stays black
-    return _from_below(ndtr((_AFTER - _BEFORE) / spread))
+    before, after = _before_and_after()
+    spread = np.maximum(sigma * before, 1e-9)  # black stays black
+    return _from_below(ndtr((after - before) / spread))

@@ -54,9 +54,7 @@ class Corruption:
     def check(self, level: float) -> None:
         """Raise ValueError unless ``level`` is one that this corruption takes."""
         if not (math.isfinite(level) and 0 < level <= self.bound):
-            raise ValueError(
-                f"{self.name} takes a level above 0 and up to {self.bound:g} ({self.parameter}), not {level:g}"
-            )
+            raise ValueError(f"{self.name} takes a level above 0 and up to {self.bound:g} ({self.parameter}), not {level:g}")
 
 
 _table: dict[str, Corruption] = {}
@@ -87,9 +85,7 @@ def corruption(
     aliases: tuple[str, ...] = (),
 ) -> Callable[[Callable[[float], Operator]], Callable[[float], Operator]]:
     """Enter the decorated function ``level -> Operator`` into CORRUPTIONS under its own name."""
-    levels = MappingProxyType(
-        dict(zip(PROFILES, (cifar_c, tiny_c, imagenet_c, imagenet_c_299), strict=True))
-    )
+    levels = MappingProxyType(dict(zip(PROFILES, (cifar_c, tiny_c, imagenet_c, imagenet_c_299), strict=True)))
 
     def enter(prepare: Callable[[float], Operator]) -> Callable[[float], Operator]:
         name = prepare.__name__

@@ -1,7 +1,7 @@
 """The table of activation functions: level, scale, counterpart. Imports no torch; the modules are in layeract.py and torch.nn.
 
-Every function here is ``value x scale``. Element-level functions (ElementAct) scale each element by a function of itself; layer-level
-ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element normalised over its sample's whole layer.
+Every function here is ``value x scale``. Element-level functions (ElementAct) scale each element by a function of itself;
+layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element normalised over its sample's whole layer.
 """
 
 from __future__ import annotations

@@ -105,10 +105,8 @@ def load(path: Path, wish: Wish, *, height: int = 0, width: int = 0) -> Network:
     sha256 = hashlib.sha256(raw).hexdigest()
     try:
         content = _unpack(raw, path)
-        if content.get("format") == FORMAT:
-            network = _own(content, wish)
-        else:
-            network = _foreign(content, wish, height=height, width=width)
+        own = content.get("format") == FORMAT
+        network = _own(content, wish) if own else _foreign(content, wish, height=height, width=width)
     except UserError as error:
         raise type(error)(f"{path}: {error}") from None
     return replace(network, name=str(path), sha256=sha256)
@@ -185,9 +183,7 @@ def _own(content: dict[str, Any], wish: Wish) -> Network:
     for flag, wished, written in said:
         if wished is not None and wished != written:
             raise UserError(f"{flag} says {wished}, but the file says {written}")
-    return _network(
-        spec, state, activation, alpha, wish.normalization or normalization, data=data, seed=seed, remarks=()
-    )
+    return _network(spec, state, activation, alpha, wish.normalization or normalization, data=data, seed=seed, remarks=())
 
 
 def _foreign(content: dict[str, Any], wish: Wish, *, height: int, width: int) -> Network:

@@ -10,7 +10,17 @@ from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.records import Cell
 from robustbench_la.statistics import wilson
 
-Value = float | int | str | tuple[float, float] | None
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+Value = float | int | str | Estimate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +28,8 @@ class Column:
     """What a column holds."""
 
     name: str
-    kind: Literal["text", "percent", "points", "interval", "number", "count"] = "text"
-    """percent, interval: fractions, shown as percent; points: a difference of fractions, shown as percentage points."""
+    kind: Literal["text", "percent", "number", "count"] = "text"
+    """percent: a fraction, shown in percent."""
     better: Literal["higher", "lower"] | None = None
     """The direction in which a value is better; None where there is none."""
 
@@ -64,33 +74,28 @@ def summary(cells: Sequence[Cell]) -> Table:
     }
     for activation in _order(groups):
         for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
-            rows.append(
-                Row(values=(checkpoint, activation, own[0].activation_level, values[0], _interval(own), *values[1:]))
-            )
+            rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
         layer = ACTIVATIONS[activation].counterpart
         if ACTIVATIONS[activation].level == "element" and layer in groups:
             differences = [
                 _difference(_mean(over), _mean(under))
                 for over, under in zip(zip(*measured[layer], strict=True), zip(*measured[activation], strict=True), strict=True)
             ]
-            rows.append(
-                Row(values=(f"{layer} − {activation}", "", "", differences[0], None, *differences[1:]), is_difference=True)
-            )
+            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
     columns = (
         Column(name="checkpoint"),
         Column(name="activation"),
         Column(name="level"),
         Column(name="clean", kind="percent", better="higher"),
-        Column(name="95 % interval", kind="interval"),
         *(Column(name=corruption, kind="percent", better="higher") for corruption in corruptions),
-        Column(name="mean corrupted", kind="percent", better="higher"),
-        Column(name="relative drop", kind="percent", better="lower"),
+        Column(name="mean corr.", kind="percent", better="higher"),
+        Column(name="rel. drop", kind="percent", better="lower"),
     )
-    severities = sorted({c.severity for c in conditions if c.severity})
-    levels = f"the mean over severities {', '.join(map(str, severities))}" if severities else "the mean over its levels"
+    severities = sorted({condition.severity for condition in conditions if condition.severity})
+    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if len(severities) > 1 else "its levels")
     notes = (
-        f"Top-1 accuracy in %. A corruption is {levels}; mean corrupted is the mean over corruptions; relative drop is "
-        "(clean − mean corrupted) / clean. The interval is Wilson's, of clean.",
+        f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
+        "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(groups),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
@@ -100,7 +105,7 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
     names = set(groups)
     if not any(ACTIVATIONS[name].counterpart in names for name in names):
         return ()
-    return ("Rows with − are differences of means in percentage points: layer-level minus its element-level counterpart.",)
+    return ("Rows with −: layer-level minus its element-level counterpart, in percentage points.",)
 
 
 def detail(cells: Sequence[Cell]) -> Table:
@@ -113,8 +118,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.condition.corruption,
                 cell.condition.severity if cell.condition.severity is not None else "own",
                 cell.condition.parameter,
-                cell.correct / cell.total,
-                wilson(cell.correct, cell.total),
+                Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
                 None if cell.correct_top5 is None else cell.correct_top5 / cell.total,
                 cell.nll_sum / cell.total,
                 cell.correct,
@@ -132,13 +136,12 @@ def detail(cells: Sequence[Cell]) -> Table:
         Column(name="severity", kind="count"),
         Column(name="level", kind="number"),
         Column(name="top-1", kind="percent", better="higher"),
-        Column(name="95 % interval", kind="interval"),
         Column(name="top-5", kind="percent", better="higher"),
         Column(name="NLL", kind="number", better="lower"),
         Column(name="correct", kind="count", better="higher"),
         Column(name="images", kind="count"),
     )
-    notes = ("Accuracies in %, NLL (mean negative log-likelihood) in nats. The interval is Wilson's, of top-1.",)
+    notes = ("Accuracies in %, top-1 with its 95 % Wilson interval; NLL: mean negative log-likelihood in nats.",)
     return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
 
 
@@ -173,6 +176,7 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _interval(cells: Sequence[Cell]) -> tuple[float, float] | None:
+def _clean(cells: Sequence[Cell]) -> Estimate | None:
+    """Accuracy on clean images."""
     clean = next((cell for cell in cells if cell.condition.corruption == "clean"), None)
-    return None if clean is None else wilson(clean.correct, clean.total)
+    return None if clean is None else Estimate(clean.correct / clean.total, *wilson(clean.correct, clean.total))

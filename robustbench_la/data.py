@@ -154,9 +154,7 @@ def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
     return np.array(sorted(order[:limit]), dtype=np.int64)
 
 
-def _decode(
-    source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, meter: Meter
-) -> NDArray[np.uint8]:
+def _decode(source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, meter: Meter) -> NDArray[np.uint8]:
     """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
     import numpy as np
 
@@ -221,7 +219,9 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
-        raise RunError(f"no room for {size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}: {error.strerror}") from None
+        raise RunError(
+            f"no room for {size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}: {error.strerror}"
+        ) from None
     return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 
@@ -246,9 +246,7 @@ def _from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple
         pixels = images[index]
         return PIL.Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
-    return Source(
-        labels=list(labels), classes=classes, image=image, describe=lambda index: f"image {index}", array=images
-    )
+    return Source(labels=list(labels), classes=classes, image=image, describe=lambda index: f"image {index}", array=images)
 
 
 def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:

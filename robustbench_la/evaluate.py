@@ -89,10 +89,8 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
         raise UserError("no checkpoint given; name one with --ckpt model.pt")
     found: dict[Path, None] = {}
     for pattern in patterns:
-        if Path(pattern).exists():
-            matches = [pattern]
-        else:
-            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
+        # Path.glob takes no absolute pattern.
+        matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         if not matches:
             raise UserError(f"no checkpoint matches {pattern!r}")
         found |= dict.fromkeys(Path(match) for match in matches)

@@ -10,7 +10,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_freed_memory() -> None:
-    """Let malloc reuse tensors' memory: up to twice the speed for large batches on a CPU, the same bits. Linux with glibc only."""
+    """Let malloc reuse tensors' memory: up to twice the speed on a CPU, the same bits. Linux with glibc only."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)

@@ -17,7 +17,7 @@ State = Mapping[str, "Tensor"]
 
 
 def recognise(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
-    """The network and its state dict under our key names; None if it is none of ours. Image sizes that weights do not tell are 0."""
+    """The network and its state dict under our key names, or None. Image sizes that weights do not tell are 0."""
     return _resnet(state) or _mlp(state) or _cnn(state)
 
 
@@ -37,9 +37,7 @@ def _mlp(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
     side = math.isqrt(hidden[1] // channels)
     if channels * side * side != hidden[1]:
         return None
-    spec = NetworkSpec(
-        architecture="mlp", classes=output[0], channels=channels, height=side, width=side, hidden=hidden[0]
-    )
+    spec = NetworkSpec(architecture="mlp", classes=output[0], channels=channels, height=side, width=side, hidden=hidden[0])
     return spec, dict(state)
 
 
@@ -62,7 +60,8 @@ def _resnet(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
         state = {re.sub(r"\bnorm(\d)", r"bn\1", re.sub(r"^layers(\d)\.", r"layer\1.", key)): state[key] for key in state}
     conv, output = _shape(state, "conv1.weight", 4), _shape(state, "linear.weight", 2)
     stages = [
-        len({match[1] for key in state if (match := re.match(rf"layer{stage}\.(\d+)\.conv1\.weight$", key))}) for stage in (1, 2, 3)
+        len({match[1] for key in state if (match := re.match(rf"layer{stage}\.(\d+)\.conv1\.weight$", key))})
+        for stage in (1, 2, 3)
     ]
     if conv is None or output is None or not all(stages) or any(key.startswith("layer4.") for key in state):
         return None

@@ -66,7 +66,12 @@ class Cell:
         row = asdict(self)
         del row["predictions"]
         condition = row.pop("condition")
-        return {"checkpoint": row.pop("checkpoint"), **{key: row.pop(key) for key in ("activation", "activation_level")}, **condition, **row}
+        return {
+            "checkpoint": row.pop("checkpoint"),
+            **{key: row.pop(key) for key in ("activation", "activation_level")},
+            **condition,
+            **row,
+        }
 
 
 def pack_predictions(classes: Sequence[int]) -> bytes:

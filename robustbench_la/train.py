@@ -60,15 +60,18 @@ class Job:
         """Where the state after each epoch is kept until the training is finished."""
         return self.path.with_name(self.path.name + ".partial")
 
-    def identity(self) -> str:
-        """All that decides the weights, as text: a training is only continued where this is the same."""
+    def identity(self, fingerprint: str) -> str:
+        """All that decides the weights, as text: a training is only continued where this is the same.
+
+        fingerprint: of the images.
+        """
         settings = {
             "network": self.spec.as_dict(),
             "activation": [self.activation, self.alpha],
             "seed": self.seed,
             "recipe": self.recipe.model_dump(),
             "normalization": str(self.normalization),
-            "data": self.images.fingerprint(),
+            "data": fingerprint,
             "torch": str(torch.__version__),
         }
         return json.dumps(settings, sort_keys=True)
@@ -94,8 +97,9 @@ class Trained:
 def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = False, meter: Meter = silent) -> list[Job]:
     """One job for each activation and seed of a plan.
 
-    output: the checkpoint's path; with several jobs it holds ``{activation}`` and ``{seed}``.  Raises: UserError for what does not
-    fit together, and for a checkpoint that exists already unless ``force``.
+    output: the checkpoint's path; with several jobs it holds ``{activation}`` and ``{seed}``.
+
+    Raises: UserError for what does not fit together, and for a checkpoint that exists already unless ``force``.
     """
     if plan.arch is None:
         raise UserError("say what to train with --arch, one of the names that `larobust list architectures` shows")
@@ -158,16 +162,16 @@ def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
 
 def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
     began = time.perf_counter()
+    fingerprint = job.images.fingerprint()
+    identity = job.identity(fingerprint)
     torch.manual_seed(job.seed)
     model = build(job.spec, job.activation, job.alpha).to(job.device)
     recipe = job.recipe
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     kept, held_out = _split(job)
     steps = 1 if recipe.batch_size == "full" else -(-len(kept) // recipe.batch_size)
     total = recipe.iterations or recipe.epochs * steps  # type: ignore[operator]  # a recipe has one of the two
-    done, history = (0, []) if force else _resume(job, model, optimizer)
+    done, history = (0, []) if force else _resume(job, identity, model, optimizer)
     resumed = done
     drops = [milestone if recipe.iterations else milestone * steps for milestone in recipe.milestones]
     with meter(f"training {job.activation}, seed {job.seed}", total * len(kept) // steps) as advance:
@@ -194,7 +198,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
             if not np.isfinite(loss):
                 raise RunError(f"the loss is not finite in epoch {done}: training diverged; lower --lr (it is {recipe.lr:g})")
             history.append([loss / seen, correct / seen])
-            _keep(job, model, optimizer, done, history)
+            _keep(job, identity, model, optimizer, done, history)
     validation = _accuracy(job, model, held_out) if len(held_out) else None
     seconds = time.perf_counter() - began
     checkpoints.save(
@@ -211,7 +215,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
             "epochs": done,
             "history": history,
             "validation_accuracy": validation,
-            "data_fingerprint": job.images.fingerprint(),
+            "data_fingerprint": fingerprint,
             "images": len(kept),
             "partial": job.images.partial,
             "device": str(job.device),
@@ -245,9 +249,7 @@ def _split(job: Job) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
     try:
-        kept, held_out = train_test_split(
-            places, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed
-        )
+        kept, held_out = train_test_split(places, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed)
     except ValueError as error:
         raise UserError(f"cannot hold out {job.recipe.holdout:.0%} of {len(places)} images: {error}") from None
     return np.sort(kept), np.sort(held_out)
@@ -304,12 +306,14 @@ def _accuracy(job: Job, model: nn.Module, places: np.ndarray) -> float:
     return correct / len(places)
 
 
-def _keep(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, history: list[list[float]]) -> None:
+def _keep(
+    job: Job, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, history: list[list[float]]
+) -> None:
     """Keep the state after an epoch, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(
         {
-            "identity": job.identity(),
+            "identity": identity,
             "epoch": epoch,
             "history": history,
             "model": model.state_dict(),
@@ -320,13 +324,13 @@ def _keep(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: i
     write_whole(job.unfinished, buffer.getvalue())
 
 
-def _resume(job: Job, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[list[float]]]:
+def _resume(job: Job, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[list[float]]]:
     """Load the state that an interrupted run kept; epochs done and their history."""
     if not job.unfinished.exists():
         return 0, []
     try:
         kept: dict[str, Any] = torch.load(job.unfinished, map_location=job.device, weights_only=True)
-        same = kept["identity"] == job.identity()
+        same = kept["identity"] == identity
         if same:
             model.load_state_dict(kept["model"])
             optimizer.load_state_dict(kept["optimizer"])

@@ -13,8 +13,7 @@ from robustbench_la import __version__
 from robustbench_la.cli import evaluate, list_, quickstart, train
 from robustbench_la.errors import UserError
 
-EXIT_CODES = """\
-Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 130 interrupted."""
+EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 130 interrupted."
 
 app = typer.Typer(
     name="larobust",

@@ -40,7 +40,7 @@ def command(
     batch_size: options.BatchSize = None,
     amp: options.Amp = False,
     config: options.Config = None,
-    detail: Annotated[bool, typer.Option("--detail", help="Show every severity, top-5 and NLL.", rich_help_panel="Output")] = False,
+    detail: Annotated[bool, typer.Option("--detail", help="Show every severity, top-5 and NLL.")] = False,
     json_: options.Json = False,
     output: options.Output = None,
 ) -> None:
@@ -90,12 +90,16 @@ def announce(evaluation: Evaluation) -> None:
             print(f"{network.name}: {remark}", file=sys.stderr)
     channels, height, width = images.images.shape[1:]
     share = f" of {images.total:,} (partial)" if images.partial else ""
+    counts = f"{_count(len(evaluation.networks), 'checkpoint')} x {_count(len(conditions), 'condition')}"
     print(
-        f"{len(images.ids):,} images{share} of {images.name}, {width}x{height} px, {channels} channel{'s' if channels > 1 else ''}; "
-        f"levels of profile {evaluation.profile}; {len(evaluation.networks)} checkpoint{'s' if len(evaluation.networks) > 1 else ''} "
-        f"x {len(conditions)} conditions on {evaluation.device}, {evaluation.batch_size} images at a time",
+        f"{len(images.ids):,} images{share} of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; "
+        f"levels of profile {evaluation.profile}; {counts} on {evaluation.device}, {evaluation.batch_size} images at a time",
         file=sys.stderr,
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, output: str | None) -> None:
@@ -140,6 +144,6 @@ def print_tables(cells: list[Cell], *, detail: bool) -> None:
     from robustbench_la import compare, render
 
     console = Console(highlight=False)
-    console.print(render.terminal(compare.summary(cells)))
+    console.print(render.terminal(compare.summary(cells), width=console.width))
     if detail:
-        console.print(render.terminal(compare.detail(cells)))
+        console.print(render.terminal(compare.detail(cells), width=console.width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,19 +25,25 @@ def command(
     """Read the argument, print the table."""
     import json
 
-    table = lookup({"corruptions": _corruptions, "activations": _activations, "architectures": _architectures, "datasets": _datasets}, what, kind="list")()  # fmt: skip
+    tables = lookup(_LISTS, what, kind="list")()
     if json_:
-        names = [column.name for column in table.columns]
-        print(json.dumps([dict(zip(names, row.values, strict=True)) for row in table.rows], indent=1))
+        rows = [
+            dict(zip([column.name for column in table.columns], row.values, strict=True))
+            for table in tables
+            for row in table.rows
+        ]
+        print(json.dumps(rows, indent=1))
         return
     from rich.console import Console
 
     from robustbench_la import render
 
-    Console(highlight=False).print(render.terminal(table))
+    console = Console(highlight=False)
+    for table in tables:
+        console.print(render.terminal(table, width=console.width))
 
 
-def _table(title: str, names: tuple[str, ...], rows: list[tuple[str, ...]], *notes: str) -> Table:
+def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], *notes: str) -> Table:
     from robustbench_la.compare import Column, Row, Table
 
     return Table(
@@ -44,44 +51,50 @@ def _table(title: str, names: tuple[str, ...], rows: list[tuple[str, ...]], *not
     )
 
 
-def _corruptions() -> Table:
+def _corruptions() -> list[Table]:
     from corruptions import CORRUPTIONS, GROUPS, PROFILES
 
-    rows = [
-        (name, ", ".join(entry.aliases), entry.group, entry.parameter, profile, " ".join(f"{level:g}" for level in entry.levels[profile]))
+    rows = [(name, ", ".join(entry.aliases), entry.group, entry.parameter) for name, entry in CORRUPTIONS.items()]
+    levels = [
+        (name, profile, " ".join(f"{level:g}" for level in entry.levels[profile]))
         for name, entry in CORRUPTIONS.items()
         for profile in PROFILES
     ]
-    return _table(
-        "Corruptions",
-        ("name", "aliases", "group", "level", "profile", "severity 1 to 5"),
-        rows,
-        "Profiles: " + "; ".join(f"{name}: {summary}" for name, summary in PROFILES.items()) + ".",
-        "Groups: " + "; ".join(f"{name}: {summary}" for name, summary in GROUPS.items()) + ".",
-    )
+    return [
+        _table("Corruptions", ("name", "aliases", "group", "level"), rows, _glossary("Groups", GROUPS)),
+        _table("Levels", ("name", "profile", "severity 1 to 5"), levels, _glossary("Profiles", PROFILES)),
+    ]
 
 
-def _activations() -> Table:
+def _glossary(title: str, words: Mapping[str, str]) -> str:
+    return f"{title}: {'; '.join(f'{word}: {meaning}' for word, meaning in words.items())}."
+
+
+def _activations() -> list[Table]:
     from robustbench_la.activations import ACTIVATIONS
 
     rows = [(name, entry.level, entry.formula, entry.counterpart or "") for name, entry in ACTIVATIONS.items()]
-    return _table(
-        "Activations",
-        ("name", "level", "scale", "counterpart"),
-        rows,
-        "Output = y x scale. u = y, the pre-activation; n = (y - mean) / sqrt(variance + alpha) over the sample's layer.",
-    )
+    note = "Output = y x scale. u = y, the pre-activation; n = (y - mean) / sqrt(variance + alpha) over the sample's layer."
+    return [_table("Activations", ("name", "level", "scale", "counterpart"), rows, note)]
 
 
-def _architectures() -> Table:
+def _architectures() -> list[Table]:
     from robustbench_la.models import ARCHITECTURES, PATTERNS
 
     rows = [(name, entry.summary) for name, entry in ARCHITECTURES.items()]
-    return _table("Architectures", ("name", "what"), rows + list(PATTERNS.items()))
+    return [_table("Architectures", ("name", "what"), [*rows, *PATTERNS.items()])]
 
 
-def _datasets() -> Table:
+def _datasets() -> list[Table]:
     from robustbench_la.data import DATASETS
 
     rows = [(f"{name}:ROOT" if entry.needs_root else name, entry.summary) for name, entry in DATASETS.items()]
-    return _table("Datasets", ("name", "what"), rows)
+    return [_table("Datasets", ("name", "what"), rows)]
+
+
+_LISTS: Mapping[str, Callable[[], list[Table]]] = {
+    "corruptions": _corruptions,
+    "activations": _activations,
+    "architectures": _architectures,
+    "datasets": _datasets,
+}

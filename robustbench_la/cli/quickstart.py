@@ -14,7 +14,9 @@ Example: larobust quickstart"""
 
 
 def command(
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the two checkpoints.")] = "runs/quickstart",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the two checkpoints.")
+    ] = "runs/quickstart",
 ) -> None:
     """Train what is not there yet, evaluate, print."""
     from robustbench_la.plan import read_plan
@@ -43,6 +45,7 @@ def command(
     print(
         "One seed and 500 images prove nothing yet. Next:\n"
         f"  larobust eval --ckpt '{output}/*.pt' --noise all --detail\n"
-        "  larobust train --data digits --arch cnn --activation la_silu --activation silu --seed 11 --seed 22 -o 'runs/{activation}-{seed}.pt'",
+        "  larobust train --data digits --arch cnn --activation la_silu --activation silu --seed 11 --seed 22 "
+        "-o 'runs/{activation}-{seed}.pt'",
         file=sys.stderr,
     )

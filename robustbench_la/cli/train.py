@@ -18,13 +18,17 @@ An interrupted training goes on when the same command is given again, to the sam
 
 Example: larobust train --data digits --arch cnn --activation la_silu --seed 11 -o runs/la_silu.pt"""
 
-_RECIPE = "Recipe"
-
 
 def command(
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="Checkpoint to write; {activation} and {seed} in its name are filled in.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Checkpoint to write; {activation} and {seed} in its name are filled in.",
+            show_default=False,
+        ),
     ],
     arch: options.Arch = None,
     activation: options.Activations = None,
@@ -36,13 +40,12 @@ def command(
     crop: options.Crop = None,
     limit: options.Limit = None,
     seed: Annotated[
-        list[int] | None, typer.Option("--seed", help="Seed of weights, order and augmentation (11 if not given); repeatable.", rich_help_panel=_RECIPE)
+        list[int] | None,
+        typer.Option("--seed", metavar="SEED", help="Seed of weights, order and augmentation (11 if not given); repeatable."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data.", rich_help_panel=_RECIPE)] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate at the start.", rich_help_panel=_RECIPE)] = None,
-    batch_size: Annotated[
-        str | None, typer.Option("--batch-size", help="Images a step, or full.", rich_help_panel=_RECIPE)
-    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start.")] = None,
+    batch_size: Annotated[str | None, typer.Option("--batch-size", metavar="IMAGES", help="Images a step, or full.")] = None,
     device: options.Device = None,
     config: options.Config = None,
     force: Annotated[bool, typer.Option("--force", help="Train anew, over a checkpoint that exists.")] = False,
