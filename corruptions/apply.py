@@ -20,7 +20,7 @@ def corrupt(images: Tensor, name: str, level: float, *, ids: Tensor, seed: int =
 
     >>> grey = torch.full((2, 1, 2, 2), 128, dtype=torch.uint8)
     >>> corrupt(grey, "gaussian_noise", 0.1, ids=torch.tensor([0, 1]))[:, 0].tolist()
-    [[[131, 125], [105, 123]], [[101, 98], [169, 121]]]
+    [[[115, 105], [176, 163]], [[165, 135], [129, 148]]]
     """
     if images.dtype != torch.uint8 or images.dim() != 4:
         raise ValueError(f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")

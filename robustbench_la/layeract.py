@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from robustbench_la.activations import DEFAULT_ALPHA
 
@@ -77,8 +76,9 @@ class _LayerAct(torch.autograd.Function):
         return kept * y if kernel == "sigmoid" else nn.functional.hardsigmoid(n).mul_(y)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        if torch.is_grad_enabled():  # create_graph=True: the steps below would be taken for constants
+            raise NotImplementedError("LayerAct is differentiable once; its second derivative is not implemented")
         y, kept, mean, inverse = ctx.saved_tensors
         through = grad * y
         if ctx.kernel == "sigmoid":
@@ -129,8 +129,8 @@ def la_silu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
 
     Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
 
-    >>> la_silu(torch.tensor([[-1.0, 0.0, 1.0]])).tolist()
-    [[-0.26894277334213257, 0.0, 0.7310572266578674]]
+    >>> la_silu(torch.tensor([[-1.0, 0.0, 1.0]])).round(decimals=4)
+    tensor([[-0.2689,  0.0000,  0.7311]])
     """
     return _apply(y, alpha, "sigmoid")
 
@@ -140,8 +140,8 @@ def la_hardsilu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
 
     Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
 
-    >>> la_hardsilu(torch.tensor([[-6.0, 0.0, 6.0]])).tolist()
-    [[-2.0, 0.0, 4.0]]
+    >>> la_hardsilu(torch.tensor([[-6.0, 0.0, 6.0]])).round(decimals=4)
+    tensor([[-2.,  0.,  4.]])
     """
     return _apply(y, alpha, "hardsigmoid")
 

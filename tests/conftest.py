@@ -1,0 +1,47 @@
+"""What the tests share: options, golden files, a small trained checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--update-golden", action="store_true", help="write what the golden tests see, for review in git diff")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs --slow"))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with tests/golden/NAME."""
+
+    def check(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+        assert text == path.read_text(encoding="utf-8")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def digits_pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Checkpoints of cnn on digits, two epochs, with la_silu and silu."""
+    from robustbench_la import train
+    from robustbench_la.plan import read_plan
+
+    folder = tmp_path_factory.mktemp("digits")
+    flags = {"arch": "cnn", "activation": ["la_silu", "silu"], "train": {"epochs": 2, "lr": 0.05}}
+    jobs = train.prepare(read_plan(None, flags), str(folder / "{activation}.pt"))
+    return [train.train(job).path for job in jobs]
