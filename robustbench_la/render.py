@@ -30,6 +30,20 @@ def text(value: Value, column: Column, *, signed: bool = False) -> str:
     return f"{value:,d}" if isinstance(value, int) else f"{value:.4g}"
 
 
+def show(tables: Sequence[Table]) -> None:
+    """Print tables on stdout, as wide as the terminal is."""
+    from rich.console import Console
+
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the caller: rich would exit with 1, which means a regression here."""
+            raise BrokenPipeError
+
+    console = Pipe(highlight=False)
+    for table in tables:
+        console.print(terminal(table, width=console.width))
+
+
 def terminal(table: Table, *, width: int) -> RenderableType:
     """For a terminal ``width`` characters wide.
 

@@ -28,9 +28,7 @@ def test_the_batch_size_changes_no_pixel(entry, batch: int) -> None:
     images, ids = pictures(100), torch.arange(100)
     level = entry.levels["cifar-c"][4]
     whole = corrupt(images, entry.name, level, ids=ids)
-    parts = [
-        corrupt(images[i : i + batch], entry.name, level, ids=ids[i : i + batch]) for i in range(0, len(images), batch)
-    ]
+    parts = [corrupt(images[i : i + batch], entry.name, level, ids=ids[i : i + batch]) for i in range(0, len(images), batch)]
 
     assert torch.equal(torch.cat(parts), whole)
 

@@ -139,11 +139,6 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
 
 def print_tables(cells: list[Cell], *, detail: bool) -> None:
     """The tables on stdout."""
-    from rich.console import Console
-
     from robustbench_la import compare, render
 
-    console = Console(highlight=False)
-    console.print(render.terminal(compare.summary(cells), width=console.width))
-    if detail:
-        console.print(render.terminal(compare.detail(cells), width=console.width))
+    render.show([compare.summary(cells), *([compare.detail(cells)] if detail else [])])

@@ -34,13 +34,9 @@ def command(
         ]
         print(json.dumps(rows, indent=1))
         return
-    from rich.console import Console
-
     from robustbench_la import render
 
-    console = Console(highlight=False)
-    for table in tables:
-        console.print(render.terminal(table, width=console.width))
+    render.show(tables)
 
 
 def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], *notes: str) -> Table:

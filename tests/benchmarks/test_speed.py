@@ -1,0 +1,192 @@
+"""Speed, as ratios within one run, on two threads: pytest tests/benchmarks --benchmark-only
+
+Nothing here fails for being slow: machines are noisy. What is aimed at stands beside each ratio.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from corruptions.apply import corrupt
+from robustbench_la import evaluate
+from robustbench_la.checkpoints import Network
+from robustbench_la.data import ImageSet
+from robustbench_la.layeract import la_hardsilu, la_silu
+from robustbench_la.memory import keep_freed_memory
+from robustbench_la.models import NetworkSpec, build
+from robustbench_la.preprocessing import NORMALIZATIONS
+from robustbench_la.records import Condition
+
+keep_freed_memory()
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def ratio(benchmark, told: list[str], what: str, ours, other, aim: str, *, rounds: int = 15, scale: float = 1.0) -> None:
+    """Median over interleaved rounds of time(other) / time(ours) x scale."""
+    ours(), other()
+    pairs = [(seconds(ours), seconds(other)) for _ in range(rounds)]
+    found = statistics.median(slow / fast for fast, slow in pairs) * scale
+    benchmark.extra_info["ratio"] = found
+    told.append(f"{what}: {found:.2f} (aim: {aim})")
+    benchmark.pedantic(ours, rounds=3)
+
+
+def by_hand(name: str, level: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The formula of a corruption for one image (H, W, C), as a numpy and scipy loop would have it."""
+    last = {
+        "gaussian_noise": lambda x: x + np.random.normal(size=x.shape, scale=level),
+        "shot_noise": lambda x: np.random.poisson(x * level) / level,
+        "gaussian_blur": lambda x: ndimage.gaussian_filter(x, (level, level, 0), mode="nearest", truncate=4),
+    }[name]
+    return lambda image: np.uint8(np.clip(last(image / 255.0), 0, 1) * 255)
+
+
+@pytest.mark.parametrize("kind", ["random", "smooth"])
+@pytest.mark.parametrize(
+    ("name", "level", "aim"), [("gaussian_noise", 0.1, ">= 3"), ("shot_noise", 50, ">= 10"), ("gaussian_blur", 1.0, ">= 20")]
+)
+def test_corruptions_against_a_loop_over_images(benchmark, told, name: str, level: float, aim: str, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (512, 32, 32, 3), dtype=np.uint8)
+    if kind == "smooth":  # as photographs are, with flat and blown-out parts
+        images = np.clip(ndimage.gaussian_filter(images * 1.0, (0, 3, 3, 0)) * 8 - 900, 0, 255).astype(np.uint8)
+    ids, batch = torch.arange(512), torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    loop = by_hand(name, level)
+    ratio(
+        benchmark,
+        told,
+        f"{name}, images/s over a loop's, 32 px, {kind}",
+        lambda: corrupt(batch, name, level, ids=ids),
+        lambda: [loop(image) for image in images],
+        aim,
+        rounds=7,
+    )
+
+
+def naive(x: torch.Tensor) -> torch.Tensor:
+    mean, var = x.mean((1, 2, 3), keepdim=True), x.var((1, 2, 3), keepdim=True)
+    return x * torch.sigmoid((x - mean) / torch.sqrt(var + 1e-5))
+
+
+def naive_hard(x: torch.Tensor) -> torch.Tensor:
+    mean, var = x.mean((1, 2, 3), keepdim=True), x.var((1, 2, 3), keepdim=True)
+    return x * torch.clamp((x - mean) / torch.sqrt(var + 1e-5) / 6 + 0.5, 0, 1)
+
+
+@pytest.mark.parametrize(("ours", "other"), [(la_silu, naive), (la_hardsilu, naive_hard)])
+def test_layeract_forward(benchmark, told, ours, other) -> None:
+    x = torch.randn(128, 16, 32, 32)
+    with torch.inference_mode():
+        ratio(benchmark, told, f"{ours.__name__} forward over naive", lambda: ours(x), lambda: other(x), ">= 3")
+
+
+@pytest.mark.parametrize(("ours", "other"), [(la_silu, naive), (la_hardsilu, naive_hard)])
+def test_layeract_forward_and_backward(benchmark, told, ours, other) -> None:
+    x = torch.randn(128, 16, 32, 32, requires_grad=True)
+    gradient = torch.randn(128, 16, 32, 32)
+
+    def both(function) -> None:
+        x.grad = None
+        function(x).backward(gradient)
+
+    ratio(benchmark, told, f"{ours.__name__} forward + backward over naive", lambda: both(ours), lambda: both(other), ">= 2")
+
+
+def evaluation(activation: str, count: int, severities: int) -> evaluate.Evaluation:
+    spec = NetworkSpec(architecture="resnet20", classes=10, channels=3, height=32, width=32)
+    network = Network(
+        name="x",
+        sha256="",
+        model=build(spec, activation).eval(),
+        spec=spec,
+        activation=activation,
+        alpha=1e-5,
+        normalization=NORMALIZATIONS["imagenet"],
+        data=None,
+        seed=0,
+        remarks=(),
+    )
+    if evaluate._prefers_channels_last(network):
+        network.model.to(memory_format=torch.channels_last)
+    rng = np.random.default_rng(0)
+    images = ImageSet(
+        name="random",
+        images=rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8),
+        labels=rng.integers(0, 10, count),
+        ids=np.arange(count),
+        classes=tuple("0123456789"),
+        total=count,
+    )
+    conditions = [
+        Condition(corruption="gaussian_noise", severity=s, parameter=0.02 * s, profile="cifar-c")
+        for s in range(1, severities + 1)
+    ]
+    return evaluate.Evaluation(
+        networks=(network,),
+        images=images,
+        conditions=tuple(conditions),
+        profile="cifar-c",
+        seed=0,
+        device=torch.device("cpu"),
+        batch_size=64,
+        amp=False,
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "la_silu"])
+def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activation: str) -> None:
+    plan = evaluation(activation, 512, 5)
+    network = plan.networks[0]
+    inputs = network.normalization.apply(torch.from_numpy(plan.images.images))
+    if evaluate._prefers_channels_last(network):
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def bare() -> None:
+        for _ in plan.conditions:
+            for batch in inputs.split(64):
+                network.model(batch)
+
+    ratio(
+        benchmark,
+        told,
+        f"eval of resnet20 {activation}, five Gaussian severities, over bare forward passes",
+        bare,
+        lambda: list(evaluate.run(plan)),
+        "<= 1.15",
+        rounds=5,
+    )
+
+
+def test_peak_memory_of_eval_on_10_000_images(benchmark, told) -> None:
+    code = (
+        "import resource, sys; sys.path.insert(0, 'tests/benchmarks'); from test_speed import evaluation; "
+        "from robustbench_la import evaluate; list(evaluate.run(evaluation('la_silu', 10_000, 1))); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    )
+    done = benchmark.pedantic(
+        lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True), rounds=1
+    )
+    told.append(f"peak memory of eval, 10,000 images of 32x32 px: {float(done.stdout):.2f} GiB (aim: < 1.5)")

@@ -1,0 +1,95 @@
+"""The shape of the house: arrows go one way, and the reading wing needs no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Each module may import only those to the left of it: a layer knows nothing of what uses it.
+LAYERS = [
+    {"errors", "memory", "progress"},
+    {"activations", "files", "records", "preprocessing"},
+    {"layeract", "networks", "models", "data", "devices", "statistics"},
+    {"recognise", "plan", "compare"},
+    {"checkpoints", "render"},
+    {"train", "evaluate"},
+    {"cli"},
+]
+TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "data"]
+TORCH_FREE += ["statistics", "plan", "compare", "render", "cli"]
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Dotted names that a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def test_corruptions_never_imports_larobust() -> None:
+    for path in files("corruptions"):
+        assert not any(name.startswith("robustbench_la") for name in imports(path)), path
+
+
+def test_every_module_stands_in_one_layer() -> None:
+    modules = {path.relative_to(ROOT / "robustbench_la").parts[0].removesuffix(".py") for path in files("robustbench_la")}
+
+    assert modules - {"__init__"} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("height", range(len(LAYERS)))
+def test_a_module_imports_lower_layers_or_its_own(height: int) -> None:
+    allowed = set().union(*LAYERS[: height + 1])
+    for path in files("robustbench_la"):
+        own = path.relative_to(ROOT / "robustbench_la").parts[0].removesuffix(".py")
+        if own not in LAYERS[height]:
+            continue
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "robustbench_la" and len(parts) > 1 and parts[1] in set().union(*LAYERS):
+                assert parts[1] in allowed, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_reading_needs_no_torch(module: str) -> None:
+    block = "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{block}import robustbench_la.{module}"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["eval", "--help"], ["train", "--help"]]
+    + [["list", what] for what in ("corruptions", "activations", "architectures", "datasets")],
+)
+def test_help_and_lists_need_no_torch(arguments: list[str]) -> None:
+    block = "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
+    code = f"{block}sys.argv = ['larobust', *{arguments!r}]; from robustbench_la.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_no_file_holds_more_than_one_screenful_of_subjects() -> None:
+    for package in ("corruptions", "robustbench_la"):
+        for path in files(package):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path

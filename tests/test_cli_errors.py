@@ -1,0 +1,202 @@
+"""Wrong inputs through the command line: one line that says what to mend, exit code 2, and nothing written."""
+
+import os
+import pickle
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from robustbench_la import checkpoints, cli
+from robustbench_la.data import Choice
+from robustbench_la.models import NetworkSpec, build
+from robustbench_la.preprocessing import NORMALIZATIONS
+
+
+class _Malicious:
+    """Makes a folder ``executed`` where it is unpickled with code allowed."""
+
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def _network(path, *, classes=10, channels=1, break_weights=False, plain=False):
+    spec = NetworkSpec(architecture="mlp", classes=classes, channels=channels, height=8, width=8, hidden=4)
+    model = build(spec, "relu")
+    if break_weights:
+        torch.nn.init.constant_(model.output.bias, float("nan"))
+    if plain:
+        torch.save(model.state_dict(), path)
+        return
+    checkpoints.save(
+        path,
+        model,
+        spec=spec,
+        activation="relu",
+        alpha=1e-5,
+        normalization=NORMALIZATIONS["half"],
+        data=Choice("digits"),
+        training={"seed": 11},
+    )
+
+
+@pytest.fixture(scope="session")
+def faulty_inputs(tmp_path_factory):
+    """A folder with everything that the commands of the table name."""
+    folder = tmp_path_factory.mktemp("inputs")
+    _network(folder / "good.pt")
+    _network(folder / "three.pt", classes=3)
+    _network(folder / "colour.pt", channels=3)
+    _network(folder / "nan.pt", break_weights=True)
+    _network(folder / "plain.pt", plain=True)
+    (folder / "empty.pt").touch()
+    (folder / "truncated.pt").write_bytes((folder / "good.pt").read_bytes()[:-300])
+    torch.save({"state_dict": _Malicious()}, folder / "malicious.pt")
+    (folder / "pickled.pt").write_bytes(pickle.dumps({"state_dict": _Malicious()}))
+    (folder / "folder.pt").mkdir()
+    pixels = PIL.Image.fromarray(np.zeros((8, 8), dtype=np.uint8))
+    pixels.save(folder / "picture.png")
+    (folder / "picture.png").rename(folder / "picture.pt")
+    (folder / "nothing").mkdir()
+    for label in "ab":
+        (folder / "damaged" / label).mkdir(parents=True)
+        pixels.save(folder / "damaged" / label / "fine.png")
+    (folder / "damaged" / "b" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not the rest of a JPEG")
+    (folder / "blocker").touch()
+    (folder / "unreadable.yaml").write_text("data: digits\nnoise: [paper\nseverity: 1\n")
+    (folder / "unknown_key.yaml").write_text("data: digits\nseverty: 1\n")
+    (folder / "wrong_type.yaml").write_text("data: digits\nlimit: many\n")
+    return folder
+
+
+def _listing(folder):
+    """Every entry below ``folder`` with its time of change and its content."""
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+    }
+
+
+WRONG = {
+    "a missing file": ("eval --ckpt gone.pt", "no checkpoint", "gone.pt"),
+    "a pattern without a match": ("eval --ckpt 'gone/*.pt'", "no checkpoint", "gone/*.pt"),
+    "an empty file": ("eval --ckpt empty.pt", "empty.pt", "empty"),
+    "a truncated zip": ("eval --ckpt truncated.pt", "truncated.pt", "not a checkpoint that torch can read"),
+    "a picture named .pt": ("eval --ckpt picture.pt", "picture.pt", "not a checkpoint that torch can read"),
+    "a malicious checkpoint": ("eval --ckpt malicious.pt", "malicious.pt", "run code"),
+    "a malicious pickle": ("eval --ckpt pickled.pt", "pickled.pt", "run code"),
+    "a folder": ("eval --ckpt folder.pt", "folder.pt", "a folder"),
+    "no checkpoint": ("eval", "no checkpoint given", "--ckpt"),
+    "other classes": ("eval --ckpt three.pt", "three.pt", "3 classes", "10"),
+    "other channels": ("eval --ckpt colour.pt", "colour.pt", "3 channels", "has 1"),
+    "NaN weights": ("eval --ckpt nan.pt", "nan.pt", "NaN", "output.bias"),
+    "an activation left out": ("eval --ckpt plain.pt", "plain.pt", "--activation"),
+    "an activation that the file denies": ("eval --ckpt good.pt --activation silu", "good.pt", "--activation", "relu"),
+    "an unknown noise": ("eval --ckpt good.pt --noise gausian", "unknown corruption 'gausian'", "gaussian_noise"),
+    "an unknown activation": ("eval --ckpt plain.pt --activation rleu", "unknown activation 'rleu'", "relu"),
+    "an unknown architecture": ("eval --ckpt plain.pt --arch resnet21", "unknown architecture 'resnet21'", "resnet20"),
+    "an unknown torchvision network": (
+        "eval --ckpt plain.pt --activation relu --arch torchvision:resnet19",
+        "plain.pt",
+        "'resnet19'",
+        "resnet18",
+    ),
+    "a network file that is missing": ("eval --ckpt plain.pt --activation relu --arch gone.py:make", "gone.py"),
+    "an unknown dataset": ("eval --ckpt good.pt --data cifar1O:data", "unknown dataset 'cifar1O'", "cifar10"),
+    "a dataset without its folder": ("eval --ckpt good.pt --data mnist", "--data mnist:FOLDER"),
+    "a dataset that is not there": ("eval --ckpt good.pt --data mnist:nothing", "MNIST", "nothing", "--download"),
+    "an unknown profile": ("eval --ckpt good.pt --profile cifar", "unknown profile 'cifar'", "cifar-c"),
+    "an unknown normalization": ("eval --ckpt good.pt --normalize imagnet", "unknown normalization 'imagnet'", "imagenet"),
+    "a normalization that divides by 0": ("eval --ckpt good.pt --normalize 0.5/0", "0.5/0", "above 0"),
+    "a normalization of other channels": ("eval --ckpt good.pt --normalize cifar10", "3 channels", "1"),
+    "an unknown device": ("eval --ckpt good.pt --device gpu", "unknown device 'gpu'", "cuda"),
+    "a device that cannot compute": ("eval --ckpt good.pt --device meta", "unknown device 'meta'", "cpu"),
+    "an unknown list": ("list corruption", "unknown list 'corruption'", "corruptions"),
+    "severity 0": ("eval --ckpt good.pt --severity 0", "severity", "from 1 to 5", "'0'"),
+    "severity 6": ("eval --ckpt good.pt --severity 6", "severity", "from 1 to 5", "'6'"),
+    "a negative sigma": ("eval --ckpt good.pt --noise gaussian_noise=-0.1", "gaussian_noise", "above 0", "-0.1"),
+    "a sigma that is not a number": ("eval --ckpt good.pt --noise gaussian_noise=nan", "gaussian_noise", "above 0", "nan"),
+    "a sigma of 0": ("eval --ckpt good.pt --noise gaussian_noise=0", "gaussian_noise", "above 0"),
+    "an empty folder": ("eval --ckpt good.pt --data folder:nothing", "nothing", "no class sub-folders"),
+    "a missing folder": ("eval --ckpt good.pt --data folder:gone", "no folder", "gone"),
+    "a corrupt JPEG": ("eval --ckpt three.pt --data folder:damaged", "cannot decode", "broken.jpg"),
+    "a plan that is not YAML": ("eval --config unreadable.yaml", "unreadable.yaml", "line 3", "YAML"),
+    "an unknown key": ("eval --config unknown_key.yaml", "unknown_key.yaml", "'severty'", "severity"),
+    "a wrong type": ("eval --config wrong_type.yaml", "wrong_type.yaml", "limit", "'many'"),
+    "a missing plan": ("eval --config paper-mist", "'paper-mist'", "paper-mnist"),
+    "an output below a file": ("eval --ckpt good.pt -o blocker/report.json", "blocker", "not a folder"),
+    "an output that is a folder": ("eval --ckpt good.pt -o nothing", "nothing", "folder"),
+    "limit 0": ("eval --ckpt good.pt --limit 0", "limit", "greater than 0"),
+    "batch size 0": ("eval --ckpt good.pt --batch-size 0", "batch", "greater than 0"),
+    "alpha 0": ("train --arch mlp --activation la_silu --alpha 0 -o new.pt", "alpha", "greater than 0"),
+    "alpha that is not a number": ("train --arch mlp --activation la_silu --alpha nan -o new.pt", "alpha", "nan"),
+    "0 epochs": ("train --arch mlp --activation relu --epochs 0 -o new.pt", "epochs", "greater than 0"),
+    "training over a checkpoint": ("train --arch mlp --activation relu -o good.pt", "good.pt exists", "--force"),
+    "two networks for one file": ("train --arch mlp --activation relu --activation silu -o new.pt", "{activation}"),
+    "training without an architecture": ("train --activation relu -o new.pt", "--arch"),
+    "training without an activation": ("train --arch mlp -o new.pt", "--activation"),
+    "training without an output": ("train --arch mlp --activation relu", "--output"),
+    "an unknown option": ("eval --ckpt good.pt --noize blur", "--noize", "--noise"),
+    "an option without its value": ("eval --ckpt", "--ckpt"),
+    "a number that is a word": ("eval --ckpt good.pt --limit many", "--limit", "integer"),
+    "an unknown command": ("evaluate", "evaluate", "eval"),
+    "a command without its argument": ("list", "Missing argument"),
+    "an argument too many": ("list corruptions datasets", "datasets"),
+}
+
+
+@pytest.mark.parametrize(("command", "words"), [(row[0], row[1:]) for row in WRONG.values()], ids=WRONG)
+def test_a_wrong_input_is_told_in_one_line(faulty_inputs, tmp_path, monkeypatch, capsys, command, words):
+    folder = tmp_path / "here"
+    shutil.copytree(faulty_inputs, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["larobust", *shlex.split(command)])
+    before = _listing(folder)
+
+    code = cli._run()
+
+    said = capsys.readouterr()
+    assert code == 2
+    assert len(said.err.strip().splitlines()) == 1, said.err
+    assert [word for word in words if word not in said.err] == [], said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert _listing(folder) == before
+
+
+def test_the_right_input_beside_the_wrong_ones_is_accepted(faulty_inputs, tmp_path, monkeypatch, capsys):
+    """Without it every case above could fail for a reason of its own making."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(faulty_inputs / "good.pt", tmp_path)
+    command = "eval --ckpt good.pt --noise gaussian_noise=0.1 --limit 8 --device cpu --json -o new/report.json"
+    monkeypatch.setattr(sys, "argv", ["larobust", *shlex.split(command)])
+
+    code = cli._run()
+
+    said = capsys.readouterr()
+    assert code == 0
+    assert '"cells"' in said.out
+    assert Path("new/report.json").is_file()
+
+
+def test_the_malicious_files_do_run_code_where_code_is_allowed(faulty_inputs, tmp_path, monkeypatch):
+    """Otherwise the folder that is not made proves nothing."""
+    monkeypatch.chdir(tmp_path)
+
+    torch.load(faulty_inputs / "malicious.pt", weights_only=False)
+
+    assert Path("executed").is_dir()
+
+
+def test_no_command_at_all_shows_the_help_as_it_is_laid_out(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["larobust"])
+
+    cli._run()
+
+    said = capsys.readouterr()
+    assert len((said.out + said.err).strip().splitlines()) > 5
