@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +17,8 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, Level
-from robustbench_la.data import Choice
-from robustbench_la.errors import UserError, lookup
+from robustbench_la.data import Choice, Shape
+from robustbench_la.errors import UserError, first_line, lookup
 from robustbench_la.files import write_whole
 from robustbench_la.models import NetworkSpec, build, check_architecture
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
@@ -96,23 +98,51 @@ def save(
     write_whole(path, buffer.getvalue())
 
 
-def load(path: Path, wish: Wish, *, height: int = 0, width: int = 0) -> Network:
-    """Load any checkpoint. height, width: of the images to come, where the file does not tell.
+@dataclass(frozen=True, slots=True)
+class File:
+    """A checkpoint's content, before a network is made of it."""
 
-    Raises: UserError for a file that cannot be read safely, does not say what is needed, or does not fit, with its name.
-    """
-    raw = _read(path)
-    sha256 = hashlib.sha256(raw).hexdigest()
+    path: Path
+    sha256: str
+    content: dict[str, Any]
+
+    @property
+    def data(self) -> Choice | None:
+        """What to evaluate it on, where it says so."""
+        try:
+            return TypeAdapter(Choice).validate_python(self.content["data"]) if self.content.get("format") == FORMAT else None
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{self.path}: {_damaged(error)}") from None
+
+
+def read(path: Path) -> File:
+    """Read any checkpoint. Raises: UserError for a file that cannot be read safely, with its name."""
+    raw = _bytes(path)
     try:
-        content = _unpack(raw, path)
-        own = content.get("format") == FORMAT
-        network = _own(content, wish) if own else _foreign(content, wish, height=height, width=width)
+        return File(path, hashlib.sha256(raw).hexdigest(), _unpack(raw, path))
     except UserError as error:
-        raise type(error)(f"{path}: {error}") from None
-    return replace(network, name=str(path), sha256=sha256)
+        raise UserError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def load(path: Path, wish: Wish, shape: Shape | None = None) -> Network:
+    """Read a checkpoint and make its network. shape: as in ``assemble``."""
+    return assemble(read(path), wish, shape or Shape(classes=0, channels=0, height=0, width=0))
+
+
+def assemble(file: File, wish: Wish, shape: Shape) -> Network:
+    """The network of a checkpoint. shape: of the data to come, for what neither file nor weights tell.
+
+    Raises: UserError for a file that does not say what is needed or does not fit, with its name.
+    """
+    try:
+        own = file.content.get("format") == FORMAT
+        network = _own(file, wish) if own else _foreign(file.content, wish, shape)
+    except UserError as error:
+        raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
+    return replace(network, name=str(file.path), sha256=file.sha256)
+
+
+def _bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -135,7 +165,7 @@ def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
         try:
             return safetensors.torch.load(raw)
         except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            raise UserError(f"not a readable safetensors file ({_first_line(error)})") from None
+            raise UserError(f"not a readable safetensors file ({first_line(error)})") from None
     buffer = io.BytesIO(raw)
     if zipfile.is_zipfile(buffer):
         with zipfile.ZipFile(buffer) as archive:
@@ -143,36 +173,40 @@ def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
                 raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
     buffer.seek(0)
     try:
-        content = torch.load(buffer, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickle protocols: what cannot be read is said below
+            content = torch.load(buffer, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random make the unpickler raise nearly anything
-        reason = _first_line(error)
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        said = str(error)
+        refused = re.search(r"GLOBAL|Unsupported (global|class)", said) or ("Unsupported" in said and raw.startswith(b"\x80"))
+        if refused:
             raise UserError(
                 "holds Python objects beyond tensors and plain values, so loading it would run code from the file; "
                 "load it where you trust it and save model.state_dict()"
             ) from None
+        # torch's own text advises to switch the safeguard off.
+        reason = "no known format" if "weights_only" in said else first_line(error)
         raise UserError(f"not a checkpoint that torch can read ({reason})") from None
     if not isinstance(content, dict):
         raise UserError(f"holds a {type(content).__name__}, not a dictionary of weights")
     return content
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+def _damaged(error: Exception) -> str:
+    return f"a damaged larobust checkpoint ({type(error).__name__}: {first_line(error)})"
 
 
-def _own(content: dict[str, Any], wish: Wish) -> Network:
+def _own(file: File, wish: Wish) -> Network:
+    content = file.content
     if content.get("version") != VERSION:
         raise UserError(f"written by another version of larobust (format {content.get('version')!r}; this one reads {VERSION})")
     try:
         spec = TypeAdapter(NetworkSpec).validate_python(content["network"])
         activation, alpha = content["activation"]["name"], float(content["activation"]["alpha"])
         normalization = Normalization(tuple(content["normalization"]["mean"]), tuple(content["normalization"]["std"]))
-        data = TypeAdapter(Choice).validate_python(content["data"])
         seed = content["training"].get("seed")
         state = content["state_dict"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"a damaged larobust checkpoint ({type(error).__name__}: {_first_line(error)})") from None
+        raise UserError(_damaged(error)) from None
     if spec.is_code and wish.architecture != spec.architecture:
         raise UserError(f"its network is made by the code {spec.architecture}; allow that with --arch {spec.architecture}")
     said = (
@@ -183,10 +217,10 @@ def _own(content: dict[str, Any], wish: Wish) -> Network:
     for flag, wished, written in said:
         if wished is not None and wished != written:
             raise UserError(f"{flag} says {wished}, but the file says {written}")
-    return _network(spec, state, activation, alpha, wish.normalization or normalization, data=data, seed=seed, remarks=())
+    return _network(spec, state, activation, alpha, wish.normalization or normalization, data=file.data, seed=seed, remarks=())
 
 
-def _foreign(content: dict[str, Any], wish: Wish, *, height: int, width: int) -> Network:
+def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
     state, remarks = _state_dict(content)
     known = recognise(state)
     if wish.architecture is not None:
@@ -199,13 +233,13 @@ def _foreign(content: dict[str, Any], wish: Wish, *, height: int, width: int) ->
     elif known is not None and ":" not in wish.architecture:
         raise UserError(f"--arch says {wish.architecture}, but the weights are of {known[0].architecture}")
     else:
-        spec = _measured(wish, state)
+        spec = _measured(wish, state, shape)
     if wish.activation is None:
         raise UserError(
             f"the activation cannot be seen in the weights of {spec.architecture}; say it with --activation, "
             f"one of {', '.join(ACTIVATIONS)}"
         )
-    spec = replace(spec, height=spec.height or height, width=spec.width or width)
+    spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
     return _network(
         spec,
         state,
@@ -238,19 +272,25 @@ def _is_state_dict(content: dict[str, Any]) -> bool:
     return bool(content) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
 
 
-def _measured(wish: Wish, state: dict[str, Tensor]) -> NetworkSpec:
-    """The spec of an architecture that is not in the table; its classes are the rows of the last layer that differ from 1,000."""
+def _measured(wish: Wish, state: dict[str, Tensor], shape: Shape) -> NetworkSpec:
+    """The spec of an architecture that is not in the table.
+
+    Its classes are found by building it for a number of classes that no layer has by chance, and looking at what the weights have
+    in its place. A function of the user's that takes no ``classes`` is for those of the data.
+    """
     assert wish.architecture is not None
-    spec = NetworkSpec(architecture=wish.architecture, classes=1000, channels=3, height=0, width=0)
-    if ":" not in spec.architecture:
-        raise UserError(f"the weights are not of {spec.architecture}: their keys begin {_some(state)}")
+    if ":" not in wish.architecture:
+        raise UserError(f"the weights are not of {wish.architecture}: their keys begin {_some(state)}")
+    odd = 7919
+    spec = NetworkSpec(architecture=wish.architecture, classes=odd, channels=shape.channels or 3, height=0, width=0)
     expected = build(spec, wish.activation or "relu").state_dict()
     rows = {
         state[key].shape[0]
         for key, tensor in expected.items()
-        if key in state and tensor.dim() and state[key].dim() and tensor.shape[0] == 1000 != state[key].shape[0]
+        if key in state and state[key].dim() and tensor.shape[:1] == (odd,)
     }
-    return replace(spec, classes=rows.pop()) if len(rows) == 1 else spec
+    last = next(tensor for tensor in reversed(state.values()) if tensor.dim())
+    return replace(spec, classes=max(rows) if rows else shape.classes or len(last))
 
 
 def _network(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from robustbench_la.errors import RunError, UserError, did_you_mean, lookup
+from robustbench_la.errors import RunError, UserError, did_you_mean, first_line, lookup
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _IN_MEMORY = 512 * 2**20
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 _GREY_SAMPLE = 200
 """How many files are looked at to tell whether a folder's images are grey."""
+_UNREADABLE = (RuntimeError, OSError, ValueError, EOFError, AssertionError, TypeError, KeyError, IndexError)
+"""What torchvision's readers raise over damaged files."""
 _SUBSET_SEED = 0
 """Of the permutation that --limit takes the first images of."""
 
@@ -107,40 +109,65 @@ class Dataset:
     """From (root, split, whether to download)."""
 
 
-def load(
-    choice: Choice,
-    *,
-    split: Split = "test",
-    limit: int | None = None,
-    download: bool = False,
-    meter: Meter = silent,
-) -> ImageSet:
-    """Decode a dataset; ``limit`` takes the first so many of a fixed permutation.
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a network must fit."""
 
-    Raises: UserError for what is missing, unreadable or of unequal size.
-    """
+    classes: int
+    channels: int
+    height: int
+    """In pixels, of the first image."""
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A dataset whose images have not been decoded yet."""
+
+    choice: Choice
+    source: Source
+
+    def shape(self) -> Shape:
+        """Classes and size, from the first image alone."""
+        channels, height, width = _pixels(self.source, 0, self.choice).shape
+        return Shape(len(self.source.classes), channels, height, width)
+
+    def decode(self, *, limit: int | None = None, meter: Meter = silent) -> ImageSet:
+        """Decode all images, or the first ``limit`` of a fixed permutation."""
+        import numpy as np
+
+        source = self.source
+        ids = _chosen(len(source.labels), limit)
+        if source.array is not None and self.choice.resize is None and self.choice.crop is None:
+            images = np.ascontiguousarray(source.array[ids])
+        else:
+            images = _decode(source, ids, self.choice, meter)
+        return ImageSet(
+            name=self.choice.name,
+            images=images,
+            labels=np.asarray(source.labels, dtype=np.int64)[ids],
+            ids=ids,
+            classes=source.classes,
+            total=len(source.labels),
+        )
+
+
+def open_dataset(choice: Choice, *, split: Split = "test", download: bool = False) -> Opened:
+    """Find a dataset's labels and images. Raises: UserError for what is missing or unreadable."""
     kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
     if dataset.needs_root != bool(root):
         said = f"say where it is: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{said} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
-    ids = _chosen(len(source.labels), limit)
-    import numpy as np
+    return Opened(Choice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
 
-    resize, crop = choice.resize or source.resize, choice.crop or source.crop
-    if source.array is not None and resize is None and crop is None:
-        images = np.ascontiguousarray(source.array[ids])
-    else:
-        images = _decode(source, ids, resize, crop, meter)
-    return ImageSet(
-        name=choice.name,
-        images=images,
-        labels=np.asarray(source.labels, dtype=np.int64)[ids],
-        ids=ids,
-        classes=source.classes,
-        total=len(source.labels),
-    )
+
+def load(
+    choice: Choice, *, split: Split = "test", limit: int | None = None, download: bool = False, meter: Meter = silent
+) -> ImageSet:
+    """Open and decode a dataset. Raises: UserError for what is missing, unreadable or of unequal size."""
+    return open_dataset(choice, split=split, download=download).decode(limit=limit, meter=meter)
 
 
 def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
@@ -154,21 +181,24 @@ def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
     return np.array(sorted(order[:limit]), dtype=np.int64)
 
 
-def _decode(source: Source, ids: NDArray[np.int64], resize: int | None, crop: int | None, meter: Meter) -> NDArray[np.uint8]:
-    """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
+def _pixels(source: Source, index: int, choice: Choice) -> NDArray[np.uint8]:
+    """One image, (C, H, W)."""
     import numpy as np
 
-    def pixels(index: int) -> NDArray[np.uint8]:
-        image = _opened(source, index)
-        if resize is not None or crop is not None:
-            image = _resized(image, resize, crop)
-        array = np.asarray(image)
-        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    image = _opened(source, index)
+    if choice.resize is not None or choice.crop is not None:
+        image = _resized(image, choice.resize, choice.crop)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
-    first = pixels(int(ids[0]))
+
+def _decode(source: Source, ids: NDArray[np.int64], choice: Choice, meter: Meter) -> NDArray[np.uint8]:
+    """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
+
+    first = _pixels(source, int(ids[0]), choice)
     images = _room((len(ids), *first.shape))
     with ThreadPoolExecutor(os.cpu_count()) as pool, meter("decoding", len(ids)) as advance:
-        decoded = pool.map(pixels, map(int, ids))
+        decoded = pool.map(lambda index: _pixels(source, index, choice), map(int, ids))
         for place, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
             if array.shape != first.shape:
                 raise UserError(
@@ -191,8 +221,7 @@ def _opened(source: Source, index: int) -> Image:
     try:
         return source.image(index)
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"cannot decode {source.describe(index)}: {reason}") from None
+        raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
 
 
 def _resized(image: Image, resize: int | None, crop: int | None) -> Image:
@@ -214,15 +243,14 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     size = math.prod(shape)
     if size <= _IN_MEMORY:
         return np.empty(shape, dtype=np.uint8)
-    file = tempfile.TemporaryFile(prefix="larobust-")  # noqa: SIM115  (the map keeps it open, and it has no name to leave behind)
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
+        with tempfile.TemporaryFile(prefix="larobust-") as file:  # without a name; the map keeps it as long as it needs it
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
     except OSError as error:
-        raise RunError(
-            f"no room for {size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}: {error.strerror}"
-        ) from None
-    return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+        room = f"{size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}"
+        raise RunError(f"no room for {room}: {error.strerror}") from None
 
 
 def _digits(root: Path, split: Split, download: bool) -> Source:
@@ -258,8 +286,8 @@ def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
 
         try:
             dataset = getattr(torchvision.datasets, name)(root, train=split == "train", download=download)
-        except (RuntimeError, OSError, ValueError, EOFError) as error:
-            raise UserError(f"cannot read {name} in {root}: {str(error).splitlines()[0]} (--download fetches it)") from None
+        except _UNREADABLE as error:
+            raise UserError(f"cannot read {name} in {root}: {first_line(error)} (--download fetches it)") from None
         images = np.asarray(dataset.data)
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         labels = [int(label) for label in dataset.targets]
@@ -273,8 +301,8 @@ def _imagenet(root: Path, split: Split, download: bool) -> Source:
 
     try:
         dataset = torchvision.datasets.ImageNet(root, split="train" if split == "train" else "val")
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        raise UserError(f"cannot read ImageNet in {root}: {str(error).splitlines()[0]}") from None
+    except _UNREADABLE as error:
+        raise UserError(f"cannot read ImageNet in {root}: {first_line(error)}") from None
     classes = tuple(names[0] for names in dataset.classes)
     return _from_files([(Path(path), label) for path, label in dataset.samples], classes, resize=256, crop=224)
 
@@ -353,5 +381,5 @@ def check_name(name: str) -> None:
     """Raise UserError unless ``name`` can be a dataset; looks at the name alone."""
     kind = name.partition(":")[0]
     if kind not in DATASETS:
-        hint = f"; for a folder of images say folder:{name}" if Path(name).is_dir() else did_you_mean(kind, DATASETS)
+        hint = f"; for a folder of images say folder:{name}" if name and Path(name).is_dir() else did_you_mean(kind, DATASETS)
         raise UserError(f"unknown dataset {kind!r}{hint}")

@@ -21,6 +21,11 @@ class RunError(UserError):
     exit_code = 3
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in at most one line of 160 characters; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown ``word``: what is near, or what there is.
 

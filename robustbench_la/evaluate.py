@@ -19,7 +19,7 @@ import robustbench_la
 from corruptions.apply import corrupt
 from robustbench_la import checkpoints, data
 from robustbench_la.checkpoints import Network
-from robustbench_la.data import Choice, ImageSet
+from robustbench_la.data import Choice, ImageSet, Shape
 from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.memory import keep_freed_memory
@@ -61,11 +61,15 @@ def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Eva
         alpha=plan.alpha,
         normalization=parse_normalization(plan.normalize) if plan.normalize else None,
     )
-    networks = [checkpoints.load(path, wish) for path in paths]
-    images = data.load(_choice(plan, networks), limit=plan.limit, download=download, meter=meter)
+    files = [checkpoints.read(path) for path in paths]
+    dataset = data.open_dataset(_choice(plan, files), download=download)
+    shape = dataset.shape()
+    networks = [checkpoints.assemble(file, wish, shape) for file in files]
+    for network in networks:
+        _check_fit(network, shape, dataset.choice.name)
+    images = dataset.decode(limit=plan.limit, meter=meter)
     height, width = images.images.shape[2:]
     for network in networks:
-        _check_fit(network, images)
         network.model.to(device)
         if _prefers_channels_last(network):
             network.model.to(memory_format=torch.channels_last)
@@ -97,28 +101,35 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _choice(plan: Plan, networks: Sequence[Network]) -> Choice:
+def _choice(plan: Plan, files: Sequence[checkpoints.File]) -> Choice:
     """The data to evaluate on: as given, or as the checkpoints say."""
     if plan.data is not None:
         return Choice(plan.data, plan.resize, plan.crop)
-    said = {network.data for network in networks if network.data is not None}
+    said = {file.data for file in files if file.data is not None}
     if len(said) > 1:
         raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(map(str, said)))}); give --data")
     chosen = said.pop() if said else Choice("digits")
     return Choice(chosen.name, plan.resize or chosen.resize, plan.crop or chosen.crop)
 
 
-def _check_fit(network: Network, images: ImageSet) -> None:
-    spec, (channels, height, width) = network.spec, images.images.shape[1:]
-    if spec.classes != len(images.classes):
+def _check_fit(network: Network, shape: Shape, name: str) -> None:
+    """Raise UserError unless a network can take the images of the dataset ``name``."""
+    spec = network.spec
+    if spec.classes != shape.classes:
         raise UserError(
-            f"{network.name} tells {spec.classes} classes apart, {images.name} has {len(images.classes)}; "
+            f"{network.name} tells {spec.classes} classes apart, {name} has {shape.classes}; "
             "give the data it was trained for with --data"
         )
-    if spec.channels != channels:
-        raise UserError(f"{network.name} takes images of {spec.channels} channels, {images.name} has {channels}")
-    if spec.architecture == "mlp" and (spec.height, spec.width) != (height, width):
-        raise UserError(f"{network.name} takes images of {spec.width}x{spec.height} px, {images.name} has {width}x{height}")
+    if spec.channels != shape.channels:
+        raise UserError(f"{network.name} takes images of {spec.channels} channels, {name} has {shape.channels}")
+    if spec.architecture == "mlp" and (spec.height, spec.width) != (shape.height, shape.width):
+        raise UserError(
+            f"{network.name} takes images of {spec.width}x{spec.height} px, {name} has {shape.width}x{shape.height} px"
+        )
+    try:
+        network.normalization.check(shape.channels)
+    except UserError as error:
+        raise UserError(f"{network.name}: {error}") from None
 
 
 def _prefers_channels_last(network: Network) -> bool:

@@ -156,7 +156,7 @@ def _user_network(source: str, name: str, spec: NetworkSpec, activation: str, al
     parameters = inspect.signature(function).parameters
     model = function(**{key: value for key, value in offered.items() if key in parameters})
     if not isinstance(model, nn.Module):
-        raise UserError(f"{spec.architecture} gave a {type(model).__name__}, not a torch.nn.Module")
+        raise UserError(f"{spec.architecture} gave {type(model).__name__}, not a torch.nn.Module")
     return model if "activation" in parameters else _with_activation(model, spec.architecture, activation, alpha)
 
 

@@ -21,14 +21,17 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def check(self, channels: int) -> None:
+        """Raise UserError unless it can be applied to images of so many channels."""
+        if not {len(self.mean), len(self.std)} <= {1, channels}:
+            raise UserError(f"the normalization {self} is for {len(self.mean)} channels, the images have {channels}")
+
     def apply(self, images: Tensor) -> Tensor:
         """``images``, uint8 (N, C, H, W), as float32 of the same shape: (x / 255 - mean) / std.
 
         Raises: UserError where the number of channels does not fit.
         """
-        channels = images.shape[1]
-        if not {len(self.mean), len(self.std)} <= {1, channels}:
-            raise UserError(f"the normalization {self} has {len(self.mean)} channels, the images have {channels}")
+        self.check(images.shape[1])
         scaled = images.float().div_(255)
         if self == NORMALIZATIONS["none"]:
             return scaled

@@ -16,7 +16,7 @@ from torch import nn
 from robustbench_la import checkpoints, evaluate
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.checkpoints import Wish, load, save
-from robustbench_la.data import Choice
+from robustbench_la.data import Choice, Shape
 from robustbench_la.errors import UserError
 from robustbench_la.layeract import LASiLU
 from robustbench_la.models import NetworkSpec, build, make_activation
@@ -197,7 +197,7 @@ def test_a_plain_state_dict_is_recognised(tmp_path, name):
     model, spec = _model(name), SPECS[name]
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU, height=8, width=8)
+    network = load(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
 
     assert network.spec == spec
     assert _same(network.model.state_dict(), model.state_dict())
@@ -274,7 +274,7 @@ def test_both_layouts_of_a_cifar_resnet_are_recognised_with_their_shortcut(tmp_p
     model = build(spec, "relu").eval()
     torch.save(layout(model.state_dict()), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU, height=8, width=8)
+    network = load(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
 
     assert network.spec == spec
     assert _same(network.model.state_dict(), model.state_dict())
@@ -385,7 +385,7 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
 @pytest.mark.parametrize(("architecture", "match"), [
     ("gone.py:make", r"no file 'gone\.py'"),
     ("own_network.py:fixd", r"holds no function 'fixd'; did you mean fixed"),
-    ("own_network.py:no_network", r"gave a int, not a torch\.nn\.Module"),
+    ("own_network.py:no_network", r"gave int, not a torch\.nn\.Module"),
     ("gone.module:make", r"no module 'gone\.module' can be imported"),
     ("torchvision:resnet19", r"unknown torchvision classifier 'resnet19'; did you mean .*resnet18"),
     ("resnet20", r"own\.pt: the weights are not of resnet20: their keys begin 1\.weight"),

@@ -63,7 +63,7 @@ def faulty_inputs(tmp_path_factory):
     pixels.save(folder / "picture.png")
     (folder / "picture.png").rename(folder / "picture.pt")
     (folder / "nothing").mkdir()
-    for label in "ab":
+    for label in "abc":
         (folder / "damaged" / label).mkdir(parents=True)
         pixels.save(folder / "damaged" / label / "fine.png")
     (folder / "damaged" / "b" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not the rest of a JPEG")

@@ -38,7 +38,7 @@ def law(name: str, x: int, level: float) -> np.ndarray:
     if name == "speckle_noise":
         return continuous(x, level * x / 255) if x else (GREY == 0).astype(float)
     if name == "impulse_noise":
-        return (1 - level) * (GREY == x) + level / 2 * (GREY == 0) + level / 2 * (GREY == 255)
+        return (1 - level) * (x == GREY) + level / 2 * (GREY == 0) + level / 2 * (GREY == 255)
     counts = np.arange(0, int(level + 20 * np.sqrt(level) + 50))
     result = np.zeros(256)
     np.add.at(result, truncated(counts / level), stats.poisson(x / 255 * level).pmf(counts))

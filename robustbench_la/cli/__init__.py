@@ -66,7 +66,10 @@ def _run() -> int:
     except Exception as error:
         if isinstance(error, usage_error):
             message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
-            return _fail(message, 2) if message else 2
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out
+                print(message, file=sys.stderr)
+                return 2
+            return _fail(message, 2)
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
         traceback.print_exc()
         return _fail("could not run (the traceback above tells where)", 3)

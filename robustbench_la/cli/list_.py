@@ -19,7 +19,9 @@ Example: larobust list corruptions"""
 
 
 def command(
-    what: Annotated[str, typer.Argument(help="corruptions, activations, architectures or datasets.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(metavar="[corruptions|activations|architectures|datasets]", help="What to show.", show_default=False)
+    ],
     json_: options.Json = False,
 ) -> None:
     """Read the argument, print the table."""
