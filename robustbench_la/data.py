@@ -346,6 +346,8 @@ def _from_files(
         with PIL.Image.open(samples[index][0]) as file:
             if mode == "L" and file.mode not in ("1", "L"):
                 raise ValueError(f"its mode is {file.mode}, while the other images are grey")
+            if file.mode.startswith(("I", "F")):  # PIL would clip them to 255
+                raise ValueError(f"its mode is {file.mode}: only images of 8 bits a channel are read")
             return file.convert(mode)
 
     return Source(

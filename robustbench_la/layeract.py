@@ -49,15 +49,6 @@ def _layer_norm(y: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     return n.mul_(math.sqrt(share)), mean, inverse
 
 
-def _normalise(y: Tensor, alpha: float) -> Tensor:
-    """n of ``y``, (N, D) with D > 1."""
-    if y.shape[1] >= _SHORT:
-        return _layer_norm(y, alpha)[0]
-    n = y - y.mean(1, keepdim=True)  # in half the time of layer_norm
-    variance = torch.linalg.vector_norm(n, dim=1, keepdim=True).square_().div_(y.shape[1] - 1)
-    return n.mul_(variance.add_(alpha).rsqrt_())
-
-
 def _scale_(n: Tensor, kernel: Kernel) -> Tensor:
     """s(n), in place."""
     return n.sigmoid_() if kernel == "sigmoid" else nn.functional.hardsigmoid(n, inplace=True)
@@ -98,7 +89,12 @@ def _infer(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
     """y s(n) for ``y`` of shape (N, D), where no gradient will be asked for."""
     out = torch.empty_like(y)
     for block in _blocks(y):
-        torch.mul(_scale_(_normalise(y[block], alpha), kernel), y[block], out=out[block])
+        if y.shape[1] < _SHORT:  # in half the time of layer_norm
+            n = torch.sub(y[block], y[block].mean(1, keepdim=True), out=out[block])
+            variance = torch.linalg.vector_norm(n, dim=1, keepdim=True).square_().div_(y.shape[1] - 1)
+            _scale_(n.mul_(variance.add_(alpha).rsqrt_()), kernel).mul_(y[block])
+        else:
+            torch.mul(_scale_(_layer_norm(y[block], alpha)[0], kernel), y[block], out=out[block])
     return out
 
 
