@@ -136,7 +136,7 @@ def assemble(file: File, wish: Wish, shape: Shape) -> Network:
     """
     try:
         own = file.content.get("format") == FORMAT
-        network = _own(file, wish) if own else _foreign(file.content, wish, shape)
+        network = _own(file, wish, shape) if own else _foreign(file.content, wish, shape)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
     return replace(network, name=str(file.path), sha256=file.sha256)
@@ -195,7 +195,7 @@ def _damaged(error: Exception) -> str:
     return f"a damaged larobust checkpoint ({type(error).__name__}: {first_line(error)})"
 
 
-def _own(file: File, wish: Wish) -> Network:
+def _own(file: File, wish: Wish, shape: Shape) -> Network:
     content = file.content
     if content.get("version") != VERSION:
         raise UserError(f"written by another version of larobust (format {content.get('version')!r}; this one reads {VERSION})")
@@ -213,11 +213,15 @@ def _own(file: File, wish: Wish) -> Network:
         ("--arch", wish.architecture, spec.architecture),
         ("--activation", wish.activation, activation),
         ("--alpha", wish.alpha, alpha),
+        ("--normalize", wish.normalization, normalization),
     )
     for flag, wished, written in said:
         if wished is not None and wished != written:
             raise UserError(f"{flag} says {wished}, but the file says {written}")
-    return _network(spec, state, activation, alpha, wish.normalization or normalization, data=file.data, seed=seed, remarks=())
+    trained, given = (spec.width, spec.height), (shape.width, shape.height)
+    other = shape.height and trained != given
+    remark = f"trained on images of {trained[0]}x{trained[1]} px; these are {given[0]}x{given[1]} px"
+    return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=(remark,) if other else ())
 
 
 def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:

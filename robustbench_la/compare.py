@@ -32,6 +32,13 @@ class Column:
     """percent: a fraction, shown in percent."""
     better: Literal["higher", "lower"] | None = None
     """The direction in which a value is better; None where there is none."""
+    label: bool = False
+    """Whether it tells rows apart although it is no text."""
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it stands in every block of a table that is too wide for one."""
+        return self.label or self.kind == "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +61,13 @@ class Table:
     """What a reader must know to read it."""
 
 
-def summary(cells: Sequence[Cell]) -> Table:
+def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     """One row a checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
 
     Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
     measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
+
+    about: a sentence on images, levels and precision, to stand under the table.
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameter is not None))
@@ -94,6 +103,7 @@ def summary(cells: Sequence[Cell]) -> Table:
     severities = sorted({condition.severity for condition in conditions if condition.severity})
     levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if len(severities) > 1 else "its levels")
     notes = (
+        *([about] if about else []),
         f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
         "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(groups),
@@ -105,7 +115,10 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
     names = set(groups)
     if not any(ACTIVATIONS[name].counterpart in names for name in names):
         return ()
-    return ("Rows with −: layer-level minus its element-level counterpart, in percentage points.",)
+    return (
+        "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "
+        "above 0 is better, but for rel. drop.",
+    )
 
 
 def detail(cells: Sequence[Cell]) -> Table:
@@ -126,15 +139,16 @@ def detail(cells: Sequence[Cell]) -> Table:
             )
         )
         for activation in _order({cell.activation for cell in cells})
+        for checkpoint in dict.fromkeys(cell.checkpoint for cell in cells if cell.activation == activation)
         for cell in cells
-        if cell.activation == activation
+        if cell.checkpoint == checkpoint
     ]
     columns = (
         Column(name="checkpoint"),
         Column(name="activation"),
         Column(name="corruption"),
-        Column(name="severity", kind="count"),
-        Column(name="level", kind="number"),
+        Column(name="severity", kind="count", label=True),
+        Column(name="level", kind="number", label=True),
         Column(name="top-1", kind="percent", better="higher"),
         Column(name="top-5", kind="percent", better="higher"),
         Column(name="NLL", kind="number", better="lower"),

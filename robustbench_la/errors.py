@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
+_SHOWN = 24
+"""How many names an error lists."""
 
 
 class UserError(Exception):
@@ -34,7 +36,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     near = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.55)
-    return f"; did you mean {', '.join(near)}?" if near else f"; there are {', '.join(known)}"
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    return f"; there are {', '.join(known[:_SHOWN])}" + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
 
 
 def lookup(table: Mapping[str, T], name: str, *, kind: str) -> T:

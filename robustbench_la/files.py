@@ -25,6 +25,13 @@ def check_writable(path: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``; whatever happens meanwhile, either the old or the new content is there."""
     check_writable(path)
+    path = path.resolve()  # a link stays a link
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}") from None
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
-from robustbench_la.errors import UserError, did_you_mean, lookup
+from robustbench_la.errors import UserError, did_you_mean, first_line, lookup
 
 if TYPE_CHECKING:
     from torch import nn
@@ -154,7 +155,8 @@ def _user_network(source: str, name: str, spec: NetworkSpec, activation: str, al
         "activation": functools.partial(make_activation, activation, alpha),
     }
     parameters = inspect.signature(function).parameters
-    model = function(**{key: value for key, value in offered.items() if key in parameters})
+    with _blaming(spec.architecture):
+        model = function(**{key: value for key, value in offered.items() if key in parameters})
     if not isinstance(model, nn.Module):
         raise UserError(f"{spec.architecture} gave {type(model).__name__}, not a torch.nn.Module")
     return model if "activation" in parameters else _with_activation(model, spec.architecture, activation, alpha)
@@ -170,8 +172,8 @@ def _user_function(source: str, name: str) -> Callable[..., object]:
         assert module_spec is not None
         assert module_spec.loader is not None
         module = importlib.util.module_from_spec(module_spec)
-        sys.modules.setdefault(path.stem, module)
-        module_spec.loader.exec_module(module)
+        with _blaming(source):
+            module_spec.loader.exec_module(module)
     else:
         try:
             found = importlib.util.find_spec(source)
@@ -181,15 +183,26 @@ def _user_function(source: str, name: str) -> Callable[..., object]:
             raise UserError(f"no module {source!r} can be imported (the architecture was {source}:{name})")
         module = importlib.import_module(source)
     function = getattr(module, name, None)
-    if not callable(function):
+    if not inspect.isroutine(function) and not inspect.isclass(function):
         raise UserError(f"{source} holds no function {name!r}{did_you_mean(name, public_names(module))}")
     made: Callable[..., object] = function
     return made
 
 
+@contextlib.contextmanager
+def _blaming(what: str) -> Iterator[None]:
+    """Tell a fault of the user's code in one line, with its place."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename}, line {place.lineno}"
+        raise UserError(f"{what} failed with {type(error).__name__}: {first_line(error)} ({where})") from error
+
+
 def public_names(module: object) -> list[str]:
     """Names of what ``module`` offers to be called."""
-    return [name for name in dir(module) if not name.startswith("_") and callable(getattr(module, name))] or ["nothing"]
+    return [name for name in dir(module) if not name.startswith("_") and inspect.isroutine(getattr(module, name))] or ["nothing"]
 
 
 def _with_activation(model: nn.Module, architecture: str, activation: str, alpha: float) -> nn.Module:

@@ -143,8 +143,14 @@ class Plan(_Part):
         from corruptions import level_of, profile_for
 
         profile = self.profile or profile_for(height, width)
+        asked = parse_noise(self.noise)
+        own = {name for name, levels in asked if levels}
+        if both := own & {name for name, levels in asked if not levels}:
+            raise UserError(f"{both.pop()} is asked for by severity and with levels of its own; give one of the two")
+        if "severity" in self.model_fields_set and len(own) == len(asked):
+            raise UserError("severities have no effect: every noise has levels of its own")
         conditions = []
-        for name, levels in parse_noise(self.noise):
+        for name, levels in asked:
             if levels:
                 conditions += [Condition(corruption=name, severity=None, parameter=level, profile=None) for level in levels]
                 continue
@@ -265,6 +271,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
+    if content is None:
+        return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UserError(f"{path}: a plan is a table of settings, not {type(content).__name__}")
     return content

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from robustbench_la.compare import Column, Estimate, Table, Value
+from robustbench_la.compare import Column, Estimate, Row, Table, Value
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _GAP = 2
 """Characters between columns."""
-_LABEL = 14
-"""Characters that a label is given, at most, before numbers are moved to a further block of the table."""
+_LABELS = (28, 22, 18, 14)
+"""Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
 
 def text(value: Value, column: Column, *, signed: bool = False) -> str:
@@ -41,31 +42,94 @@ def show(tables: Sequence[Table]) -> None:
 
     console = Pipe(highlight=False)
     for table in tables:
-        console.print(terminal(table, width=console.width))
+        console.print(terminal(table, width=console.width), width=max(console.width, least_width(table)))
 
 
 def terminal(table: Table, *, width: int) -> RenderableType:
-    """For a terminal ``width`` characters wide.
+    """For a terminal ``width`` characters wide; where that is under ``least_width``, the table is wider.
 
-    What all rows share stands above the table. Words fold; numbers do not: columns that find no room go to a further block.
+    What all rows share stands above the table. Labels fold; numbers do not: columns that find no room go to a further block.
     """
     from rich.console import Group
     from rich.text import Text
 
     shown, shared = _split_columns(table)
+    fold, blocks = _layout(table, shown, width)
     above = [Text(f"{table.columns[place].name}: {text(table.rows[0].values[place], table.columns[place])}") for place in shared]
-    blocks = [_grid(table, places, number) for number, places in enumerate(_blocks(table, shown, width))]
-    spaced = [line for block in blocks for line in (block, Text())]
+    grids = [_grid(table, places, fold, table.title if number == 0 else None) for number, places in enumerate(blocks)]
+    spaced = [line for grid in grids for line in (grid, Text())]
     return Group(*above, *spaced, *(Text(note, style="dim") for note in table.notes))
 
 
-def _grid(table: Table, places: Sequence[int], number: int) -> RenderableType:
+def least_width(table: Table) -> int:
+    """Characters that the labels and the widest other column take."""
+    shown, _ = _split_columns(table)
+    labels = sum(_needed(table, place, _LABELS[-1]) + _GAP for place in shown if table.columns[place].is_label)
+    return labels + max((_needed(table, place, 0) for place in shown if not table.columns[place].is_label), default=0)
+
+
+def _layout(table: Table, places: Sequence[int], width: int) -> tuple[int, list[list[int]]]:
+    """The width to fold labels to, and the columns in blocks that fit the terminal, each beginning with the labels."""
+    layouts = [(fold, _blocks(table, places, width, fold)) for fold in _LABELS]
+    return min(layouts, key=lambda layout: len(layout[1]))  # of equally few blocks the first, with the widest labels
+
+
+def _blocks(table: Table, places: Sequence[int], width: int, fold: int) -> list[list[int]]:
+    labels = [place for place in places if table.columns[place].is_label]
+    room = width - sum(_needed(table, place, fold) + _GAP for place in labels)
+    blocks: list[list[int]] = [[]]
+    used = 0
+    for place in places:
+        if place in labels:
+            continue
+        need = _needed(table, place, fold) + _GAP
+        if blocks[-1] and used + need - _GAP > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(place)
+        used += need
+    return [labels + block for block in blocks]
+
+
+def _needed(table: Table, place: int, fold: int) -> int:
+    """Characters that a column takes: its longest word of a heading, and its longest line."""
+    column = table.columns[place]
+    words = max(map(len, _heading(column).split()))
+    return max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
+
+
+def _heading(column: Column) -> str:
+    return column.name.replace("_", " ")
+
+
+def _lines(table: Table, row: Row, place: int, fold: int) -> list[str]:
+    """What stands in a row, line by line; labels are folded."""
+    column = table.columns[place]
+    lines = text(_short(row.values[place], table, place), column, signed=row.is_difference).split("\n")
+    return [part for line in lines for part in _folded(line, fold)] if column.kind == "text" else lines
+
+
+def _folded(label: str, width: int) -> list[str]:
+    """``label`` in lines of at most ``width`` characters, parted after a space or a mark that joins words, if at all possible.
+
+    >>> _folded("resnet20-12fca82f.th", 14)
+    ['resnet20-', '12fca82f.th']
+    """
+    lines = [""]
+    for word in re.findall(r"[^\s_./-]*[\s_./-]*", label):
+        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+    return [line[start : start + width].rstrip() for line in lines for start in range(0, max(1, len(line.rstrip())), width)]
+
+
+def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> RenderableType:
     from rich import box
     from rich.table import Table as Grid
     from rich.text import Text
 
     grid = Grid(
-        title=table.title if number == 0 else None,
+        title=title,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -74,23 +138,16 @@ def _grid(table: Table, places: Sequence[int], number: int) -> RenderableType:
         padding=(0, _GAP - 1, 0, 0),
     )
     for place in places:
-        column = table.columns[place]
-        least = _narrowest(table, place)
-        grid.add_column(
-            column.name.replace("_", " "),
-            justify="left" if column.kind == "text" else "right",
-            overflow="fold",
-            min_width=least,
-            max_width=None if column.kind == "text" else least,
-        )
+        column, width = table.columns[place], _needed(table, place, fold)
+        grid.add_column(_heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
     best = {place: _best(table, place) for place in places}
     for row in table.rows:
         cells = []
         for place in places:
-            value, column = row.values[place], table.columns[place]
+            value = row.values[place]
             style = "dim" if row.is_difference else "bold" if best[place] is not None and _number(value) == best[place] else ""
-            cells.append(Text(text(_short(value, table, place), column, signed=row.is_difference), style=style))
-        grid.add_row(*cells, end_section=row.is_difference)
+            cells.append(Text("\n".join(_lines(table, row, place, fold)), style=style))
+        grid.add_row(*cells)
     return grid
 
 
@@ -104,40 +161,6 @@ def _split_columns(table: Table) -> tuple[list[int], list[int]]:
     ]
     empty = [place for place in range(len(table.columns)) if all(row.values[place] is None for row in rows)]
     return [place for place in range(len(table.columns)) if place not in (*shared, *empty)], shared
-
-
-def _blocks(table: Table, places: Sequence[int], width: int) -> list[list[int]]:
-    """The columns in blocks that fit the width, each beginning with the labels."""
-    labels = [place for place in places if table.columns[place].kind == "text"]
-    if len(labels) == len(places):
-        return [labels]
-    blocks: list[list[int]] = [[]]
-    room = width - sum(min(_LABEL, _widest(table, place)) + _GAP for place in labels)
-    used = 0
-    for place in places:
-        if place in labels:
-            continue
-        need = _narrowest(table, place) + _GAP
-        if blocks[-1] and used + need > room:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(place)
-        used += need
-    return [labels + block for block in blocks]
-
-
-def _narrowest(table: Table, place: int) -> int:
-    """Characters that a column needs: its longest word of a heading, and whole numbers."""
-    words = max(map(len, table.columns[place].name.replace("_", " ").split()))
-    if table.columns[place].kind == "text":
-        return max(words, min(_LABEL, _widest(table, place)))
-    return max(words, _widest(table, place))
-
-
-def _widest(table: Table, place: int) -> int:
-    """Characters of the longest line in a column."""
-    shown = (text(_short(row.values[place], table, place), table.columns[place], signed=row.is_difference) for row in table.rows)
-    return max((len(line) for value in shown for line in value.splitlines()), default=1)
 
 
 def _best(table: Table, place: int) -> float | None:

@@ -6,7 +6,6 @@ torch's own generator is seeded anew for each epoch.
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
 import os
@@ -209,7 +208,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
         alpha=job.alpha,
         normalization=job.normalization,
         data=Choice(job.choice.name, job.choice.resize, recipe.augment.crop or job.choice.crop),
-        training={
+        training={  # nothing of time or place: the same training gives the same file
             "recipe": recipe.model_dump(),
             "seed": job.seed,
             "epochs": done,
@@ -220,8 +219,6 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
             "partial": job.images.partial,
             "device": str(job.device),
             "threads": torch.get_num_threads(),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "seconds": seconds,
             "versions": {
                 "larobust": robustbench_la.__version__,
                 "torch": str(torch.__version__),

@@ -60,6 +60,8 @@ def _run() -> int:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
+    except SystemExit as error:  # code that we call asks to exit: never with the exit code of a regression (1)
+        return _fail(f"could not run (something asked to exit with {error.code})", 3)
     except BrokenPipeError:  # the reader of our output has gone, as in `larobust list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -73,7 +75,7 @@ def _run() -> int:
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
         traceback.print_exc()
         return _fail("could not run (the traceback above tells where)", 3)
-    return code if isinstance(code, int) else 0
+    return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:

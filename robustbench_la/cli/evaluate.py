@@ -47,8 +47,9 @@ def command(
     """Read arguments, measure, print."""
     from pathlib import Path
 
+    from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
-    from robustbench_la.plan import read_plan
+    from robustbench_la.plan import find_config, read_plan
 
     plan = read_plan(
         config,
@@ -71,10 +72,14 @@ def command(
             "amp": amp or None,
         },
     )
-    if output is not None:
-        check_writable(Path(output))
     from robustbench_la import evaluate
     from robustbench_la.progress import bar
+
+    if output is not None:
+        check_writable(Path(output))
+        inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
+        if any(Path(output).resolve() == path.resolve() for path in inputs):
+            raise UserError(f"-o {output} would overwrite what is measured")
 
     meter = bar("images")
     evaluation = evaluate.prepare(plan, download=download, meter=meter)
@@ -88,13 +93,19 @@ def announce(evaluation: Evaluation) -> None:
     for network in evaluation.networks:
         for remark in network.remarks:
             print(f"{network.name}: {remark}", file=sys.stderr)
-    channels, height, width = images.images.shape[1:]
-    share = f" of {images.total:,} (partial)" if images.partial else ""
     counts = f"{_count(len(evaluation.networks), 'checkpoint')} x {_count(len(conditions), 'condition')}"
-    print(
-        f"{len(images.ids):,} images{share} of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; "
-        f"levels of profile {evaluation.profile}; {counts} on {evaluation.device}, {evaluation.batch_size} images at a time",
-        file=sys.stderr,
+    print(f"{about(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
+
+
+def about(evaluation: Evaluation) -> str:
+    """What is measured on, in a sentence."""
+    images = evaluation.images
+    channels, height, width = images.images.shape[1:]
+    part = f" of {images.total:,} (partial)" if images.partial else ""
+    precision = "bfloat16 autocast" if evaluation.amp else "float32"
+    return (
+        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; levels of profile "
+        f"{evaluation.profile}; noise seed {evaluation.seed}; {precision} on {evaluation.device}."
     )
 
 
@@ -122,23 +133,26 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - began
+    text = None
     if as_json or output:
         report = document(cells, evaluate.provenance(evaluation, started=started, wall_time_s=seconds))
         text = json.dumps({**report, "interrupted": interrupted}, indent=1, allow_nan=False)
-        if output:
-            write_whole(Path(output), text.encode())
-        if as_json:
-            print(text)
-    if not as_json and cells:
-        print_tables(cells, detail=detail)
+    if as_json:
+        print(text)
+    elif cells:
+        print_tables(cells, about(evaluation), detail=detail)
+    if output and text:  # last: if it cannot be written, the numbers stand on the screen
+        write_whole(Path(output), text.encode())
     speed = sum(cell.total for cell in cells) / seconds
-    print(f"{len(cells)} cells in {seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
+    wanted = len(evaluation.networks) * len(evaluation.conditions)
+    stopped = f"interrupted after {len(cells)} of {wanted}" if interrupted else f"{len(cells)}"
+    print(f"{stopped} cells in {seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
 
 
-def print_tables(cells: list[Cell], *, detail: bool) -> None:
+def print_tables(cells: list[Cell], about: str, *, detail: bool) -> None:
     """The tables on stdout."""
     from robustbench_la import compare, render
 
-    render.show([compare.summary(cells), *([compare.detail(cells)] if detail else [])])
+    render.show([compare.summary(cells, about=about), *([compare.detail(cells)] if detail else [])])

@@ -41,10 +41,11 @@ def command(
     except UserError as error:
         raise UserError(f"{error}; remove it, and quickstart will train it anew") from None
     announce(evaluation)
+    print(f"Digits are easy, so the levels are the strong ones of {plan.profile}, not those for small images.", file=sys.stderr)
     measure_and_print(evaluation, detail=False, as_json=False, output=None)
     print(
         "One seed and 500 images prove nothing yet. Next:\n"
-        f"  larobust eval --ckpt '{output}/*.pt' --noise all --detail\n"
+        f"  larobust eval --ckpt '{output}/*.pt' --noise all --profile {plan.profile} --detail\n"
         "  larobust train --data digits --arch cnn --activation la_silu --activation silu --seed 11 --seed 22 "
         "-o 'runs/{activation}-{seed}.pt'",
         file=sys.stderr,

@@ -76,8 +76,13 @@ def command(
     meter = bar("images")
     jobs = train.prepare(plan, output, force=force, download=download, meter=meter)
     for number, job in enumerate(jobs, start=1):
-        trained = train.train(job, force=force, meter=meter)
-        print(f"[{number}/{len(jobs)}] {told(trained)}", file=sys.stderr)
+        try:
+            trained = train.train(job, force=force, meter=meter)
+        except KeyboardInterrupt:
+            if job.unfinished.exists():
+                print(f"{job.path} is not finished; the same command goes on from {job.unfinished}", file=sys.stderr)
+            raise
+        print(f"[{number}/{len(jobs)}] {told(trained)}, {trained.seconds:.1f} s", file=sys.stderr)
 
 
 def told(trained: Trained) -> str:
@@ -86,5 +91,5 @@ def told(trained: Trained) -> str:
     resumed = f", resumed after epoch {trained.resumed}" if trained.resumed else ""
     return (
         f"{trained.path}: {trained.epochs} epochs, loss {trained.loss:.4f} nats, {trained.accuracy:.2%} on the training images"
-        f"{held_out}, {trained.seconds:.1f} s{resumed}"
+        f"{held_out}{resumed}"
     )
