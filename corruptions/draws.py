@@ -52,6 +52,8 @@ def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = 
 
     ``start`` is even. Each 64-bit hash gives two words, the low half first.  scratch: int64 (N, ceil(count / 2)), overwritten.
     """
+    if start % 2:
+        raise ValueError(f"words come in pairs: start must be even, not {start}")
     pairs = (count + 1) // 2
     first = start // 2
     counters = torch.arange(first, first + pairs, dtype=torch.int64, device=keys.device).mul_(_STEP)

@@ -56,7 +56,12 @@ class GaussianBlur:
         across = _filter_matrix(self.sigma, planes.shape[2]).to(planes.device)
         # The weights sum to 1, so a constant passes through: this is an upper bound, and twice the doubt below is a lower one.
         # Below 0 counts as 0, which keeps black out of doubt. Through int32, as torch turns float to uint8 one by one.
-        bound = torch.matmul(down, planes.float().add_(self.doubt) @ across.T)
+        # Where torch may round the products to fewer bits than float32 has, they are done in float64.
+        full = planes.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+        precision = torch.float32 if full else torch.float64
+        with torch.autocast(planes.device.type, enabled=False):
+            rows = planes.to(precision).add_(self.doubt) @ across.T.to(precision)
+            bound = torch.matmul(down.to(precision), rows)
         high.copy_(bound.to(torch.int32))
         low.copy_(softshrink(bound, 2 * self.doubt).to(torch.int32))
 

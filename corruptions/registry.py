@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEVERITIES = (1, 2, 3, 4, 5)
+_LEAST_LEVEL = 1e-6
+"""Below it the noises' formulas lose their digits."""
 
 PROFILES: Mapping[str, str] = MappingProxyType(
     {
@@ -44,7 +45,7 @@ class Corruption:
     noisier: Literal["higher", "lower"]
     """The direction in which a level does more harm."""
     bound: float
-    """A level lies above 0 and not above this."""
+    """A level is at least 1e-6 and not above this."""
     levels: Mapping[str, tuple[float, ...]]
     """Profile -> levels of severity 1 to 5."""
     source: str
@@ -53,7 +54,7 @@ class Corruption:
 
     def check(self, level: float) -> None:
         """Raise ValueError unless ``level`` is one that this corruption takes."""
-        if not (math.isfinite(level) and 0 < level <= self.bound):
+        if not _LEAST_LEVEL <= level <= self.bound:
             raise ValueError(f"{self.name} takes a level above 0 and up to {self.bound:g} ({self.parameter}), not {level:g}")
 
 

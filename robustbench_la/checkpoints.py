@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
+import math
 import re
 import warnings
 import zipfile
@@ -12,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -26,8 +29,21 @@ from robustbench_la.recognise import recognise
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1
-_NESTS = ("state_dict", "model_state_dict", "model", "net", "ema")
-_PREFIXES = ("module.", "_orig_mod.")
+_NESTS = ("state_dict", "model_state_dict", "model", "net", "ema", "module")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+]
+"""What scripts keep beside the weights (a best accuracy, the arguments) and what making it can do no harm with."""
+_DEEPEST = 4
+"""How many dictionaries deep weights are looked for."""
+_Candidate = tuple[dict[str, Tensor], tuple[str, ...]]
+"""A state dict, and remarks on what was removed from its keys."""
 _SHOWN = 3
 """How many keys an error names."""
 
@@ -166,15 +182,12 @@ def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
             return safetensors.torch.load(raw)
         except (safetensors.SafetensorError, ValueError, KeyError) as error:
             raise UserError(f"not a readable safetensors file ({first_line(error)})") from None
-    buffer = io.BytesIO(raw)
-    if zipfile.is_zipfile(buffer):
-        with zipfile.ZipFile(buffer) as archive:
-            if any(name.endswith(("constants.pkl", ".pt2")) or "/code/" in name for name in archive.namelist()):
-                raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
-    buffer.seek(0)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of pickle protocols: what cannot be read is said below
-            content = torch.load(buffer, map_location="cpu", weights_only=True)
+        _refuse_programs(raw)
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_HARMLESS):
+            content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # bytes at random make the unpickler raise nearly anything
         said = str(error)
         refused = re.search(r"GLOBAL|Unsupported (global|class)", said) or ("Unsupported" in said and raw.startswith(b"\x80"))
@@ -191,6 +204,16 @@ def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
     return content
 
 
+def _refuse_programs(raw: bytes) -> None:
+    """Raise UserError for archives that hold code."""
+    buffer = io.BytesIO(raw)
+    if not zipfile.is_zipfile(buffer):
+        return
+    with zipfile.ZipFile(buffer) as archive:
+        if any(name.endswith(("constants.pkl", ".pt2")) or "/code/" in name for name in archive.namelist()):
+            raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
+
+
 def _damaged(error: Exception) -> str:
     return f"a damaged larobust checkpoint ({type(error).__name__}: {first_line(error)})"
 
@@ -205,6 +228,11 @@ def _own(file: File, wish: Wish, shape: Shape) -> Network:
         normalization = Normalization(tuple(content["normalization"]["mean"]), tuple(content["normalization"]["std"]))
         seed = content["training"].get("seed")
         state = content["state_dict"]
+        numbers = (alpha, *normalization.mean, *normalization.std)
+        if not isinstance(activation, str) or not all(map(math.isfinite, numbers)) or min(alpha, *normalization.std) <= 0:
+            raise ValueError("activation, alpha or normalization")
+        if min(spec.classes, spec.channels, spec.hidden) < 1 or not isinstance(seed, int | None):
+            raise ValueError("network or seed")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(_damaged(error)) from None
     if spec.is_code and wish.architecture != spec.architecture:
@@ -225,19 +253,21 @@ def _own(file: File, wish: Wish, shape: Shape) -> Network:
 
 
 def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
-    state, remarks = _state_dict(content)
-    known = recognise(state)
     if wish.architecture is not None:
         check_architecture(wish.architecture)
+    remarks, candidates = _state_dicts(content)
+    state, removed = candidates[-1]
+    known = recognise(state)
     if known is not None and wish.architecture in (None, known[0].architecture):
         spec, state = known
-        remarks.append(f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
+        removed = (*removed, f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
     elif wish.architecture is None:
         raise UserError(f"not a network of the table (its keys begin {_some(state)}); say which with --arch")
     elif known is not None and ":" not in wish.architecture:
         raise UserError(f"--arch says {wish.architecture}, but the weights are of {known[0].architecture}")
     else:
-        spec = _measured(wish, state, shape)
+        spec, (state, removed) = _measured(wish, candidates, shape)
+    remarks += removed
     if wish.activation is None:
         raise UserError(
             f"the activation cannot be seen in the weights of {spec.architecture}; say it with --activation, "
@@ -256,45 +286,58 @@ def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
     )
 
 
-def _state_dict(content: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights in a dictionary of any of the usual layouts, without the wrappers' key prefixes."""
+def _state_dicts(content: dict[str, Any]) -> tuple[list[str], list[_Candidate]]:
+    """The weights in a dictionary of any of the usual layouts: as they are, and without each wrapper's key prefix in turn.
+
+    Gives remarks on where they were found, and the candidates.
+    """
     remarks = []
-    while not _is_state_dict(content):
+    for _ in range(_DEEPEST):
+        if _is_state_dict(content):
+            break
         nest = next((key for key in _NESTS if isinstance(content.get(key), dict)), None)
         if nest is None:
-            raise UserError(f"no weights found: looked for tensors at the top and under {', '.join(_NESTS)}")
+            break
         remarks.append(f"weights taken from '{nest}'")
         content = content[nest]
-    state: dict[str, Tensor] = content
+    if not _is_state_dict(content):
+        raise UserError(f"no weights found: looked for tensors at the top and under {', '.join(_NESTS)}")
+    state: dict[str, Tensor] = {key: tensor for key, tensor in content.items() if key != "n_averaged"}  # of AveragedModel
+    candidates: list[_Candidate] = [(state, ())]
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
         state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-        remarks.append(f"prefix '{prefix}' removed from every key")
-    return state, remarks
+        candidates.append((state, (*candidates[-1][1], f"prefix '{prefix}' removed from every key")))
+    return remarks, candidates
 
 
 def _is_state_dict(content: dict[str, Any]) -> bool:
-    return bool(content) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+    return bool(content) and all(
+        isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+        for key, value in content.items()
+    )
 
 
-def _measured(wish: Wish, state: dict[str, Tensor], shape: Shape) -> NetworkSpec:
-    """The spec of an architecture that is not in the table.
+def _measured(wish: Wish, candidates: list[_Candidate], shape: Shape) -> tuple[NetworkSpec, _Candidate]:
+    """The spec of an architecture that is not in the table, and the candidate whose keys fit it best.
 
     Its classes are found by building it for a number of classes that no layer has by chance, and looking at what the weights have
     in its place. A function of the user's that takes no ``classes`` is for those of the data.
     """
     assert wish.architecture is not None
     if ":" not in wish.architecture:
-        raise UserError(f"the weights are not of {wish.architecture}: their keys begin {_some(state)}")
+        raise UserError(f"the weights are not of {wish.architecture}: their keys begin {_some(candidates[-1][0])}")
     odd = 7919
     spec = NetworkSpec(architecture=wish.architecture, classes=odd, channels=shape.channels or 3, height=0, width=0)
     expected = build(spec, wish.activation or "relu").state_dict()
+    best = max(candidates, key=lambda candidate: len(candidate[0].keys() & expected.keys()))
+    state = best[0]
     rows = {
         state[key].shape[0]
         for key, tensor in expected.items()
         if key in state and state[key].dim() and tensor.shape[:1] == (odd,)
     }
-    last = next(tensor for tensor in reversed(state.values()) if tensor.dim())
-    return replace(spec, classes=max(rows) if rows else shape.classes or len(last))
+    last = next((len(tensor) for tensor in reversed(state.values()) if tensor.dim()), 1)
+    return replace(spec, classes=max(rows) if rows else shape.classes or last), best
 
 
 def _network(
@@ -311,8 +354,12 @@ def _network(
     entry = lookup(ACTIVATIONS, activation, kind="activation")
     if not isinstance(state, dict) or not _is_state_dict(state):
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
+    if not spec.is_code:  # shapes first, without memory: a file may ask for any size
+        with torch.device("meta"):
+            _check_keys(build(spec, activation, alpha), state, spec.architecture)
     model = build(spec, activation, alpha)
-    _fill(model, state, spec.architecture)
+    _check_keys(model, state, spec.architecture)
+    model.load_state_dict(state, strict=False)
     return Network(
         name="",
         sha256="",
@@ -327,8 +374,8 @@ def _network(
     )
 
 
-def _fill(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:
-    """Load every weight, or raise; a network is never half loaded."""
+def _check_keys(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:
+    """Raise UserError unless every weight of ``model`` stands in ``state`` and the other way round, finite and of its shape."""
     expected = model.state_dict()
     # Counters of BatchNorm: files from before torch 0.4.1 lack them, and evaluation does not use them.
     missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
@@ -345,7 +392,6 @@ def _fill(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None
     broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise UserError(f"NaN or infinite weights in {_some(broken)}")
-    model.load_state_dict(state, strict=False)
 
 
 def _some(keys: object) -> str:

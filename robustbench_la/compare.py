@@ -71,26 +71,12 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameter is not None))
-    groups: dict[str, dict[str, list[Cell]]] = {}
-    for cell in cells:
-        groups.setdefault(cell.activation, {}).setdefault(cell.checkpoint, []).append(cell)
-    rows: list[Row] = []
-    measured = {
-        activation: [
-            _accuracies(own, corruptions, [condition.corruption for condition in conditions]) for own in checkpoints.values()
-        ]
-        for activation, checkpoints in groups.items()
-    }
-    for activation in _order(groups):
-        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
-            rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
-        layer = ACTIVATIONS[activation].counterpart
-        if ACTIVATIONS[activation].level == "element" and layer in groups:
-            differences = [
-                _difference(_mean(over), _mean(under))
-                for over, under in zip(zip(*measured[layer], strict=True), zip(*measured[activation], strict=True), strict=True)
-            ]
-            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
+    wanted = [condition.corruption for condition in conditions]
+    rows = [
+        row
+        for architecture in dict.fromkeys(cell.architecture for cell in cells)
+        for row in _rows([cell for cell in cells if cell.architecture == architecture], corruptions, wanted)
+    ]
     columns = (
         Column(name="checkpoint"),
         Column(name="activation"),
@@ -101,14 +87,36 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
         Column(name="rel. drop", kind="percent", better="lower"),
     )
     severities = sorted({condition.severity for condition in conditions if condition.severity})
-    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if len(severities) > 1 else "its levels")
+    by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
+    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
     notes = (
         *([about] if about else []),
         f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
         "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
-        *_pair_note(groups),
+        *_pair_note(cell.activation for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
+    """The rows of one architecture. wanted: the corruption of every condition that was asked for."""
+    groups: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        groups.setdefault(cell.activation, {}).setdefault(cell.checkpoint, []).append(cell)
+    measured = {
+        activation: [_accuracies(own, corruptions, wanted) for own in checkpoints.values()]
+        for activation, checkpoints in groups.items()
+    }
+    rows: list[Row] = []
+    for activation in _order(groups):
+        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
+            rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
+        layer = ACTIVATIONS[activation].counterpart
+        if ACTIVATIONS[activation].level == "element" and layer in groups:
+            over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
+            differences = [_difference(_mean(one), _mean(other)) for one, other in zip(over, under, strict=True)]
+            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
+    return rows
 
 
 def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:

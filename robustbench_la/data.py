@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -197,7 +198,9 @@ def _decode(source: Source, ids: NDArray[np.int64], choice: Choice, meter: Meter
 
     first = _pixels(source, int(ids[0]), choice)
     images = _room((len(ids), *first.shape))
-    with ThreadPoolExecutor(os.cpu_count()) as pool, meter("decoding", len(ids)) as advance:
+    with contextlib.ExitStack() as stack, meter("decoding", len(ids)) as advance:
+        pool = ThreadPoolExecutor(os.cpu_count())
+        stack.callback(pool.shutdown, cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
         decoded = pool.map(lambda index: _pixels(source, index, choice), map(int, ids))
         for place, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
             if array.shape != first.shape:
@@ -311,19 +314,31 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
     """Class sub-folders of images; or folders ``train`` and ``val`` or ``test`` that hold them."""
     if not root.is_dir():
         raise UserError(f"no folder {str(root)!r}")
-    held_apart = [root / name for name in (("train",) if split == "train" else ("val", "test")) if (root / name).is_dir()]
-    if held_apart and (root / "train").is_dir():
-        root = held_apart[0]
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if is_split(root):
+        names = ("train",) if split == "train" else ("val", "test")
+        root = next(root / name for name in names if (root / name).is_dir())
+    folders = sorted(
+        (entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")), key=lambda entry: entry.name
+    )
     if not folders:
         raise UserError(f"{root} holds no class sub-folders")
     samples = []
     for label, folder in enumerate(folders):
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        files = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
+        files = sorted((path for path in files if not _is_hidden(path.relative_to(folder))), key=Path.as_posix)
         if not files:
             raise UserError(f"class folder {folder} holds no images")
         samples += [(path, label) for path in files]
     return _from_files(samples, tuple(folder.name for folder in folders))
+
+
+def is_split(root: Path) -> bool:
+    """Whether a folder holds training and test images apart."""
+    return (root / "train").is_dir() and any((root / name).is_dir() for name in ("val", "test"))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _from_files(

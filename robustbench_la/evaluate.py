@@ -29,7 +29,7 @@ from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import CLEAN, Cell, Condition, Provenance, pack_predictions
 
 _SMALLEST_BATCH = 4
-"""Below 3 images torch takes other matrix products and the logits' last bits change; smaller batches are filled up."""
+"""Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +103,17 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
 
 def _choice(plan: Plan, files: Sequence[checkpoints.File]) -> Choice:
     """The data to evaluate on: as given, or as the checkpoints say."""
-    if plan.data is not None:
-        return Choice(plan.data, plan.resize, plan.crop)
     said = {file.data for file in files if file.data is not None}
-    if len(said) > 1:
-        raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(map(str, said)))}); give --data")
-    chosen = said.pop() if said else Choice("digits")
-    return Choice(chosen.name, plan.resize or chosen.resize, plan.crop or chosen.crop)
+    names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}
+    if plan.data is None and len(names) > 1:
+        raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(names))}); give --data")
+    if len(sizes) > 1 and plan.resize is None and plan.crop is None:
+        raise UserError(
+            f"the checkpoints take images of different size ({', '.join(sorted(map(str, said)))}); give --resize and --crop"
+        )
+    resize, crop = sizes.pop() if len(sizes) == 1 else (None, None)
+    name = plan.data or (names.pop() if names else "digits")
+    return Choice(name, plan.resize or resize, plan.crop or crop)
 
 
 def _check_fit(network: Network, shape: Shape, name: str) -> None:
@@ -180,6 +184,8 @@ def _measure(evaluation: Evaluation, condition: Condition, advance: Advance) -> 
             if network.normalization not in inputs:
                 inputs[network.normalization] = network.normalization.apply(batch)
             answer.update(where, _logits(network, inputs[network.normalization], evaluation), labels)
+            if not np.isfinite(answer.nll[where]).all():
+                raise RunError(f"{network.name} gives outputs so large that their loss is not finite")
             answer.seconds += time.perf_counter() - began + share
             advance(len(labels))
     return [
@@ -209,7 +215,8 @@ def _logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     precision = torch.autocast(evaluation.device.type, dtype=torch.bfloat16) if evaluation.amp else contextlib.nullcontext()
     try:
-        with precision:
+        # TF32, CUDA's default for convolutions, keeps 10 bits: not the float32 that the provenance speaks of.
+        with precision, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             logits = network.model(inputs)
     except torch.OutOfMemoryError:
         raise RunError(
@@ -296,7 +303,7 @@ def _git() -> dict[str, str | bool] | None:
     try:
         commit, status = (
             subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+            for words in (["rev-parse", "HEAD"], ["-c", "core.fsmonitor=false", "status", "--porcelain"])
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -7,11 +7,12 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
@@ -168,12 +169,8 @@ def _user_function(source: str, name: str) -> Callable[..., object]:
         path = Path(source)
         if not path.is_file():
             raise UserError(f"no file {source!r} (the architecture was {source}:{name})")
-        module_spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert module_spec is not None
-        assert module_spec.loader is not None
-        module = importlib.util.module_from_spec(module_spec)
         with _blaming(source):
-            module_spec.loader.exec_module(module)
+            module = _executed(path.resolve())
     else:
         try:
             found = importlib.util.find_spec(source)
@@ -187,6 +184,20 @@ def _user_function(source: str, name: str) -> Callable[..., object]:
         raise UserError(f"{source} holds no function {name!r}{did_you_mean(name, public_names(module))}")
     made: Callable[..., object] = function
     return made
+
+
+@functools.lru_cache(maxsize=16)
+def _executed(path: Path) -> ModuleType:
+    """The module of a Python file, executed once; files beside it can be imported by it."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    module_spec = importlib.util.spec_from_file_location(f"larobust_user_{path.stem}", path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module
+    module_spec.loader.exec_module(module)
+    return module
 
 
 @contextlib.contextmanager
@@ -208,6 +219,8 @@ def public_names(module: object) -> list[str]:
 def _with_activation(model: nn.Module, architecture: str, activation: str, alpha: float) -> nn.Module:
     """``model`` with its ReLUs exchanged; a network without ReLU modules runs with its own activation only."""
     native = native_activations(model)
+    if activation == "relu" and "relu" in native:
+        return model  # as it was trained: a ReLU6 stays one
     if "relu" in native:
         exchange(model, "relu", activation, alpha)
     elif activation not in native and not (activation == "relu" and not native):
@@ -246,8 +259,3 @@ def _types(name: str) -> tuple[type[nn.Module], ...]:
 
     kind = type(make_activation(name))
     return (kind, nn.ReLU6) if name == "relu" else (kind,)
-
-
-def resized(spec: NetworkSpec, *, height: int, width: int) -> NetworkSpec:
-    """``spec`` for images of another size."""
-    return replace(spec, height=height, width=width)

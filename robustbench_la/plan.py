@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+_OF_THE_NETWORK = ("arch", "activation", "alpha", "normalize", "resize", "crop")
 _Strings = Annotated[list[str], BeforeValidator(_as_list)]
 _Seeds = Annotated[list[int], BeforeValidator(_as_list)]
 _Positive = Annotated[int, Field(gt=0)]
@@ -221,14 +223,24 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_plan(config: str | None, flags: Mapping[str, Any]) -> Plan:
-    """The plan of a file, or the default one, with the flags that were given (not None, not empty) winning over it."""
+def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:
+    """The plan of a file, or the default one, with the flags that were given (not None, not empty) winning over it.
+
+    What a training recipe says of the network is for ``train``: to ``eval`` the checkpoints say it themselves.
+    """
     content = {} if config is None else _read_yaml(find_config(config))
+    recipe = content.get("train")
+    if recipe is not None and not isinstance(recipe, dict):
+        raise UserError(f"{config}: train is a table of settings, not {recipe!r}")
+    if purpose == "eval" and recipe is not None:
+        content = {key: value for key, value in content.items() if key not in _OF_THE_NETWORK}
     given = {key: value for key, value in flags.items() if value is not None and value != []}
-    recipe = {**content.get("train", {}), **given.pop("train", {})} if isinstance(content.get("train", {}), dict) else None
+    changes = given.pop("train", {})
     if recipe is None:
-        raise UserError(f"{config}: train is a table of settings, not {content['train']!r}")
-    merged = {**content, **given, **({"train": recipe} if recipe else {})}
+        recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)
+    if "epochs" in changes and recipe.get("epochs") != changes["epochs"]:  # milestones belong to the length
+        recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
+    merged = {**content, **given, "train": {**recipe, **changes}}
     try:
         return Plan.model_validate(merged)
     except ValidationError as error:
@@ -242,7 +254,7 @@ def _first_fault(error: ValidationError) -> str:
         model = Recipe if len(fault["loc"]) > 1 and fault["loc"][0] == "train" else Plan
         return f"unknown key {where!r}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}, not {fault['input']!r}" if where and fault["type"] != "value_error" else message
+    return f"{where}: {message}, not {reprlib.repr(fault['input'])}" if where and fault["type"] != "value_error" else message
 
 
 def find_config(name: str) -> Path:

@@ -12,9 +12,9 @@ from robustbench_la.compare import Column, Estimate, Row, Table, Value
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_GAP = 2
-"""Characters between columns."""
-_LABELS = (28, 22, 18, 14)
+_GAP = 1
+"""Characters between columns; labels have one more behind them."""
+_LABELS = (28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
 
@@ -95,7 +95,8 @@ def _needed(table: Table, place: int, fold: int) -> int:
     """Characters that a column takes: its longest word of a heading, and its longest line."""
     column = table.columns[place]
     words = max(map(len, _heading(column).split()))
-    return max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
+    longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
+    return longest + (column.kind == "text")
 
 
 def _heading(column: Column) -> str:
@@ -135,7 +136,7 @@ def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> 
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, _GAP - 1, 0, 0),
+        padding=0,
     )
     for place in places:
         column, width = table.columns[place], _needed(table, place, fold)

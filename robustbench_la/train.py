@@ -49,6 +49,8 @@ class Job:
     normalization: Normalization
     choice: Choice
     """The data to train on."""
+    evaluated_on: Choice
+    """The same, cut to the size that the network sees."""
     images: ImageSet
     device: torch.device
     path: Path
@@ -58,6 +60,12 @@ class Job:
     def unfinished(self) -> Path:
         """Where the state after each epoch is kept until the training is finished."""
         return self.path.with_name(self.path.name + ".partial")
+
+    @property
+    def images_held_apart(self) -> bool:
+        """Whether the dataset has images that are not trained on."""
+        kind, _, root = self.choice.name.partition(":")
+        return kind != "folder" or data.is_split(Path(root).expanduser())
 
     def identity(self, fingerprint: str) -> str:
         """All that decides the weights, as text: a training is only continued where this is the same.
@@ -71,6 +79,7 @@ class Job:
             "recipe": self.recipe.model_dump(),
             "normalization": str(self.normalization),
             "data": fingerprint,
+            "device": self.device.type,
             "torch": str(torch.__version__),
         }
         return json.dumps(settings, sort_keys=True)
@@ -116,7 +125,11 @@ def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = Fa
     choice = Choice(plan.data or "digits", plan.resize, plan.crop)
     images = data.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
     side = plan.train.augment.crop
-    height, width = (side, side) if side else images.images.shape[2:]
+    height, width = images.images.shape[2:]
+    if side and side > min(height, width):
+        raise UserError(f"a random crop of {side} px from images of {width}x{height} px; evaluation could not cut that")
+    cut = side if side and (height, width) != (side, side) else None
+    height, width = (side, side) if side else (height, width)
     spec = NetworkSpec(
         architecture=plan.arch, classes=len(images.classes), channels=images.images.shape[1], height=height, width=width
     )
@@ -130,6 +143,7 @@ def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = Fa
             recipe=plan.train,
             normalization=normalization,
             choice=choice,
+            evaluated_on=Choice(choice.name, choice.resize, cut or choice.crop),
             images=images,
             device=device,
             path=path,
@@ -168,7 +182,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
     recipe = job.recipe
     optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     kept, held_out = _split(job)
-    steps = 1 if recipe.batch_size == "full" else -(-len(kept) // recipe.batch_size)
+    steps = len(_bounds(job, len(kept)))
     total = recipe.iterations or recipe.epochs * steps  # type: ignore[operator]  # a recipe has one of the two
     done, history = (0, []) if force else _resume(job, identity, model, optimizer)
     resumed = done
@@ -184,7 +198,9 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
                     break
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.lr * recipe.gamma ** sum(step >= drop for drop in drops)
-                logits = model(inputs)
+                output = model(inputs)
+                # torchvision's networks with auxiliary outputs give a tuple with names.
+                logits = output if isinstance(output, Tensor) else output.logits
                 batch_loss = nn.functional.cross_entropy(logits, labels)
                 optimizer.zero_grad(set_to_none=True)
                 batch_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -207,7 +223,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
         activation=job.activation,
         alpha=job.alpha,
         normalization=job.normalization,
-        data=Choice(job.choice.name, job.choice.resize, recipe.augment.crop or job.choice.crop),
+        data=job.evaluated_on,
         training={  # nothing of time or place: the same training gives the same file
             "recipe": recipe.model_dump(),
             "seed": job.seed,
@@ -257,13 +273,21 @@ def _batches(job: Job, places: np.ndarray, *, epoch: int) -> Iterator[tuple[Tens
     images = job.images
     keys = image_keys(job.seed, f"order/{epoch}", torch.from_numpy(images.ids[places]))
     order = places[torch.argsort(keys, stable=True).numpy()]
-    size = len(order) if job.recipe.batch_size == "full" else job.recipe.batch_size
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
+    for bounds in _bounds(job, len(order)):
+        chosen = order[bounds]
         batch = torch.from_numpy(images.images[chosen])
         batch = augmented(batch, job.recipe.augment, torch.from_numpy(images.ids[chosen]), seed=job.seed, epoch=epoch)
         inputs = job.normalization.apply(batch.to(job.device))
         yield inputs, torch.from_numpy(images.labels[chosen]).to(job.device)
+
+
+def _bounds(job: Job, count: int) -> list[slice]:
+    """The batches of ``count`` images. A last image by itself joins the batch before it: BatchNorm cannot learn from one."""
+    size = count if job.recipe.batch_size == "full" else job.recipe.batch_size
+    starts = list(range(0, count, size))
+    if count % size == 1 and len(starts) > 1:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def augmented(images: Tensor, augment: Augment, ids: Tensor, *, seed: int, epoch: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Checkpoints: our own format, those that others write, and files that must not be trusted."""
 
+import argparse
 import os
 import pickle
 import re
@@ -148,11 +149,16 @@ def test_a_wish_that_our_own_file_denies_is_refused(tmp_path, wish, match):
         load(tmp_path / "model.pt", wish)
 
 
-def test_a_wish_that_our_own_file_shares_is_accepted_and_a_normalization_wins(tmp_path):
+def test_a_wish_that_our_own_file_shares_is_accepted(tmp_path):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
-    wish = Wish(architecture="mlp", activation="relu", alpha=0.25, normalization=NORMALIZATIONS["mnist"])
+    own = load(tmp_path / "model.pt", Wish()).normalization
 
-    assert load(tmp_path / "model.pt", wish).normalization == NORMALIZATIONS["mnist"]
+    assert (
+        load(tmp_path / "model.pt", Wish(architecture="mlp", activation="relu", alpha=0.25, normalization=own)).activation
+        == "relu"
+    )
+    with pytest.raises(UserError, match="--normalize says cifar100, but the file says"):
+        load(tmp_path / "model.pt", Wish(normalization=NORMALIZATIONS["cifar100"]))
 
 
 @pytest.mark.parametrize("change", [
@@ -485,7 +491,7 @@ def test_a_network_is_never_half_loaded(fault):
         state["output.bias"] = torch.full_like(state["output.bias"], torch.nan)
 
     with pytest.raises(UserError):
-        checkpoints._fill(model, state, "cnn")
+        checkpoints._check_keys(model, state, "cnn")
 
     assert _same(model.state_dict(), before)
 
@@ -628,3 +634,39 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"gone\.pt: no such file"):
         load(tmp_path / "gone.pt", RELU)
+
+
+def _nested(state):
+    content = {"model": None}
+    content["model"] = content
+    return content
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda state: {"ema": {"decay": 0.99, "module": state}},
+    lambda state: {"n_averaged": torch.tensor(3)} | {f"module.{key}": tensor for key, tensor in state.items()},
+    lambda state: {"state_dict": {f"model.{key}": tensor for key, tensor in state.items()}, "epoch": 3},
+    lambda state: {"state_dict": state, "best_acc1": np.float64(91.7), "args": argparse.Namespace(lr=0.1)},
+], ids=["ema", "AveragedModel", "Lightning", "scalars and arguments"])  # fmt: skip
+def test_further_layouts_met_in_the_wild_are_read(tmp_path, wrap):
+    model = _model("cnn")
+    torch.save(wrap(model.state_dict()), tmp_path / "model.pt")
+
+    assert _same(load(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
+
+
+def test_a_dictionary_that_holds_itself_ends_in_an_error(tmp_path):
+    torch.save(_nested({}), tmp_path / "model.pt")
+
+    with pytest.raises(UserError, match="no weights found"):
+        load(tmp_path / "model.pt", RELU)
+
+
+@pytest.mark.parametrize("change", [{"hidden": 10**10}, {"classes": -1}, {"classes": 10**12}])
+def test_a_file_that_asks_for_any_size_takes_no_memory(tmp_path, change):
+    _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
+    content = torch.load(tmp_path / "model.pt")
+    torch.save(content | {"network": content["network"] | change}, tmp_path / "model.pt")
+
+    with pytest.raises(UserError, match=r"damaged|do not fit"):
+        load(tmp_path / "model.pt", Wish())

@@ -109,7 +109,6 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("severity: 6", ["severity", "from 1 to 5", "'6'"]),
     ("- digits\n- mnist", ["plan.yaml", "a plan is a table of settings", "list"]),
     ("just words", ["plan.yaml", "a plan is a table of settings", "str"]),
-    ("", ["plan.yaml", "a plan is a table of settings"]),
     ("1: 2", ["plan.yaml", "a plan is a table of settings"]),
 ])  # fmt: skip
 def test_a_mistake_in_a_plan_is_told_with_its_place(write, text, words):
@@ -152,7 +151,7 @@ def test_there_are_shipped_plans():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_shipped_plan_is_valid_and_says_what_it_holds(path):
-    plan = read_plan(str(path), {})
+    plan = read_plan(str(path), {}, purpose="train")
 
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(content) <= plan.model_fields_set
@@ -225,8 +224,8 @@ def test_a_level_that_no_corruption_takes_is_refused(name, level):
     ("gausian", "unknown corruption 'gausian'; did you mean .*gaussian"),
     ("zzz", "unknown corruption 'zzz'; there are "),
     ("gausian=0.1", "unknown corruption 'gausian'"),
-    ("", "unknown corruption ''"),
     ("gaussian,", "unknown corruption ''"),
+    ("", "unknown corruption ''"),
     ("0.1", "unknown corruption '0.1'"),
     ("gaussian,0.1", "unknown corruption '0.1'"),
     ("paper=0.1", "a level is one corruption's and a number, such as gaussian_noise=0.05, not 'paper=0.1'"),
@@ -279,7 +278,7 @@ def test_a_profile_that_was_given_goes_before_the_size(profile):
 
 
 def test_a_level_of_the_users_own_has_no_severity_and_no_profile():
-    conditions = Plan(noise=["gaussian_noise=0.1,0.2"], severity=[1, 2]).conditions(height=32, width=32)
+    conditions = Plan(noise=["gaussian_noise=0.1,0.2"]).conditions(height=32, width=32)
 
     assert [(c.severity, c.parameter, c.profile) for c in conditions] == [(None, 0.1, None), (None, 0.2, None)]
 
@@ -315,3 +314,37 @@ def test_a_normalization_that_cannot_be_read_is_refused(text):
 def test_a_normalization_that_gives_no_numbers_is_refused(text):
     with pytest.raises(UserError, match=f"normalization '{text}': as many means as standard deviations"):
         parse_normalization(text)
+
+
+def test_severities_that_would_have_no_effect_or_mix_with_own_levels_are_refused():
+    with pytest.raises(UserError, match="severities have no effect"):
+        Plan(noise=["gaussian_noise=0.1"], severity=[1]).conditions(height=32, width=32)
+    with pytest.raises(UserError, match="gaussian_noise is asked for by severity and with levels of its own"):
+        Plan(noise=["gaussian", "gaussian_noise=0.1"]).conditions(height=32, width=32)
+
+
+def test_flags_change_single_settings_of_a_recipe():
+    default = Plan().train
+    assert read_plan(None, {"train": {"lr": 0.01}}, purpose="train").train == default.model_copy(update={"lr": 0.01})
+    shorter = read_plan("paper-cifar10", {"train": {"epochs": 3}}, purpose="train").train
+
+    assert (shorter.epochs, shorter.iterations, shorter.milestones) == (3, None, [])
+    assert shorter.augment.pad == 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_recipe_leaves_the_network_to_the_checkpoints_when_it_evaluates(path):
+    plan = read_plan(str(path), {})
+
+    assert (plan.arch, plan.activation, plan.alpha, plan.normalize, plan.resize, plan.crop) == (None, [], None, None, None, None)
+    assert plan.noise == ["paper"]
+
+
+def test_a_yaml_alias_bomb_is_told_in_one_short_line(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(["noise: &n [x]", *lines, "limit: *a8"]))
+
+    with pytest.raises(UserError) as caught:
+        read_plan(str(path), {})
+    assert len(str(caught.value)) < 1000

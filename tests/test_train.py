@@ -19,7 +19,7 @@ QUICK = {"arch": "cnn", "activation": ["la_silu"], "limit": 300}
 
 def prepared(path: Path, *, force: bool = False, **flags: object) -> train.Job:
     recipe = {"epochs": 3, "lr": 0.05, "batch_size": 64, **flags.pop("train", {})}  # type: ignore[dict-item]
-    (job,) = train.prepare(read_plan(None, {**QUICK, **flags, "train": recipe}), str(path), force=force)
+    (job,) = train.prepare(read_plan(None, {**QUICK, **flags, "train": recipe}, purpose="train"), str(path), force=force)
     return job
 
 
@@ -177,3 +177,37 @@ def test_training_leaves_the_callers_random_state_alone(tmp_path: Path) -> None:
     train.train(prepared(tmp_path / "a.pt"))
 
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_recipe_in_iterations_drops_the_rate_and_ends_at_its_iteration(tmp_path: Path, monkeypatch) -> None:
+    """Seven steps of four and a half batches an epoch; the rate of every step is written down."""
+    rates = []
+    real = torch.optim.SGD.step
+
+    def step(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return real(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    recipe = {"iterations": 7, "batch_size": 64, "lr": 1.0, "milestones": [3, 5]}
+    (job,) = train.prepare(read_plan(None, {**QUICK, "train": recipe}, purpose="train"), str(tmp_path / "a.pt"))
+    trained = train.train(job)
+
+    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert trained.epochs == 2
+
+
+def test_a_last_image_by_itself_joins_the_batch_before_it(tmp_path: Path) -> None:
+    job = prepared(tmp_path / "a.pt", limit=129)
+
+    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 129)] == [64, 65]
+    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 128)] == [64, 64]
+    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 1)] == [1]
+    train.train(job)
+
+
+def test_the_same_training_gives_the_same_file(tmp_path: Path) -> None:
+    for name in "ab":
+        train.train(prepared(tmp_path / f"{name}.pt"))
+
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()

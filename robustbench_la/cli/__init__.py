@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -48,6 +49,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; every way out has its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without − or √ shows ? and loses nothing
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(_run())
 
 

@@ -89,7 +89,7 @@ def command(
 
 def announce(evaluation: Evaluation) -> None:
     """Say on stderr what will be measured."""
-    images, conditions = evaluation.images, evaluation.conditions
+    conditions = evaluation.conditions
     for network in evaluation.networks:
         for remark in network.remarks:
             print(f"{network.name}: {remark}", file=sys.stderr)
@@ -104,8 +104,8 @@ def about(evaluation: Evaluation) -> str:
     part = f" of {images.total:,} (partial)" if images.partial else ""
     precision = "bfloat16 autocast" if evaluation.amp else "float32"
     return (
-        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; levels of profile "
-        f"{evaluation.profile}; noise seed {evaluation.seed}; {precision} on {evaluation.device}."
+        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; "
+        f"levels of profile {evaluation.profile}; noise seed {evaluation.seed}; {precision} on {evaluation.device}."
     )
 
 

@@ -21,7 +21,7 @@ def command(
     """Train what is not there yet, evaluate, print."""
     from robustbench_la.plan import read_plan
 
-    plan = read_plan("quickstart", {})
+    plan = read_plan("quickstart", {}, purpose="train")
     from robustbench_la import evaluate, train
     from robustbench_la.cli.evaluate import announce, measure_and_print
     from robustbench_la.cli.train import told
@@ -34,7 +34,7 @@ def command(
         if job.path.exists():
             print(f"{job.path} is there already; using it", file=sys.stderr)
             continue
-        print(told(train.train(job, meter=meter)), file=sys.stderr)
+        print(told(train.train(job, force=True, meter=meter)), file=sys.stderr)
     paths = [str(job.path) for job in jobs]
     try:
         evaluation = evaluate.prepare(plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None}), meter=meter)

@@ -69,12 +69,15 @@ def command(
             "device": device,
             "train": {key: value for key, value in recipe.items() if value is not None},
         },
+        purpose="train",
     )
     from robustbench_la import train
     from robustbench_la.progress import bar
 
     meter = bar("images")
     jobs = train.prepare(plan, output, force=force, download=download, meter=meter)
+    if not jobs[0].images_held_apart:
+        print(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):
         try:
             trained = train.train(job, force=force, meter=meter)
