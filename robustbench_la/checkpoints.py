@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import math
-import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -26,24 +21,10 @@ from robustbench_la.files import write_whole
 from robustbench_la.models import NetworkSpec, build, check_architecture
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
 from robustbench_la.recognise import recognise
+from robustbench_la.unpack import Candidate, is_state_dict, read_bytes, state_dicts, unpack
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1
-_NESTS = ("state_dict", "model_state_dict", "model", "net", "ema", "module")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-_HARMLESS: list[Any] = [
-    argparse.Namespace,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
-    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
-    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
-]
-"""What scripts keep beside the weights (a best accuracy, the arguments) and what making it can do no harm with."""
-_DEEPEST = 4
-"""How many dictionaries deep weights are looked for."""
-_Candidate = tuple[dict[str, Tensor], tuple[str, ...]]
-"""A state dict, and remarks on what was removed from its keys."""
 _SHOWN = 3
 """How many keys an error names."""
 
@@ -133,9 +114,9 @@ class File:
 
 def read(path: Path) -> File:
     """Read any checkpoint. Raises: UserError for a file that cannot be read safely, with its name."""
-    raw = _bytes(path)
+    raw = read_bytes(path)
     try:
-        return File(path, hashlib.sha256(raw).hexdigest(), _unpack(raw, path))
+        return File(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -156,62 +137,6 @@ def assemble(file: File, wish: Wish, shape: Shape) -> Network:
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
     return replace(network, name=str(file.path), sha256=file.sha256)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder, not a checkpoint") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if not raw:
-        raise UserError(f"{path}: the file is empty")
-    return raw
-
-
-def _unpack(raw: bytes, path: Path) -> dict[str, Any]:
-    """The dictionary in a file, unpickled with no code allowed."""
-    if path.suffix == ".safetensors":
-        import safetensors
-        import safetensors.torch
-
-        try:
-            return safetensors.torch.load(raw)
-        except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            raise UserError(f"not a readable safetensors file ({first_line(error)})") from None
-    try:
-        _refuse_programs(raw)
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_HARMLESS):
-            content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # bytes at random make the unpickler raise nearly anything
-        said = str(error)
-        refused = re.search(r"GLOBAL|Unsupported (global|class)", said) or ("Unsupported" in said and raw.startswith(b"\x80"))
-        if refused:
-            raise UserError(
-                "holds Python objects beyond tensors and plain values, so loading it would run code from the file; "
-                "load it where you trust it and save model.state_dict()"
-            ) from None
-        # torch's own text advises to switch the safeguard off.
-        reason = "no known format" if "weights_only" in said else first_line(error)
-        raise UserError(f"not a checkpoint that torch can read ({reason})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"holds a {type(content).__name__}, not a dictionary of weights")
-    return content
-
-
-def _refuse_programs(raw: bytes) -> None:
-    """Raise UserError for archives that hold code."""
-    buffer = io.BytesIO(raw)
-    if not zipfile.is_zipfile(buffer):
-        return
-    with zipfile.ZipFile(buffer) as archive:
-        if any(name.endswith(("constants.pkl", ".pt2")) or "/code/" in name for name in archive.namelist()):
-            raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
 
 
 def _damaged(error: Exception) -> str:
@@ -255,7 +180,7 @@ def _own(file: File, wish: Wish, shape: Shape) -> Network:
 def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
     if wish.architecture is not None:
         check_architecture(wish.architecture)
-    remarks, candidates = _state_dicts(content)
+    remarks, candidates = state_dicts(content)
     state, removed = candidates[-1]
     known = recognise(state)
     if known is not None and wish.architecture in (None, known[0].architecture):
@@ -286,38 +211,7 @@ def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
     )
 
 
-def _state_dicts(content: dict[str, Any]) -> tuple[list[str], list[_Candidate]]:
-    """The weights in a dictionary of any of the usual layouts: as they are, and without each wrapper's key prefix in turn.
-
-    Gives remarks on where they were found, and the candidates.
-    """
-    remarks = []
-    for _ in range(_DEEPEST):
-        if _is_state_dict(content):
-            break
-        nest = next((key for key in _NESTS if isinstance(content.get(key), dict)), None)
-        if nest is None:
-            break
-        remarks.append(f"weights taken from '{nest}'")
-        content = content[nest]
-    if not _is_state_dict(content):
-        raise UserError(f"no weights found: looked for tensors at the top and under {', '.join(_NESTS)}")
-    state: dict[str, Tensor] = {key: tensor for key, tensor in content.items() if key != "n_averaged"}  # of AveragedModel
-    candidates: list[_Candidate] = [(state, ())]
-    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
-        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-        candidates.append((state, (*candidates[-1][1], f"prefix '{prefix}' removed from every key")))
-    return remarks, candidates
-
-
-def _is_state_dict(content: dict[str, Any]) -> bool:
-    return bool(content) and all(
-        isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-        for key, value in content.items()
-    )
-
-
-def _measured(wish: Wish, candidates: list[_Candidate], shape: Shape) -> tuple[NetworkSpec, _Candidate]:
+def _measured(wish: Wish, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:
     """The spec of an architecture that is not in the table, and the candidate whose keys fit it best.
 
     Its classes are found by building it for a number of classes that no layer has by chance, and looking at what the weights have
@@ -352,7 +246,7 @@ def _network(
     remarks: tuple[str, ...],
 ) -> Network:
     entry = lookup(ACTIVATIONS, activation, kind="activation")
-    if not isinstance(state, dict) or not _is_state_dict(state):
+    if not isinstance(state, dict) or not is_state_dict(state):
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
     if not spec.is_code:  # shapes first, without memory: a file may ask for any size
         with torch.device("meta"):

@@ -29,7 +29,7 @@ Kernel = Literal["sigmoid", "hardsigmoid"]
 _BLOCK = 1 << 18
 """Elements handled at a time on a CPU: a megabyte stays in the cache from one step to the next."""
 _SHORT = 1 << 15
-"""Below this many elements torch sums a row in one thread, so the bits do not depend on the batch size or the threads."""
+"""Below this many elements torch sums a row in one thread, so the statistics do not depend on the batch size or the threads."""
 
 
 def _blocks(y: Tensor) -> Iterator[slice]:

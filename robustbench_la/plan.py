@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corruptions.registry import SEVERITIES
-from robustbench_la import data
 from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.datasets import check_name
 from robustbench_la.errors import UserError, did_you_mean, lookup
 from robustbench_la.models import check_architecture
 from robustbench_la.preprocessing import parse_normalization
@@ -117,7 +117,7 @@ class Plan(_Part):
     @classmethod
     def _data(cls, value: str | None) -> str | None:
         if value is not None:
-            data.check_name(value)
+            check_name(value)
         return value
 
     @field_validator("profile")
@@ -238,7 +238,8 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
     changes = given.pop("train", {})
     if recipe is None:
         recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)
-    if "epochs" in changes and recipe.get("epochs") != changes["epochs"]:  # milestones belong to the length
+    # A length of one's own replaces the recipe's, and its milestones with it.
+    if any(recipe.get(unit) != changes[unit] for unit in ("epochs", "iterations") if unit in changes):
         recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
     merged = {**content, **given, "train": {**recipe, **changes}}
     try:

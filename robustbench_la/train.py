@@ -25,6 +25,7 @@ from corruptions.draws import image_keys, integers
 from robustbench_la import checkpoints, data
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.data import Choice, ImageSet
+from robustbench_la.datasets import is_split
 from robustbench_la.devices import resolve
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.files import check_writable, write_whole
@@ -65,7 +66,7 @@ class Job:
     def images_held_apart(self) -> bool:
         """Whether the dataset has images that are not trained on."""
         kind, _, root = self.choice.name.partition(":")
-        return kind != "folder" or data.is_split(Path(root).expanduser())
+        return kind != "folder" or is_split(Path(root).expanduser())
 
     def identity(self, fingerprint: str) -> str:
         """All that decides the weights, as text: a training is only continued where this is the same.

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "files", "records", "preprocessing"},
-    {"layeract", "networks", "models", "data", "devices", "statistics"},
-    {"recognise", "plan", "compare"},
+    {"layeract", "networks", "models", "datasets", "devices", "statistics", "unpack"},
+    {"recognise", "plan", "compare", "data"},
     {"checkpoints", "render"},
     {"train", "evaluate"},
     {"cli"},
 ]
-TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "data"]
+TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["statistics", "plan", "compare", "render", "cli"]
 
 

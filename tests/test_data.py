@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision
 
-from robustbench_la import data
+from robustbench_la import data, datasets
 from robustbench_la.data import Choice, load
 from robustbench_la.errors import UserError
 
@@ -109,7 +109,7 @@ def test_a_grey_image_among_colour_ones_is_made_colour(tmp_path):
 
 def test_a_colour_image_among_grey_ones_is_named_where_the_sample_missed_it(grey_folder, monkeypatch):
     # With a sample of one file only the first is looked at, as with the second of 400 files.
-    monkeypatch.setattr(data, "_GREY_SAMPLE", 1)
+    monkeypatch.setattr(datasets, "_GREY_SAMPLE", 1)
     _picture(grey_folder / "dog" / "colour.png", colour=True)
 
     with pytest.raises(UserError, match=r"colour\.png: its mode is RGB, while the other images are grey"):
@@ -303,13 +303,13 @@ def test_a_missing_imagenet_is_refused(tmp_path):
         load(Choice(f"imagenet:{tmp_path}"))
 
 
-@pytest.mark.parametrize("name", [name for name, dataset in data.DATASETS.items() if dataset.needs_root])
+@pytest.mark.parametrize("name", [name for name, dataset in datasets.DATASETS.items() if dataset.needs_root])
 def test_a_dataset_without_its_folder_says_how_to_give_it(name):
     with pytest.raises(UserError, match=f"--data {name}:FOLDER"):
         load(Choice(name))
 
 
-@pytest.mark.parametrize("name", [name for name, dataset in data.DATASETS.items() if dataset.needs_root])
+@pytest.mark.parametrize("name", [name for name, dataset in datasets.DATASETS.items() if dataset.needs_root])
 def test_a_dataset_in_an_empty_folder_is_refused(name, tmp_path):
     with pytest.raises(UserError, match=tmp_path.name):
         load(Choice(f"{name}:{tmp_path}"))
@@ -413,7 +413,7 @@ def test_an_array_dataset_can_be_resized():
 
 @pytest.mark.parametrize("name", ["digit", "cifar1O:data", "imagnet:data", "MNIST:data", ""])
 def test_an_unknown_dataset_is_refused_both_early_and_late(name):
-    for refuse in (data.check_name, lambda name: load(Choice(name))):
+    for refuse in (datasets.check_name, lambda name: load(Choice(name))):
         with pytest.raises(UserError, match=f"unknown dataset '{name.partition(':')[0]}'; (did you mean|there are) "):
             refuse(name)
 
@@ -423,7 +423,7 @@ def test_a_folder_given_without_its_kind_is_told_how(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
 
     with pytest.raises(UserError, match=r"say folder:photos"):
-        data.check_name("photos")
+        datasets.check_name("photos")
 
 
 @pytest.mark.parametrize(("choice", "text"), [

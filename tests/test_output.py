@@ -195,7 +195,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_a_real_ctrl_c_during_training_and_evaluation(tmp_path: Path) -> None:
     """SIGINT to the process: 130, no traceback, and the same command goes on."""
     command = [sys.executable, "-c", "from robustbench_la.cli import main; main()"]
-    training = [*command, *"train", "--arch=resnet20", "--activation=relu", "--epochs=3", "-oa.pt"]
+    training = [*command, "train", "--arch=resnet20", "--activation=relu", "--epochs=3", "-oa.pt"]
     process = subprocess.Popen(
         training, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )

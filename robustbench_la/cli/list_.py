@@ -84,7 +84,7 @@ def _architectures() -> list[Table]:
 
 
 def _datasets() -> list[Table]:
-    from robustbench_la.data import DATASETS
+    from robustbench_la.datasets import DATASETS
 
     rows = [(f"{name}:ROOT" if entry.needs_root else name, entry.summary) for name, entry in DATASETS.items()]
     return [_table("Datasets", ("name", "what"), rows)]
