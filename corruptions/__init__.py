@@ -2,12 +2,14 @@
 
 A library of its own: it needs torch, numpy and scipy, and nothing of larobust.
 
->>> from corruptions import CORRUPTIONS, level_of
+>>> from corruptions import CORRUPTIONS, corrupt, level_of
 >>> level_of("shot_noise", severity=3, profile="cifar-c")
 100
 >>> CORRUPTIONS["gaussian_noise"].aliases
 ('gaussian',)
 """
+
+from typing import TYPE_CHECKING, Any
 
 from corruptions import blur as _blur  # noqa: F401  (fills the registry)
 from corruptions import noise as _noise  # noqa: F401  (fills the registry)
@@ -21,12 +23,25 @@ from corruptions.registry import (
     profile_for,
 )
 
+if TYPE_CHECKING:
+    from corruptions.apply import corrupt
+
 __all__ = [
     "CORRUPTIONS",
     "GROUPS",
     "PROFILES",
     "Corruption",
+    "corrupt",
     "level_of",
     "names_of",
     "profile_for",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``corrupt``, on first use: it needs torch, which the tables do not."""
+    if name == "corrupt":
+        from corruptions.apply import corrupt
+
+        return corrupt
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

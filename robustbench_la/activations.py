@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,3 +123,12 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         ),
     }
 )
+
+
+def __getattr__(name: str) -> Any:
+    """LASiLU, LAHardSiLU, la_silu and la_hardsilu, on first use: they need torch, which the table does not."""
+    if name in ("LASiLU", "LAHardSiLU", "la_silu", "la_hardsilu"):
+        from robustbench_la import layeract
+
+        return getattr(layeract, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

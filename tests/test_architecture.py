@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 # Each module may import only those to the left of it: a layer knows nothing of what uses it.
 LAYERS = [
     {"errors", "memory", "progress"},
-    {"activations", "files", "records", "preprocessing"},
-    {"layeract", "networks", "models", "datasets", "devices", "statistics", "unpack"},
+    {"activations", "layeract", "files", "records", "preprocessing"},
+    {"networks", "models", "datasets", "devices", "statistics", "unpack"},
     {"recognise", "plan", "compare", "data"},
     {"checkpoints", "render"},
     {"train", "evaluate"},
@@ -87,6 +87,19 @@ def test_help_and_lists_need_no_torch(arguments: list[str]) -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_what_needs_torch_can_be_had_beside_the_tables() -> None:
+    import corruptions
+    from corruptions.apply import corrupt
+    from robustbench_la import activations, layeract
+
+    assert corruptions.corrupt is corrupt
+    assert activations.LASiLU is layeract.LASiLU
+    with pytest.raises(AttributeError):
+        corruptions.corrupted  # noqa: B018
+    with pytest.raises(AttributeError):
+        activations.nothing  # noqa: B018
 
 
 def test_no_file_holds_more_than_one_screenful_of_subjects() -> None:

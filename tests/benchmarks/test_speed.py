@@ -128,7 +128,7 @@ def evaluation(activation: str, count: int, severities: int) -> evaluate.Evaluat
         seed=0,
         remarks=(),
     )
-    if evaluate._prefers_channels_last(network):
+    if evaluate.has_convolutions(network):
         network.model.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(0)
     images = ImageSet(
@@ -160,7 +160,7 @@ def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activat
     plan = evaluation(activation, 512, 5)
     network = plan.networks[0]
     inputs = network.normalization.apply(torch.from_numpy(plan.images.images))
-    if evaluate._prefers_channels_last(network):
+    if evaluate.has_convolutions(network):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
