@@ -180,9 +180,11 @@ def _number(value: Value) -> float | None:
 
 
 def _short(value: Value, table: Table, place: int) -> Value:
-    """File names without the folder that all of them share."""
+    """File names without the folder and the suffix that all of them share."""
     if table.columns[place].name != "checkpoint" or not isinstance(value, str):
         return value
-    folders = {os.path.dirname(str(row.values[place])) for row in table.rows if not row.is_difference}  # noqa: PTH120
-    shared = folders.pop() if len(folders) == 1 else ""
-    return value.removeprefix(shared + os.sep) if shared else value
+    names = [str(row.values[place]) for row in table.rows if not row.is_difference]
+    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
+    suffixes = {os.path.splitext(name)[1] for name in names}  # noqa: PTH122
+    folder = folders.pop() + os.sep if len(folders) == 1 else ""
+    return value.removeprefix(folder).removesuffix(suffixes.pop() if len(suffixes) == 1 else "")
