@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import platform
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import robustbench_la
 from corruptions.apply import corrupt
 from robustbench_la import checkpoints, data
 from robustbench_la.checkpoints import Network
@@ -26,7 +22,7 @@ from robustbench_la.memory import keep_freed_memory
 from robustbench_la.plan import Plan
 from robustbench_la.preprocessing import Normalization, parse_normalization
 from robustbench_la.progress import Advance, Meter, silent
-from robustbench_la.records import CLEAN, Cell, Condition, Provenance, pack_predictions
+from robustbench_la.records import CLEAN, Cell, Condition, pack_predictions
 
 _SMALLEST_BATCH = 4
 """Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""
@@ -248,63 +244,3 @@ def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.
         seconds=answers.seconds,
         predictions=pack_predictions(answers.predicted.tolist()),
     )
-
-
-def provenance(evaluation: Evaluation, *, started: datetime.datetime, wall_time_s: float) -> Provenance:
-    """Where the numbers of ``run`` come from."""
-    images = evaluation.images
-    return Provenance(
-        started=started.isoformat(timespec="seconds"),
-        wall_time_s=round(wall_time_s, 3),
-        checkpoints={
-            network.name: {
-                "sha256": network.sha256,
-                **network.spec.as_dict(),
-                "activation": network.activation,
-                "alpha": network.alpha,
-                "normalization": str(network.normalization),
-                "training_seed": network.seed,
-                "remarks": list(network.remarks),
-            }
-            for network in evaluation.networks
-        },
-        dataset={
-            "name": images.name,
-            "fingerprint": images.fingerprint(),
-            "images": len(images.ids),
-            "total": images.total,
-            "partial": images.partial,
-            "shape": list(images.images.shape[1:]),
-            "classes": len(images.classes),
-        },
-        seed=evaluation.seed,
-        profile=evaluation.profile,
-        device=_device_name(evaluation.device),
-        precision="bfloat16 autocast" if evaluation.amp else "float32",
-        batch_size=evaluation.batch_size,
-        threads=torch.get_num_threads(),
-        versions={
-            "larobust": robustbench_la.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
-        host=f"{platform.system()} {platform.machine()}",
-        git=_git(),
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def _git() -> dict[str, str | bool] | None:
-    """Commit of the working directory, and whether it was dirty."""
-    try:
-        commit, status = (
-            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["-c", "core.fsmonitor=false", "status", "--porcelain"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "dirty": bool(status)}

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 import robustbench_la
-from corruptions.draws import image_keys, integers
+from corruptions.draws import image_keys
 from robustbench_la import checkpoints, data
 from robustbench_la.activations import DEFAULT_ALPHA
+from robustbench_la.augment import augmented
 from robustbench_la.data import Choice, ImageSet
 from robustbench_la.datasets import is_split
 from robustbench_la.devices import resolve
@@ -31,7 +32,7 @@ from robustbench_la.errors import RunError, UserError
 from robustbench_la.files import check_writable, write_whole
 from robustbench_la.memory import keep_freed_memory
 from robustbench_la.models import NetworkSpec, build
-from robustbench_la.plan import Augment, Plan, Recipe
+from robustbench_la.plan import Plan, Recipe
 from robustbench_la.preprocessing import Normalization, parse_normalization
 from robustbench_la.progress import Meter, silent
 
@@ -289,26 +290,6 @@ def _bounds(job: Job, count: int) -> list[slice]:
     if count % size == 1 and len(starts) > 1:
         starts.pop()
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
-
-
-def augmented(images: Tensor, augment: Augment, ids: Tensor, *, seed: int, epoch: int) -> Tensor:
-    """Pad, crop at random and flip at random ``images``, uint8 (N, C, H, W), by (seed, epoch, id) alone."""
-    if augment == Augment():
-        return images
-    height, width = images.shape[2:]
-    crop_height, crop_width = (augment.crop, augment.crop) if augment.crop else (height, width)
-    slack = (height + 2 * augment.pad - crop_height, width + 2 * augment.pad - crop_width)
-    if min(slack) < 0:
-        raise UserError(f"a random crop of {augment.crop} px from images of {width}x{height} px with {augment.pad} px of padding")
-    keys = image_keys(seed, f"augment/{epoch}", ids)
-    top = integers(keys, 1, slack[0] + 1)
-    left = integers(keys, 1, slack[1] + 1, start=2)
-    rows = top + torch.arange(crop_height)
-    columns = left + torch.arange(crop_width)
-    if augment.flip:
-        columns = torch.where(integers(keys, 1, 2, start=4) == 1, columns.flip(1), columns)
-    padded = nn.functional.pad(images, [augment.pad] * 4)
-    return padded[torch.arange(len(images))[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()

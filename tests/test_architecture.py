@@ -17,7 +17,8 @@ LAYERS = [
     {"networks", "models", "datasets", "devices", "statistics", "unpack"},
     {"recognise", "plan", "compare", "data"},
     {"checkpoints", "render"},
-    {"train", "evaluate"},
+    {"train", "evaluate", "augment"},
+    {"provenance"},
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]

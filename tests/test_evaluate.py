@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from corruptions.apply import corrupt
-from robustbench_la import checkpoints, data, evaluate
+from robustbench_la import checkpoints, data, evaluate, provenance
 from robustbench_la.data import Choice
 from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
@@ -211,7 +211,7 @@ def test_the_provenance_tells_where_numbers_come_from(four: list[Path]) -> None:
     import datetime
 
     evaluation = evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
-    told = dataclasses.asdict(evaluate.provenance(evaluation, started=datetime.datetime.now(datetime.UTC), wall_time_s=1.0))
+    told = dataclasses.asdict(provenance.collect(evaluation, started=datetime.datetime.now(datetime.UTC), wall_time_s=1.0))
 
     assert json.loads(json.dumps(told)) == told
     assert told["seed"] == 9

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from robustbench_la import checkpoints, train
+from robustbench_la.augment import augmented
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.plan import Augment, read_plan
 
@@ -140,7 +141,7 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror() -> None:
     images = torch.randint(1, 256, (200, 2, 5, 6), dtype=torch.uint8)
     ids = torch.arange(200)
     augment = Augment(pad=2, flip=True)
-    result = train.augmented(images, augment, ids, seed=1, epoch=4)
+    result = augmented(images, augment, ids, seed=1, epoch=4)
     padded = torch.nn.functional.pad(images, [2] * 4)
     found = set()
     for image, whole in zip(result, padded, strict=True):
@@ -155,11 +156,11 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror() -> None:
         found.update(places)
 
     assert len(found) > 40  # of 50
-    part = train.augmented(images[50:60], augment, ids[50:60], seed=1, epoch=4)
+    part = augmented(images[50:60], augment, ids[50:60], seed=1, epoch=4)
     assert torch.equal(part, result[50:60])
-    assert not torch.equal(train.augmented(images, augment, ids, seed=1, epoch=5), result)
+    assert not torch.equal(augmented(images, augment, ids, seed=1, epoch=5), result)
     with pytest.raises(UserError, match="a random crop of 20 px"):
-        train.augmented(images, Augment(crop=20), ids, seed=1, epoch=0)
+        augmented(images, Augment(crop=20), ids, seed=1, epoch=0)
 
 
 def test_a_training_that_diverges_is_said_and_leaves_no_checkpoint(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
     import time
     from pathlib import Path
 
-    from robustbench_la import evaluate
+    from robustbench_la import evaluate, provenance
     from robustbench_la.files import write_whole
     from robustbench_la.progress import bar
     from robustbench_la.records import document
@@ -135,7 +135,7 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
     seconds = time.perf_counter() - began
     text = None
     if as_json or output:
-        report = document(cells, evaluate.provenance(evaluation, started=started, wall_time_s=seconds))
+        report = document(cells, provenance.collect(evaluation, started=started, wall_time_s=seconds))
         text = json.dumps({**report, "interrupted": interrupted}, indent=1, allow_nan=False)
     if as_json:
         print(text)
