@@ -63,8 +63,8 @@ def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Eva
     networks = [checkpoints.assemble(file, wish, shape) for file in files]
     for network in networks:
         _check_fit(network, shape, dataset.choice.name)
-    images = dataset.decode(limit=plan.limit, meter=meter)
-    height, width = images.images.shape[2:]
+    conditions = plan.conditions(height=shape.height, width=shape.width)
+    images = dataset.decode(limit=plan.limit, meter=meter)  # last of what can fail: it may take minutes
     for network in networks:
         network.model.to(device)
         if has_convolutions(network):
@@ -72,11 +72,11 @@ def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Eva
     return Evaluation(
         networks=tuple(networks),
         images=images,
-        conditions=(CLEAN, *plan.conditions(height=height, width=width)),
-        profile=plan.profile or profile_for(height, width),
+        conditions=(CLEAN, *conditions),
+        profile=plan.profile or profile_for(shape.height, shape.width),
         seed=plan.seed,
         device=device,
-        batch_size=plan.batch_size or batch_size_for(device, height * width),
+        batch_size=plan.batch_size or batch_size_for(device, shape.height * shape.width),
         amp=plan.amp,
     )
 
