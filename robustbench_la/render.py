@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _GAP = 1
 """Characters between columns; labels have one more behind them."""
-_LABELS = (28, 22, 18, 14, 11)
+_LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
 
@@ -70,8 +70,14 @@ def least_width(table: Table) -> int:
 
 def _layout(table: Table, places: Sequence[int], width: int) -> tuple[int, list[list[int]]]:
     """The width to fold labels to, and the columns in blocks that fit the terminal, each beginning with the labels."""
+
+    def cost(layout: tuple[int, list[list[int]]]) -> tuple[bool, int]:
+        fold, blocks = layout
+        widest = max(sum(_needed(table, place, fold) + _GAP for place in block) - _GAP for block in blocks)
+        return widest > width, len(blocks)
+
     layouts = [(fold, _blocks(table, places, width, fold)) for fold in _LABELS]
-    return min(layouts, key=lambda layout: len(layout[1]))  # of equally few blocks the first, with the widest labels
+    return min(layouts, key=cost)  # of equally good ones the first, with the widest labels
 
 
 def _blocks(table: Table, places: Sequence[int], width: int, fold: int) -> list[list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,21 @@ def test_the_details_fit_the_terminal(golden: Callable[[str, str], None], width:
 
     assert max(map(len, text.splitlines())) <= width
     golden(f"detail-{width}.txt", text)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+@pytest.mark.parametrize("what", ["corruptions", "activations", "architectures", "datasets"])
+def test_a_list_uses_the_width_there_is_and_no_more(what: str, width: int) -> None:
+    from robustbench_la.cli.list_ import _LISTS
+
+    for table in _LISTS[what]():
+        text = shown(table, width)
+        assert max(map(len, text.splitlines())) <= width
+        for row in table.rows:
+            words = re.split(r"[\s_./-]", " ".join(str(value) for value in row.values))  # where labels may be folded
+            assert all(word[:10] in text for word in words)
+    if width == 160:  # title, heading, rule, a line a row, and a blank one
+        assert len(text.splitlines()) <= len(table.rows) + 4 + len(table.notes) * 3
 
 
 def test_a_number_is_never_cut_or_folded() -> None:
