@@ -166,13 +166,14 @@ def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are not repeatable
     deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     if job.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with torch.random.fork_rng(devices=[job.device] if job.device.type == "cuda" else []):
             return _train(job, force=force, meter=meter)
     finally:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
