@@ -171,7 +171,7 @@ def _measure(evaluation: Evaluation, condition: Condition, advance: Advance) -> 
     for start in range(0, len(images.ids), evaluation.batch_size):
         where = slice(start, min(start + evaluation.batch_size, len(images.ids)))
         began = time.perf_counter()
-        batch = _corrupted(evaluation, condition, where)
+        batch = corrupted(evaluation, condition, where)
         labels = torch.from_numpy(images.labels[where]).to(device)
         share = (time.perf_counter() - began) / len(answers)
         inputs: dict[Normalization, Tensor] = {}
@@ -190,7 +190,7 @@ def _measure(evaluation: Evaluation, condition: Condition, advance: Advance) -> 
     ]
 
 
-def _corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Tensor:
+def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Tensor:
     """The images of a slice under a condition, uint8 on the device."""
     images = torch.from_numpy(evaluation.images.images[where])
     ids = torch.from_numpy(evaluation.images.ids[where])
@@ -207,6 +207,14 @@ def _logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
     count = len(inputs)
     if count < _SMALLEST_BATCH:
         inputs = inputs.repeat(-(-_SMALLEST_BATCH // count), 1, 1, 1)
+    logits = forward(network, inputs, evaluation)
+    if not logits.isfinite().all():
+        raise RunError(f"{network.name} gives NaN or infinite outputs" + (" with --amp" if evaluation.amp else ""))
+    return logits[:count]
+
+
+def forward(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
+    """One forward pass of ``inputs``, float32 (N, C, H, W), in the precision asked for: logits (N, classes), finite or not."""
     if has_convolutions(network):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     precision = torch.autocast(evaluation.device.type, dtype=torch.bfloat16) if evaluation.amp else contextlib.nullcontext()
@@ -221,9 +229,7 @@ def _logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
     if not isinstance(logits, Tensor) or logits.shape != (len(inputs), network.spec.classes):
         given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"{network.name} gave {given}, not logits of shape ({len(inputs)}, {network.spec.classes})")
-    if not logits.isfinite().all():
-        raise RunError(f"{network.name} gives NaN or infinite outputs" + (" with --amp" if evaluation.amp else ""))
-    return logits[:count]
+    return logits
 
 
 def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:

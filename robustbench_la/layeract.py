@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from robustbench_la.activations import DEFAULT_ALPHA
 
@@ -128,6 +129,9 @@ def la_silu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
     >>> la_silu(torch.tensor([[-1.0, 0.0, 1.0]])).round(decimals=4)
     tensor([[-0.2689,  0.0000,  0.7311]])
     """
+    if has_torch_function_unary(y):
+        result: Tensor = handle_torch_function(la_silu, (y,), y, alpha)
+        return result
     return _apply(y, alpha, "sigmoid")
 
 
@@ -139,6 +143,9 @@ def la_hardsilu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
     >>> la_hardsilu(torch.tensor([[-6.0, 0.0, 6.0]])).round(decimals=4)
     tensor([[-2.,  0.,  4.]])
     """
+    if has_torch_function_unary(y):
+        result: Tensor = handle_torch_function(la_hardsilu, (y,), y, alpha)
+        return result
     return _apply(y, alpha, "hardsigmoid")
 
 

@@ -1,0 +1,227 @@
+"""Activation fluctuation of checkpoints: clean and noisy images side by side in one forward pass, layer by layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustbench_la.activations import DEFAULT_ALPHA
+from robustbench_la.checkpoints import Network
+from robustbench_la.errors import RunError, UserError
+from robustbench_la.evaluate import Evaluation, corrupted, forward
+from robustbench_la.fluctuation import NoisySums, flat, fluctuations, sigma, sums
+from robustbench_la.inject import Injection, layer_keys
+from robustbench_la.layer_totals import CleanTotals, NoisyTotals, Sample
+from robustbench_la.memory import keep_freed_memory
+from robustbench_la.probe import FUNCTIONS, Apply, activation_paths, watching
+from robustbench_la.progress import Meter, silent
+from robustbench_la.records import CLEAN, Condition, LayerStats, NetworkFluctuation
+
+THRESHOLD = 0.01
+"""Of the scale: below it an element counts as saturated."""
+_TOGETHER = 5
+"""Conditions that share one clean pass."""
+_SMALLEST_BATCH = 16
+"""Below 16 images torch takes other convolutions, whose last bits differ; smaller batches are filled up."""
+_NEAR_ZERO = -1e-20
+"""Takes the place of pre-activations that are exactly 0, whose scale cannot be read off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What is measured of every layer."""
+
+    only: Literal["fluctuation"] | None = None
+    """None: everything in records.STATISTICS."""
+    threshold: float = THRESHOLD
+    """Of the scale, for saturation."""
+    injections: tuple[Injection, ...] = ()
+    """Noise on the pre-activations, in place of the conditions."""
+
+
+def run(evaluation: Evaluation, measure: Measure | None = None, *, meter: Meter = silent) -> Iterator[NetworkFluctuation]:
+    """Measure every checkpoint under every condition but clean; results come as soon as a few conditions are finished.
+
+    Raises: UserError for a network whose activations cannot be seen, RunError for one whose numbers are not finite.
+    """
+    keep_freed_memory()
+    measure = measure or Measure()
+    wanted = [one for one in evaluation.conditions if one != CLEAN]
+    wanted = [injection.condition for injection in measure.injections] or wanted
+    sample = Sample(evaluation.images.ids)
+    groups = [wanted[start : start + _TOGETHER] for start in range(0, len(wanted), _TOGETHER)]
+    with meter("probing", len(groups) * len(evaluation.networks) * len(evaluation.images.ids)) as advance:
+        for number, group in enumerate(groups):
+            injections = measure.injections[number * _TOGETHER :][: len(group)]
+            passes = [
+                _Pass(evaluation, network, group, dataclasses.replace(measure, injections=injections), sample)
+                for network in evaluation.networks
+            ]
+            step = max(1, evaluation.batch_size // (1 + len(group)))
+            for start in range(0, len(evaluation.images.ids), step):
+                where = slice(start, min(start + step, len(evaluation.images.ids)))
+                versions = [corrupted(evaluation, one, where) for one in ([CLEAN] if injections else [CLEAN, *group])]
+                for one in passes:
+                    one.show(where, versions)
+                    advance(where.stop - where.start)
+            for one in passes:
+                yield from one.results()
+
+
+class _Pass:
+    """One network and the conditions that share its clean pass; grows batch by batch."""
+
+    def __init__(
+        self, evaluation: Evaluation, network: Network, conditions: Sequence[Condition], measure: Measure, sample: Sample
+    ) -> None:
+        self.evaluation, self.network, self.conditions = evaluation, network, conditions
+        self.measure, self.sample = measure, sample
+        self.alpha = DEFAULT_ALPHA if network.alpha is None else network.alpha
+        self.clean: list[CleanTotals] = []
+        self.noisy: list[list[NoisyTotals]] = []
+        """For each layer, for each condition."""
+        self.skipped: dict[str, None] = {}
+        self.where = slice(0, 0)
+        self.parts = 0
+        self.seen = 0
+
+    @torch.inference_mode()
+    def show(self, where: slice, versions: Sequence[Tensor]) -> None:
+        """Take in the images at ``where``: uint8 (N, C, H, W), clean and for each condition."""
+        network, count = self.network, len(versions[0])
+        fill = _fill(count * len(versions))
+        inputs = network.normalization.apply(torch.cat([version.repeat(fill, 1, 1, 1) for version in versions]))
+        self.where, self.parts, self.seen = where, len(versions), 0
+        with watching(network.model, self._observe):
+            logits = forward(network, inputs, self.evaluation)
+        if not self.clean:
+            found = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
+            raise UserError(
+                f"{network.name}: no activation was seen in its forward pass{found}; looked for {', '.join(FUNCTIONS)}"
+            )
+        if self.seen != len(self.clean):
+            raise RunError(f"{network.name} calls {self.seen} activations for some images and {len(self.clean)} for others")
+        if where.start == 0 and len(versions) > 1:
+            self._check_apart(logits, inputs, count * fill)
+
+    def _check_apart(self, logits: Tensor, inputs: Tensor, clean: int) -> None:
+        """Raise UserError if what the noisy images are changes what the clean ones give."""
+        alone = forward(self.network, inputs[:clean], self.evaluation).float()
+        together = logits[:clean].float()
+        tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.abs().max())
+        if float((together - alone).abs().max()) > tolerance:
+            raise UserError(
+                f"{self.network.name}: images that go through the network together change each other's outputs "
+                "(a BatchNorm without running statistics does that), so noisy and clean ones cannot be compared"
+            )
+
+    def _observe(self, layer: str, function: str, pre_activation: Tensor, activation: Tensor, apply: Apply) -> None:
+        versions = self._versions(pre_activation, activation, apply)
+        if versions is None:
+            self.skipped[layer] = None
+            return
+        totals, noisy = self._totals(layer, function, versions[0][0].shape[1])
+        if self.measure.only is not None:
+            measured = fluctuations(versions[0][1], [other for _, other in versions[1:]])
+            if not all(bool(values.isfinite().all()) for values in measured):
+                raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
+            for one, values in zip(noisy, measured, strict=True):
+                one.update(self.where, {"fluctuation": values})
+            return
+        clean_sums, noisy_sums = sums(versions[0], versions[1:], self.measure.threshold)
+        if not _finite(noisy_sums):  # a pre-activation of exactly 0, most likely
+            pre_activation = pre_activation.masked_fill(pre_activation == 0, _NEAR_ZERO)
+            versions = self._versions(pre_activation, apply(pre_activation), apply)
+            assert versions is not None
+            clean_sums, noisy_sums = sums(versions[0], versions[1:], self.measure.threshold)
+        if not _finite(noisy_sums):
+            raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
+        totals.update(self.where, clean_sums, versions[0][1], self.alpha)
+        for one, own in zip(noisy, noisy_sums, strict=True):
+            one.update_all(self.where, clean_sums, own)
+
+    def _versions(self, pre_activation: Tensor, activation: Tensor, apply: Apply) -> list[tuple[Tensor, Tensor]] | None:
+        """Pre-activation and activation, float32 (N, D), clean and for each condition; None without an axis for the images."""
+        count = self.where.stop - self.where.start
+        fill = _fill(count * self.parts)
+        rows = count * fill * self.parts
+        if not self.measure.injections:
+            y, a = flat(pre_activation, rows), flat(activation, rows)
+            if y is None or a is None or y.shape != a.shape:
+                return None
+            return [(one[:count], other[:count]) for one, other in zip(y.chunk(self.parts), a.chunk(self.parts), strict=True)]
+        if pre_activation.dim() == 0 or pre_activation.shape[0] % rows or pre_activation.shape != activation.shape:
+            return None
+        own = slice(pre_activation.shape[0] // rows * count)  # the noise belongs to places, however they lie in memory
+        y = pre_activation[own].reshape(count, -1).float()
+        keys = layer_keys(self.evaluation.seed, self.seen, self._ids().to(y.device))
+        versions = [(y, activation[own].reshape(count, -1).float())]
+        for injection in self.measure.injections:
+            noisy = injection.on(y, sigma(y), keys)
+            answer = apply(noisy.view(pre_activation[own].shape).to(pre_activation.dtype))
+            versions.append((noisy, answer.reshape(count, -1).float()))
+        return versions
+
+    def _ids(self) -> Tensor:
+        return torch.from_numpy(self.evaluation.images.ids[self.where])
+
+    def _totals(self, layer: str, function: str, elements: int) -> tuple[CleanTotals, list[NoisyTotals]]:
+        """Of the call that is being made; made for the first images, found again for the others."""
+        images = len(self.evaluation.images.ids)
+        index, self.seen = self.seen, self.seen + 1
+        if index == len(self.clean) and self.where.start == 0:
+            self.clean.append(CleanTotals(layer, function, elements, self.sample, images))
+            self.noisy.append([NoisyTotals(elements, self.sample, images) for _ in self.conditions])
+        if index >= len(self.clean) or (self.clean[index].layer, self.clean[index].elements) != (layer, elements):
+            raise RunError(f"{self.network.name} does not call the same activations for all images: {layer} comes unexpectedly")
+        return self.clean[index], self.noisy[index]
+
+    def results(self) -> Iterator[NetworkFluctuation]:
+        """One a condition, after the last image."""
+        reached = {totals.layer for totals in self.clean}
+        unreached = tuple(path for path in activation_paths(self.network.model) if path not in reached)
+        for place, condition in enumerate(self.conditions):
+            kept = [noisy[place].kept for noisy in self.noisy]
+            yield NetworkFluctuation(
+                layers=tuple(self._layer(index, place, condition) for index in range(len(self.clean))),
+                unreached=unreached,
+                skipped=tuple(self.skipped),
+                sample=self.sample.ids,
+                per_image={name: np.mean([layer[name] for layer in kept], axis=0) for name in kept[0]},
+                activation_means=() if self.measure.only else tuple(clean.activation_mean() for clean in self.clean),
+            )
+
+    def _layer(self, index: int, place: int, condition: Condition) -> LayerStats:
+        clean, noisy, network = self.clean[index], self.noisy[index][place], self.network
+        return LayerStats(
+            checkpoint=network.name,
+            sha256=network.sha256,
+            architecture=network.spec.architecture,
+            activation=network.activation,
+            activation_level=network.level,
+            alpha=network.alpha,
+            training_seed=network.seed,
+            condition=condition,
+            noise_seed=self.evaluation.seed,
+            layer=clean.layer,
+            index=index,
+            function=clean.function,
+            elements=clean.elements,
+            images=clean.images,
+            statistics=noisy.statistics() | ({} if self.measure.only else clean.statistics(self.alpha)),
+        )
+
+
+def _fill(rows: int) -> int:
+    """How often a batch of so many rows is repeated to be large enough."""
+    return -(-_SMALLEST_BATCH // rows)
+
+
+def _finite(measured: Sequence[NoisySums]) -> bool:
+    return all(bool((one.scale_moved + one.shift_passed + one.fluctuation).isfinite().all()) for one in measured)

@@ -1,0 +1,155 @@
+"""Sees every activation call in the forward pass of any model. What is done with a call is the caller's matter.
+
+Calls are seen where torch dispatches them, not where modules stand: a functional call, an in-place one, a module used twice and
+LayerAct inside a block of the user's are all found. The model comes out as it went in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from robustbench_la import layeract
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.errors import UserError
+from robustbench_la.models import make_activation
+
+FUNCTIONS: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
+    {
+        "la_silu": (layeract.la_silu,),
+        "la_hardsilu": (layeract.la_hardsilu,),
+        "relu": (F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_),
+        "relu6": (F.relu6,),
+        "leaky_relu": (F.leaky_relu, F.leaky_relu_),
+        "prelu": (F.prelu, torch.Tensor.prelu),
+        "elu": (F.elu, F.elu_),
+        "selu": (F.selu, torch.selu, torch.selu_),
+        "celu": (F.celu, torch.celu, torch.celu_),
+        "silu": (F.silu,),
+        "hardsilu": (F.hardswish,),
+        "gelu": (F.gelu,),
+        "mish": (F.mish,),
+        "tanh": (F.tanh, torch.tanh, torch.tanh_, torch.Tensor.tanh, torch.Tensor.tanh_),
+        "softsign": (F.softsign,),
+    }
+)
+"""What counts as an activation: functions that are value x scale with a scale that is finite everywhere. Not the sigmoids, which
+gate other values instead of being passed on."""
+
+_NAMES = {function: name for name, functions in FUNCTIONS.items() for function in functions}
+
+Apply = Callable[[Tensor], Tensor]
+"""The activation of one call, for other pre-activations of the same shape; never in place."""
+Observe = Callable[[str, str, Tensor, Tensor, Apply], None]
+"""Called once an activation call, in order: its name, the function's name, pre-activation, activation, the function itself."""
+
+
+@contextlib.contextmanager
+def watching(model: nn.Module, observe: Observe) -> Iterator[None]:
+    """Show every activation call of ``model``, in eval mode, to ``observe`` while the context lasts.
+
+    A call by a module that is an activation bears the module's path (``layer1.0.act1``; ``layer1.0.relu[1]`` the second time),
+    any other its place, function and a count from 0 (``layer1.0/relu[1]``). Compiled parts run as they were written. Raises
+    UserError for a model with TorchScript inside, whose calls cannot be seen.
+    """
+    scripted = [path or "the model" for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    if scripted:
+        raise UserError(f"{scripted[0]} is TorchScript, whose activation calls cannot be seen; give the network as Python code")
+    modes = {module: module.training for module in model.modules()}
+    places = _Places(model)
+    before = nn.modules.module.register_module_forward_pre_hook(places.enter)
+    after = nn.modules.module.register_module_forward_hook(places.leave, always_call=True)
+    try:
+        model.eval()
+        with torch.compiler.set_stance("force_eager"), _Watch(places, observe):
+            yield
+    finally:
+        before.remove()
+        after.remove()
+        for module, training in modes.items():
+            module.training = training
+
+
+class _Places:
+    """Where in the model the forward pass is, and how often each call was met there."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.root = model
+        self.paths = {module: path.replace("_orig_mod.", "") for path, module in model.named_modules()}
+        self.stack: list[nn.Module] = []
+        self.met: dict[tuple[nn.Module | None, str], int] = {}
+
+    def enter(self, module: nn.Module, inputs: object) -> None:
+        if module is self.root:
+            self.stack.clear()  # a pass that an exception ended leaves nothing behind
+            self.met.clear()
+        self.stack.append(module)
+
+    def leave(self, module: nn.Module, inputs: object, output: object) -> None:
+        if self.stack and self.stack[-1] is module:
+            self.stack.pop()
+
+    def name(self, function: str) -> str:
+        """Of the call that is being made."""
+        module = self.stack[-1] if self.stack else None
+        count = self.met[module, function] = self.met.get((module, function), -1) + 1
+        path = self.paths.get(module, "") if module is not None else ""
+        if module is not None and path and _is_activation(module):
+            return path if count == 0 else f"{path}[{count}]"
+        return f"{path}/{function}[{count}]" if path else f"{function}[{count}]"
+
+
+def _is_activation(module: nn.Module) -> bool:
+    """Whether a module is an activation and nothing else, so that its path names the call."""
+    return type(module).__module__ in ("torch.nn.modules.activation", layeract.__name__)
+
+
+def activation_paths(model: nn.Module) -> list[str]:
+    """Paths of the modules that are activations which ``watching`` would see."""
+    kinds = tuple(type(make_activation(name)) for name in ACTIVATIONS)
+    more = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
+    found = [path for path, module in model.named_modules() if isinstance(module, (*kinds, *more))]
+    return [path.replace("_orig_mod.", "") for path in found]
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, places: _Places, observe: Observe) -> None:
+        super().__init__()
+        self.places = places
+        self.observe = observe
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = _NAMES.get(func)
+        if name is None:
+            return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
+        given, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
+        named = {key: value for key, value in kwargs.items() if key not in ("input", "out")}
+
+        def apply(pre_activation: Tensor) -> Tensor:
+            result: Tensor = func(pre_activation.clone() if in_place else pre_activation, *rest, **named)
+            return result
+
+        in_place = func.__name__.endswith("_") or named.get("inplace", False) or any(value is True for value in rest)
+        pre_activation = given.clone() if in_place else given
+        result = func(*args, **kwargs)
+        self.observe(self.places.name(name), name, pre_activation, result, apply)
+        return result
+
+
+def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """F.linear whose last bits depend on neither the batch size nor the threads: in float64, rounded once.
+
+    The order in which float32 matrix products are added up does; convolutions are left as they are, since from 16 images up
+    theirs does not.
+    """
+    if inputs.dtype != torch.float32 or inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return F.linear(inputs, weight, bias)
+    return F.linear(inputs.double(), weight.double(), None if bias is None else bias.double()).float()
