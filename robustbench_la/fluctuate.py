@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,8 +28,9 @@ THRESHOLD = 0.01
 """Of the scale: below it an element counts as saturated."""
 _TOGETHER = 5
 """Conditions that share one clean pass."""
-_SMALLEST_BATCH = 16
-"""Below 16 images torch takes other convolutions, whose last bits differ; smaller batches are filled up."""
+_ROWS = 32
+"""Batches are filled up to multiples of this. Below 16 images torch takes other convolutions, and it computes what is left of a
+vector (twice 16 float32) one by one: the last bits of either differ."""
 _NEAR_ZERO = -1e-20
 """Takes the place of pre-activations that are exactly 0, whose scale cannot be read off."""
 
@@ -52,21 +54,21 @@ def run(evaluation: Evaluation, measure: Measure | None = None, *, meter: Meter 
     """
     keep_freed_memory()
     measure = measure or Measure()
-    wanted = [one for one in evaluation.conditions if one != CLEAN]
-    wanted = [injection.condition for injection in measure.injections] or wanted
+    wanted = [injection.condition for injection in measure.injections]
+    wanted = wanted or [condition for condition in evaluation.conditions if condition != CLEAN]
+    together = _TOGETHER if evaluation.batch_size >= 2 * _ROWS else 1
+    groups = [slice(start, start + together) for start in range(0, len(wanted), together)]
     sample = Sample(evaluation.images.ids)
-    groups = [wanted[start : start + _TOGETHER] for start in range(0, len(wanted), _TOGETHER)]
     with meter("probing", len(groups) * len(evaluation.networks) * len(evaluation.images.ids)) as advance:
-        for number, group in enumerate(groups):
-            injections = measure.injections[number * _TOGETHER :][: len(group)]
-            passes = [
-                _Pass(evaluation, network, group, dataclasses.replace(measure, injections=injections), sample)
-                for network in evaluation.networks
-            ]
-            step = max(1, evaluation.batch_size // (1 + len(group)))
+        for group in groups:
+            own = dataclasses.replace(measure, injections=measure.injections[group])
+            passes = [_Pass(evaluation, network, wanted[group], own, sample) for network in evaluation.networks]
+            shown = [CLEAN] if own.injections else [CLEAN, *wanted[group]]
+            least = _padded(1, len(shown))
+            step = max(least, evaluation.batch_size // len(shown) // least * least)
             for start in range(0, len(evaluation.images.ids), step):
                 where = slice(start, min(start + step, len(evaluation.images.ids)))
-                versions = [corrupted(evaluation, one, where) for one in ([CLEAN] if injections else [CLEAN, *group])]
+                versions = [corrupted(evaluation, condition, where) for condition in shown]
                 for one in passes:
                     one.show(where, versions)
                     advance(where.stop - where.start)
@@ -95,8 +97,8 @@ class _Pass:
     def show(self, where: slice, versions: Sequence[Tensor]) -> None:
         """Take in the images at ``where``: uint8 (N, C, H, W), clean and for each condition."""
         network, count = self.network, len(versions[0])
-        fill = _fill(count * len(versions))
-        inputs = network.normalization.apply(torch.cat([version.repeat(fill, 1, 1, 1) for version in versions]))
+        filled = torch.arange(_padded(count, len(versions)), device=versions[0].device) % count
+        inputs = network.normalization.apply(torch.cat([version[filled] for version in versions]))
         self.where, self.parts, self.seen = where, len(versions), 0
         with watching(network.model, self._observe):
             logits = forward(network, inputs, self.evaluation)
@@ -108,7 +110,7 @@ class _Pass:
         if self.seen != len(self.clean):
             raise RunError(f"{network.name} calls {self.seen} activations for some images and {len(self.clean)} for others")
         if where.start == 0 and len(versions) > 1:
-            self._check_apart(logits, inputs, count * fill)
+            self._check_apart(logits, inputs, len(filled))
 
     def _check_apart(self, logits: Tensor, inputs: Tensor, clean: int) -> None:
         """Raise UserError if what the noisy images are changes what the clean ones give."""
@@ -149,8 +151,7 @@ class _Pass:
     def _versions(self, pre_activation: Tensor, activation: Tensor, apply: Apply) -> list[tuple[Tensor, Tensor]] | None:
         """Pre-activation and activation, float32 (N, D), clean and for each condition; None without an axis for the images."""
         count = self.where.stop - self.where.start
-        fill = _fill(count * self.parts)
-        rows = count * fill * self.parts
+        rows = _padded(count, self.parts) * self.parts
         if not self.measure.injections:
             y, a = flat(pre_activation, rows), flat(activation, rows)
             if y is None or a is None or y.shape != a.shape:
@@ -218,9 +219,10 @@ class _Pass:
         )
 
 
-def _fill(rows: int) -> int:
-    """How often a batch of so many rows is repeated to be large enough."""
-    return -(-_SMALLEST_BATCH // rows)
+def _padded(images: int, parts: int) -> int:
+    """The least number of images, at least ``images``, of which ``parts`` versions make a multiple of _ROWS."""
+    step = _ROWS // math.gcd(_ROWS, parts)
+    return -(-images // step) * step
 
 
 def _finite(measured: Sequence[NoisySums]) -> bool:

@@ -58,7 +58,7 @@ class NoisySums:
 
 
 def flat(tensor: Tensor, images: int) -> Tensor | None:
-    """``tensor`` as float32 (images, D), the order of the elements left open; None where no axis belongs to the images.
+    """``tensor`` as float32 (images, D), channels last; None where no axis belongs to the images.
 
     images: how many went through the network together. A first axis that holds several parts of each (windows, say) counts.
     """
@@ -69,8 +69,8 @@ def flat(tensor: Tensor, images: int) -> Tensor | None:
         if len(axes) != 1:
             return None
         tensor = tensor.movedim(axes[0], 0)
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-        tensor = tensor.permute(0, 2, 3, 1)  # as it lies in memory: no copy
+    if tensor.dim() == 4:
+        tensor = tensor.permute(0, 2, 3, 1)  # as channels_last tensors lie in memory: no copy
     return tensor.reshape(images, -1).float()
 
 

@@ -7,6 +7,7 @@ LayerAct inside a block of the user's are all found. The model comes out as it w
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,7 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
         "la_hardsilu": (layeract.la_hardsilu,),
         "relu": (F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_),
         "relu6": (F.relu6,),
+        "hardtanh": (F.hardtanh, F.hardtanh_),  # nn.ReLU6 calls it
         "leaky_relu": (F.leaky_relu, F.leaky_relu_),
         "prelu": (F.prelu, torch.Tensor.prelu),
         "elu": (F.elu, F.elu_),
@@ -68,7 +70,9 @@ def watching(model: nn.Module, observe: Observe) -> Iterator[None]:
     after = nn.modules.module.register_module_forward_hook(places.leave, always_call=True)
     try:
         model.eval()
-        with torch.compiler.set_stance("force_eager"), _Watch(places, observe):
+        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings(), _Watch(places, observe):
+            # That the hooks are called once more for a compiled module does no harm: it has its module's path.
+            warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
             yield
     finally:
         before.remove()
@@ -82,7 +86,7 @@ class _Places:
 
     def __init__(self, model: nn.Module) -> None:
         self.root = model
-        self.paths = {module: path.replace("_orig_mod.", "") for path, module in model.named_modules()}
+        self.paths = {module: _written(path) for path, module in model.named_modules()}
         self.stack: list[nn.Module] = []
         self.met: dict[tuple[nn.Module | None, str], int] = {}
 
@@ -116,7 +120,12 @@ def activation_paths(model: nn.Module) -> list[str]:
     kinds = tuple(type(make_activation(name)) for name in ACTIVATIONS)
     more = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
     found = [path for path, module in model.named_modules() if isinstance(module, (*kinds, *more))]
-    return [path.replace("_orig_mod.", "") for path in found]
+    return [_written(path) for path in found]
+
+
+def _written(path: str) -> str:
+    """A module's path as it would be without torch.compile."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
 
 
 class _Watch(TorchFunctionMode):
