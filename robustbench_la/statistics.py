@@ -1,6 +1,90 @@
-"""Intervals of what was measured. Formulas are scipy's; this file puts them together."""
+"""Intervals, paired tests and corrections of plain numbers. The laws and tests are scipy's; this file puts them together.
+
+Of two sides the difference is always ``one - other``: positive where ``one`` is larger. scipy.stats takes most of a second to
+import and a quarter of a millisecond a call, so what is asked of every cell rests on scipy.special, and every function imports
+what it needs.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MIN_SEEDS = 5
+"""Below this number of seeds no p-value is given: with four pairs the signed-rank test cannot go under 0.125 (two-sided)."""
+NORMALITY_LEVEL = 0.05
+"""A sample looks normal when the p-value of its Shapiro-Wilk test is not below this (the LayerAct paper's protocol)."""
+_NOISE = 1e-12  # relative: two differences nearer than this are the same number with other rounding errors
+_EXACT_PATTERNS = 13  # pairs whose 2**13 patterns of signs are counted one by one; scipy's exact test knows no ties
+_BATCH = 2**20  # resampled values held at once: about 40 MB
+
+Alternative = Literal["two-sided", "less", "greater"]
+TestName = Literal["paired t-test", "Wilcoxon signed-rank"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Accuracy of ``one`` minus accuracy of ``other``, on the same images with the same noise."""
+
+    value: float
+    """A fraction: 0.01 is one point."""
+    low: float
+    high: float
+    lost: int
+    """Images that ``other`` has right and ``one`` wrong."""
+    gained: int
+    """Images that ``one`` has right and ``other`` wrong."""
+    total: int
+    p: float
+    """McNemar's exact test, two-sided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The same figure over several seeds."""
+
+    mean: float
+    deviation: float | None
+    """Standard deviation with n - 1; None for one value."""
+    count: int
+    low: float | None
+    """t-interval of the mean; None for one value."""
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedTest:
+    """Two sides over the same seeds. With fewer than MIN_SEEDS seeds there is a difference but no test."""
+
+    count: int
+    difference: float
+    """Mean over seeds of ``one - other``, in the unit of the values."""
+    low: float | None
+    """t-interval of the mean difference; None for one seed."""
+    high: float | None
+    test: TestName | None
+    statistic: float | None
+    """t, or the smaller of the two rank sums."""
+    p: float | None
+    """Two-sided, not corrected: see holm."""
+    effect: float | None
+    """Cohen's d_z (mean difference / its standard deviation) for t; rank-biserial correlation, in [-1, 1], for Wilcoxon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """A difference or ratio of two means over the same images, with its percentile interval."""
+
+    value: float
+    low: float
+    high: float
+    p_exceeds: float | None
+    """One-sided, of "not above the margin"; None without a margin. Never below 1 / (resamples + 1)."""
 
 
 def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -9,7 +93,268 @@ def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, f
     >>> wilson(0, 10)[0], round(wilson(8, 10)[1], 4)
     (0.0, 0.9433)
     """
-    from scipy.stats import binomtest
+    if not 0 <= correct <= total or total < 1:
+        raise ValueError(f"{correct} of {total} is no share")
+    from scipy.special import ndtri
 
-    interval = binomtest(correct, total).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = float(ndtri((1 + confidence) / 2))
+    share, weight = correct / total, z * z / total
+    centre = (share + weight / 2) / (1 + weight)
+    reach = z * math.sqrt(share * (1 - share) / total + (weight / (2 * z)) ** 2) / (1 + weight)
+    # The ends of the scale are reached exactly; rounding would miss them by 1e-17.
+    return 0.0 if correct == 0 else centre - reach, 1.0 if correct == total else centre + reach
+
+
+def mcnemar(lost: int, gained: int, alternative: Alternative = "two-sided") -> float:
+    """p-value of McNemar's exact test: the binomial law of the images on which the two sides disagree (McNemar 1947).
+
+    ``less`` asks whether ``one`` is worse (more lost than gained), ``greater`` whether it is better. 1 without disagreement.
+
+    >>> mcnemar(7, 1), mcnemar(7, 1, "less"), mcnemar(0, 0)
+    (0.0703125, 0.03515625, 1.0)
+    """
+    if lost < 0 or gained < 0:
+        raise ValueError(f"counts must not be negative, but lost is {lost} and gained {gained}")
+    if lost + gained == 0:
+        return 1.0
+    from scipy.special import bdtr
+
+    # Heads and tails are alike: P(X >= gained) is P(X <= lost), and both tails are twice the smaller.
+    tail = {"less": gained, "greater": lost, "two-sided": min(lost, gained)}[alternative]
+    return min(1.0, float(bdtr(tail, lost + gained, 0.5)) * (2 if alternative == "two-sided" else 1))
+
+
+def paired_difference(correct_one: ArrayLike, correct_other: ArrayLike, confidence: float = 0.95) -> Difference:
+    """Compare two checkpoints on the same images: difference of accuracies, its interval, flips, test.
+
+    correct_one, correct_other: (N,) booleans in the same order of images. The interval is Newcombe's (1998, Statistics in
+    Medicine 17:2635, method 10): two Wilson intervals joined through the correlation of the answers. It stays sensible with few
+    or no flips, where the textbook's interval shrinks to nothing. It is not the test turned round: close to the border one may
+    exclude 0 and the other not.
+
+    Raises ValueError when the arrays are not boolean, empty, or of different lengths.
+
+    >>> difference = paired_difference([True, True, False, True], [True, False, False, False])
+    >>> difference.value, difference.gained, difference.lost, difference.p
+    (0.5, 2, 0, 0.5)
+    """
+    one, other = np.asarray(correct_one), np.asarray(correct_other)
+    if one.dtype != np.bool_ or other.dtype != np.bool_:
+        raise ValueError(f"answers must be booleans (right or wrong), not {one.dtype} and {other.dtype}")
+    _check_pairs(one, other, least=1)
+    both, gained, lost = (int(np.count_nonzero(cases)) for cases in (one & other, one & ~other, ~one & other))
+    low, high = _newcombe(both, gained, lost, one.size - both - gained - lost, confidence)
+    value = (gained - lost) / one.size
+    return Difference(value=value, low=low, high=high, lost=lost, gained=gained, total=one.size, p=mcnemar(lost, gained))
+
+
+def _newcombe(both: int, gained: int, lost: int, neither: int, confidence: float) -> tuple[float, float]:
+    """Newcombe's method 10, from the four counts of a paired table."""
+    total = both + gained + lost + neither
+    one, other = both + gained, both + lost
+    low_one, high_one = wilson(one, total, confidence)
+    low_other, high_other = wilson(other, total, confidence)
+    agreement: float = both * neither - gained * lost
+    if agreement > 0:
+        agreement = max(agreement - total / 2, 0)  # the method's continuity correction
+    margins = one * (total - one) * other * (total - other)
+    correlation = agreement / math.sqrt(margins) if margins else 0.0
+
+    def reach(left: float, right: float) -> float:
+        return math.sqrt(max(left**2 - 2 * correlation * left * right + right**2, 0.0))
+
+    value = (gained - lost) / total
+    low = value - reach(one / total - low_one, high_other - other / total)
+    high = value + reach(other / total - low_other, high_one - one / total)
+    return max(low, -1.0), min(high, 1.0)
+
+
+def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
+    """Mean, standard deviation (n - 1) and Student's t-interval of the mean.
+
+    Raises ValueError without values or with one that is not finite.
+
+    >>> over_seeds([0.5]).low is None, over_seeds([1, 2, 3]).deviation
+    (True, 1.0)
+    """
+    sample = _sample(values)
+    if sample.size == 0:
+        raise ValueError("no values to summarise")
+    mean = math.fsum(sample) / sample.size
+    if sample.size < 2:
+        return Spread(mean=mean, deviation=None, count=1, low=None, high=None)
+    from scipy.special import stdtrit
+
+    deviation = float(np.std(sample, ddof=1))
+    reach = float(stdtrit(sample.size - 1, (1 + confidence) / 2)) * deviation / math.sqrt(sample.size)
+    return Spread(mean=mean, deviation=deviation, count=sample.size, low=mean - reach, high=mean + reach)
+
+
+def compare_seeds(one: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> SeedTest:
+    """The LayerAct paper's protocol for two activations: t-test where both samples look normal, else Wilcoxon signed-rank.
+
+    one, other: (n,), paired by training seed. Both samples go through Shapiro-Wilk at NORMALITY_LEVEL. A constant sample, or
+    differences that are all the same, carry no sign of a normal law, so they go to the signed-rank test. Pairs without a
+    difference are left out of the ranks; when no pair differs, p is 1. The signed-rank test is exact up to 50 pairs, with tied
+    differences up to 13; beyond, it is the normal law corrected for ties.
+
+    Raises ValueError for different lengths, for none, or for values that are not finite.
+
+    >>> compare_seeds([0.91, 0.92, 0.93, 0.94, 0.95], [0.90, 0.91, 0.92, 0.93, 0.94]).test
+    'Wilcoxon signed-rank'
+    """
+    first, second = _sample(one), _sample(other)
+    _check_pairs(first, second, least=1)
+    scale = float(np.max(np.abs([first, second]))) or 1.0
+    # 0.92 - 0.91 and 0.93 - 0.92 differ in the last digit; without rounding they would not count as tied.
+    relative = np.round((first - second) / scale, round(-math.log10(_NOISE)))
+    spread = over_seeds(first - second, confidence)
+    test: TestName | None = None
+    statistic = p = effect = None
+    if first.size >= MIN_SEEDS:
+        if np.ptp(relative) > 0 and _looks_normal(first) and _looks_normal(second):
+            test, (statistic, p, effect) = "paired t-test", _paired_t(first, second)
+        else:
+            test, (statistic, p, effect) = "Wilcoxon signed-rank", _signed_rank(relative[relative != 0])
+    return SeedTest(
+        count=first.size,
+        difference=spread.mean,
+        low=spread.low,
+        high=spread.high,
+        test=test,
+        statistic=statistic,
+        p=p,
+        effect=effect,
+    )
+
+
+def _looks_normal(values: NDArray[np.float64]) -> bool:
+    from scipy.stats import shapiro
+
+    if np.ptp(values) <= _NOISE * np.max(np.abs(values)):
+        return False
+    return bool(shapiro(values).pvalue >= NORMALITY_LEVEL)
+
+
+def _paired_t(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Statistic, two-sided p, Cohen's d_z (Lakens 2013)."""
+    from scipy.stats import ttest_rel
+
+    found = ttest_rel(one, other)
+    difference = one - other
+    return float(found.statistic), float(found.pvalue), float(np.mean(difference) / np.std(difference, ddof=1))
+
+
+def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Statistic, two-sided p, matched-pairs rank-biserial correlation (Kerby 2014), of differences none of which is 0."""
+    if differences.size == 0:
+        return 0.0, 1.0, 0.0
+    from scipy.stats import rankdata, wilcoxon
+
+    ranks = rankdata(np.abs(differences))
+    above, below = float(ranks[differences > 0].sum()), float(ranks[differences < 0].sum())
+    if differences.size <= _EXACT_PATTERNS:
+        # Every pattern of signs is as likely as any other; ranks are halves, so the sums are exact and ties no trouble.
+        patterns = np.arange(2**differences.size)[:, None] >> np.arange(differences.size) & 1
+        p = min(1.0, 2 * float(np.mean(patterns @ ranks <= min(above, below))))
+    else:
+        p = float(wilcoxon(differences).pvalue)
+    return min(above, below), p, (above - below) / (above + below)
+
+
+def holm(p_values: Iterable[float | None]) -> list[float | None]:
+    """p-values adjusted for their number by Holm's step-down method (Holm 1979), in the given order.
+
+    None stays None and is not counted.
+
+    >>> holm([0.01, None, 0.04])
+    [0.02, None, 0.04]
+    """
+    given = list(p_values)
+    tests = sorted((p, place) for place, p in enumerate(given) if p is not None)
+    adjusted: list[float | None] = [None] * len(given)
+    reached = 0.0
+    for step, (p, place) in enumerate(tests):
+        if not 0 <= p <= 1:
+            raise ValueError(f"a p-value lies between 0 and 1, not at {p}")
+        reached = max(reached, min(1.0, (len(tests) - step) * p))
+        adjusted[place] = reached
+    return adjusted
+
+
+def paired_bootstrap(
+    one: ArrayLike,
+    other: ArrayLike,
+    statistic: Literal["mean", "ratio"] = "mean",
+    *,
+    margin: float | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Bootstrap:
+    """mean(one) - mean(other), or mean(one) / mean(other), over images drawn again with replacement (Efron 1979).
+
+    one, other: (N,), paired by image; for a ratio none negative. With ``margin`` (in the unit of the statistic: 0.01 for one
+    point, 1.1 for a rise by a tenth) also the p-value of "``one`` exceeds ``other`` by more than the margin": the share of
+    resamples at or below it, (k + 1) / (resamples + 1). For a fall by more than a margin, exchange the two. The same seed gives
+    the same numbers. Many comparisons corrected by holm need resamples well above their number / alpha.
+
+    Raises ValueError for fewer than two images, different lengths, values that are not finite, or a ratio to zero.
+
+    >>> paired_bootstrap([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], margin=0.05, resamples=99).p_exceeds
+    0.01
+    """
+    from scipy.stats import bootstrap
+
+    first, second = _sample(one), _sample(other)
+    _check_pairs(first, second, least=2)
+    if statistic == "ratio" and (min(first.min(), second.min()) < 0 or not second.any()):
+        raise ValueError("a ratio needs values that are not negative, and a denominator that is not zero")
+
+    def reduce(*resampled: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        means = [np.asarray(np.mean(values, axis=axis)) for values in resampled]
+        if len(means) == 1:
+            return means[0]
+        if not means[1].all():
+            raise ValueError("a resample's denominator is zero: too few images differ from zero for a ratio")
+        return np.asarray(means[0] / means[1])
+
+    # The difference of two means over the same images is the mean of the differences, in half the time.
+    samples = (first, second) if statistic == "ratio" else (first - second,)
+    drawn = bootstrap(
+        samples,
+        reduce,
+        paired=statistic == "ratio",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH // first.size),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    p_exceeds = None
+    if margin is not None:
+        # A resample that is the margin but for rounding does not exceed it.
+        tolerance = _NOISE * max(float(np.max(np.abs(drawn.bootstrap_distribution))), abs(margin))
+        p_exceeds = (int(np.count_nonzero(drawn.bootstrap_distribution <= margin + tolerance)) + 1) / (resamples + 1)
+    return Bootstrap(
+        value=float(reduce(*samples, axis=-1)),
+        low=float(drawn.confidence_interval.low),
+        high=float(drawn.confidence_interval.high),
+        p_exceeds=p_exceeds,
+    )
+
+
+def _sample(values: ArrayLike) -> NDArray[np.float64]:
+    """Values as a float64 array of one axis, all finite."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or not np.isfinite(sample).all():
+        raise ValueError("values must be finite numbers along one axis")
+    return sample
+
+
+def _check_pairs(one: NDArray[np.generic], other: NDArray[np.generic], *, least: int) -> None:
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ValueError(f"pairs must line up along one axis, but the shapes are {one.shape} and {other.shape}")
+    if one.size < least:
+        raise ValueError(f"too few pairs: {one.size}, where at least {least} are needed")
