@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "layeract", "files", "records", "preprocessing"},
-    {"networks", "models", "datasets", "devices", "statistics", "unpack"},
+    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack"},
     {"recognise", "plan", "compare", "data"},
     {"checkpoints", "render"},
     {"train", "evaluate", "augment"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
-TORCH_FREE += ["statistics", "plan", "compare", "render", "cli"]
+TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "render", "cli"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

@@ -1,0 +1,367 @@
+"""Aggregates against published numbers, formulas written here, and statsmodels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import statsmodels.api
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corruptions import CORRUPTIONS
+from robustbench_la import aggregates
+from robustbench_la.aggregates import (
+    ALEXNET,
+    ALEXNET_CLEAN_ERROR,
+    COMMON,
+    GROUP_MEMBERS,
+    SEVERITIES,
+    BaselineLine,
+    Calibration,
+    area_under_severity,
+    calibration,
+    corruption_error,
+    effective_robustness,
+    errors_of,
+    expected_calibration_error,
+    fit_baselines,
+    group_accuracy,
+    mean_corrupted_accuracy,
+    mean_corruption_error,
+    mean_nll,
+    paper_total,
+    relative_corruption_error,
+    relative_mean_corruption_error,
+    relative_robustness,
+    unnormalised_mean_corruption_error,
+)
+
+# Mean over the severities of AlexNet's errors, as later code bases carry them.
+ALEXNET_MEANS = {
+    "gaussian_noise": 0.886428,
+    "shot_noise": 0.894468,
+    "impulse_noise": 0.922640,
+    "defocus_blur": 0.819880,
+    "glass_blur": 0.826268,
+    "motion_blur": 0.785948,
+    "zoom_blur": 0.798360,
+    "snow": 0.866816,
+    "frost": 0.826572,
+    "fog": 0.819324,
+    "brightness": 0.564592,
+    "contrast": 0.853204,
+    "elastic_transform": 0.646056,
+    "pixelate": 0.717840,
+    "jpeg_compression": 0.606500,
+}
+# torchvision's ResNet-50. CE in percent: Geirhos et al. 2019 (one decimal), the row that Hendrycks & Dietterich 2019 round.
+RESNET50_CE = dict(
+    zip(COMMON, (79.8, 81.6, 82.6, 74.7, 88.6, 78.0, 79.9, 77.8, 74.8, 66.1, 56.6, 71.4, 84.8, 76.9, 76.8), strict=True)
+)
+RESNET50_CE_ROUNDED = (80, 82, 83, 75, 89, 78, 80, 78, 75, 66, 57, 71, 85, 77, 77)
+# Top-1 accuracy in percent, mean over the severities, where it is published beside the CE.
+RESNET50_ACCURACY = {
+    "gaussian_noise": 29.29,
+    "impulse_noise": 23.81,
+    "defocus_blur": 38.75,
+    "glass_blur": 26.79,
+    "frost": 38.14,
+    "fog": 45.83,
+    "brightness": 68.02,
+    "contrast": 39.06,
+    "elastic_transform": 45.25,
+}
+RESNET50_CLEAN_ERROR = 0.2387
+NETWORKS = (  # clean and corrupted accuracy, made up
+    (0.55, 0.20),
+    (0.70, 0.34),
+    (0.73, 0.41),
+    (0.76, 0.40),
+    (0.78, 0.47),
+)
+
+
+def even(errors: dict[str, float]) -> dict[str, dict[int, float]]:
+    """The same value at every severity, so that means over severities are these."""
+    return {name: dict.fromkeys(SEVERITIES, value) for name, value in errors.items()}
+
+
+def resnet50() -> dict[str, dict[int, float]]:
+    """ResNet-50's errors: published ones, and the six that are only published relative to AlexNet's."""
+    found = {name: RESNET50_CE[name] / 100 * ALEXNET_MEANS[name] for name in COMMON}
+    return even(found | {name: 1 - value / 100 for name, value in RESNET50_ACCURACY.items()})
+
+
+def random_cells(names: tuple[str, ...], seed: int = 0) -> dict[str, dict[int, float]]:
+    generator = np.random.default_rng(seed)
+    return {name: {severity: float(generator.uniform(0.1, 0.9)) for severity in SEVERITIES} for name in names}
+
+
+def test_the_groups_hold_hendrycks_nineteen_corruptions_once() -> None:
+    names = [name for members in GROUP_MEMBERS.values() for name in members]
+
+    assert len(names) == len(set(names)) == 19
+    assert len(COMMON) == 15
+    assert tuple(ALEXNET) == COMMON
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS.values(), ids=CORRUPTIONS)
+def test_the_groups_are_those_of_the_corruptions(corruption) -> None:
+    assert corruption.name in GROUP_MEMBERS[corruption.group]
+
+
+@pytest.mark.parametrize("corruption", COMMON)
+def test_alexnets_errors_have_the_means_that_others_use(corruption: str) -> None:
+    assert np.mean(list(ALEXNET[corruption].values())) == pytest.approx(ALEXNET_MEANS[corruption], abs=1e-9)
+
+
+def test_resnet50_has_an_mce_of_76_7() -> None:
+    assert round(100 * mean_corruption_error(resnet50()), 1) == 76.7
+
+
+@pytest.mark.parametrize("corruption", RESNET50_ACCURACY)
+def test_resnet50s_published_errors_give_its_published_corruption_errors(corruption: str) -> None:
+    found = 100 * corruption_error(resnet50(), corruption)
+
+    assert found == pytest.approx(RESNET50_CE[corruption], abs=0.06)  # both sides are rounded
+    assert round(found) == RESNET50_CE_ROUNDED[COMMON.index(corruption)]
+
+
+def test_a_reference_has_an_mce_of_one_against_itself() -> None:
+    assert mean_corruption_error(ALEXNET) == pytest.approx(1)
+    assert relative_mean_corruption_error(ALEXNET, ALEXNET_CLEAN_ERROR) == pytest.approx(1)
+
+
+def test_corruption_errors_are_ratios_of_sums_over_severities() -> None:
+    errors, reference = random_cells(COMMON, 1), random_cells(COMMON, 2)
+    table, below = (np.array([[cells[c][s] for s in SEVERITIES] for c in COMMON]) for cells in (errors, reference))
+    ratios = table.sum(axis=1) / below.sum(axis=1)
+    relative = (table - 0.05).sum(axis=1) / (below - 0.08).sum(axis=1)
+
+    assert [corruption_error(errors, name, reference) for name in COMMON] == pytest.approx(ratios)
+    assert mean_corruption_error(errors, reference) == pytest.approx(ratios.mean())
+    assert [relative_corruption_error(errors, 0.05, name, reference, 0.08) for name in COMMON] == pytest.approx(relative)
+    assert relative_mean_corruption_error(errors, 0.05, reference, 0.08) == pytest.approx(relative.mean())
+    assert unnormalised_mean_corruption_error(errors) == pytest.approx(table.mean())
+
+
+def test_a_network_that_loses_nothing_under_noise_has_a_relative_mce_of_zero() -> None:
+    assert relative_mean_corruption_error(even(dict.fromkeys(COMMON, 0.3)), 0.3) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_reference_that_loses_nothing_is_refused() -> None:
+    flat = even(dict.fromkeys(COMMON, 0.3))
+    with pytest.raises(ValueError, match="the reference loses nothing under gaussian_noise"):
+        relative_mean_corruption_error(flat, 0.1, flat, 0.3)
+    with pytest.raises(ValueError, match="the reference loses nothing under fog"):
+        corruption_error(flat, "fog", even({"fog": 0.0}))
+
+
+@pytest.mark.parametrize("group", [*GROUP_MEMBERS, "total"])
+def test_a_group_is_the_mean_over_its_corruptions_and_severities(group: str) -> None:
+    everything = tuple(name for members in GROUP_MEMBERS.values() for name in members)
+    accuracies = random_cells(everything)
+    expected = np.mean([accuracies[c][s] for c in GROUP_MEMBERS.get(group, everything) for s in SEVERITIES])
+
+    assert group_accuracy(accuracies, group) == pytest.approx(expected)
+
+
+# LayerAct paper, CIFAR10-C: clean, total, noise, blur, digital, weather, extra; percent.
+PAPER = {
+    "ResNet-32 relu": (92.03, 72.00, 53.07, 67.62, 74.75, 80.44, 74.41),
+    "ResNet-32 silu": (92.17, 71.70, 52.37, 67.21, 74.08, 80.51, 74.38),
+    "ResNet-32 hardsilu": (91.77, 71.32, 52.75, 66.75, 73.39, 79.66, 74.28),
+    "ResNet-32 la_silu": (92.20, 72.80, 54.02, 68.42, 75.13, 81.36, 75.51),
+    "ResNet-32 la_hardsilu": (91.68, 72.60, 55.36, 67.71, 74.70, 80.53, 75.62),
+    "ResNet-44 relu": (92.03, 73.71, 56.39, 70.03, 76.05, 81.27, 75.92),
+    "ResNet-44 silu": (92.18, 72.45, 53.12, 68.64, 74.80, 80.88, 75.06),
+    "ResNet-44 hardsilu": (91.42, 72.63, 55.51, 68.72, 74.73, 79.86, 75.34),
+    "ResNet-44 la_silu": (92.36, 73.50, 55.29, 69.14, 75.73, 81.91, 76.19),
+    "ResNet-44 la_hardsilu": (91.36, 73.33, 57.45, 68.48, 75.30, 80.64, 76.30),
+}
+
+
+@pytest.mark.parametrize("row", PAPER.values(), ids=PAPER)
+def test_the_papers_totals_follow_from_its_groups_and_the_clean_images(row: tuple[float, ...]) -> None:
+    clean, total, *groups = row
+    by_group = dict(zip(("noise", "blur", "digital", "weather", "extra"), groups, strict=True))
+    accuracies = even({name: by_group[group] for group, members in GROUP_MEMBERS.items() for name in members})
+
+    assert paper_total(accuracies, clean) == pytest.approx(total, abs=0.015)  # all figures are rounded to 0.01
+    assert group_accuracy(accuracies, "total") < total - 0.9
+
+
+def test_an_unknown_group_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown group 'sound': one of noise, blur"):
+        group_accuracy({}, "sound")
+
+
+MEANS = {
+    "mean corrupted accuracy": lambda cells: mean_corrupted_accuracy(cells, COMMON),
+    "group": lambda cells: group_accuracy(cells, "weather"),
+    "total": lambda cells: group_accuracy(cells, "total"),
+    "paper total": lambda cells: paper_total(cells | random_cells(GROUP_MEMBERS["extra"]), 0.9),
+    "mCE": mean_corruption_error,
+    "CE": lambda cells: corruption_error(cells, "fog"),
+    "relative mCE": lambda cells: relative_mean_corruption_error(cells, 0.1),
+    "relative CE": lambda cells: relative_corruption_error(cells, 0.1, "fog"),
+    "unnormalised mCE": unnormalised_mean_corruption_error,
+}
+
+
+@pytest.mark.parametrize("mean", MEANS.values(), ids=MEANS)
+@pytest.mark.parametrize("gap", [None, math.nan, "absent"])
+def test_no_mean_is_taken_over_cells_that_are_not_all_there(mean, gap) -> None:
+    cells = random_cells(COMMON)
+    mean(cells)
+    if gap == "absent":
+        del cells["fog"][3]
+    else:
+        cells["fog"][3] = gap
+
+    with pytest.raises(ValueError, match=r"not all measured; cells that lack: fog 3$"):
+        mean(cells)
+
+
+def test_what_lacks_is_named_corruption_by_corruption() -> None:
+    cells = random_cells(GROUP_MEMBERS["weather"])
+    del cells["snow"], cells["frost"][1], cells["frost"][5]
+
+    with pytest.raises(ValueError, match=r"cells that lack: snow, frost 1 5$"):
+        group_accuracy(cells, "weather")
+
+
+def test_cells_that_the_reference_lacks_are_said_to_be_the_references() -> None:
+    with pytest.raises(ValueError, match=r"the reference's cells that lack: spatter$"):
+        corruption_error(random_cells(("spatter",)), "spatter")
+
+
+def test_a_mean_over_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to average over"):
+        mean_corrupted_accuracy({})
+
+
+def test_errors_are_what_accuracies_leave_and_gaps_stay_gaps() -> None:
+    assert errors_of({"fog": {1: 0.75, 2: None}}) == {"fog": {1: 0.25, 2: None}}
+
+
+def test_the_baseline_line_agrees_with_statsmodels_on_the_logit_scale() -> None:
+    clean, corrupted = np.array(NETWORKS).T
+    logits = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
+    intercept, slope = statsmodels.api.OLS(logits[1], statsmodels.api.add_constant(logits[0])).fit().params
+    line = fit_baselines(clean.tolist(), corrupted.tolist())
+
+    assert (line.intercept, line.slope) == pytest.approx((intercept, slope))
+    assert line.predict(0.74) == pytest.approx(1 / (1 + math.exp(-intercept - slope * math.log(0.74 / 0.26))))
+    assert effective_robustness(0.74, 0.5, line) == pytest.approx(0.5 - line.predict(0.74))
+
+
+@given(st.floats(0.2, 2), st.floats(-2, 2), st.floats(0.05, 0.95))
+def test_a_network_on_the_line_has_no_effective_robustness(slope: float, intercept: float, clean: float) -> None:
+    line = BaselineLine(slope=slope, intercept=intercept)
+    across = [0.3, 0.5, 0.6, 0.9]
+    fitted = fit_baselines(across, [line.predict(value) for value in across])
+
+    assert effective_robustness(clean, line.predict(clean), fitted) == pytest.approx(0, abs=1e-6)
+    assert effective_robustness(clean, line.predict(clean) + 0.02, fitted) == pytest.approx(0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("clean", "corrupted", "message"),
+    [
+        ([0.5, 0.6], [0.3, 0.4], "3 baselines or more"),
+        ([0.5, 0.6, 0.7], [0.3, 0.4], "not 3 and 2"),
+        ([0.5, 0.5, 0.5], [0.3, 0.4, 0.5], "same clean accuracy"),
+        ([0.5, 0.6, 1.0], [0.3, 0.4, 0.5], "have no logit: 1 "),
+        ([0.5, 0.6, 0.7], [0.3, 0.4, 0.0], "have no logit: 0 "),
+    ],
+)
+def test_baselines_without_a_line_are_refused(clean: list[float], corrupted: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_baselines(clean, corrupted)
+
+
+def test_relative_robustness_is_what_the_measure_adds() -> None:
+    assert relative_robustness(0.75, 0.5) == 0.25
+
+
+@given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=5, max_size=5))
+def test_the_area_is_numpys_trapezoid_over_five(clean: float, row: list[float]) -> None:
+    accuracies = dict(zip(SEVERITIES, row, strict=True))
+
+    assert area_under_severity(clean, accuracies) == pytest.approx(np.trapezoid([clean, *row], dx=1) / 5)
+
+
+def test_the_area_of_unevenly_spaced_severities_knows_the_gaps() -> None:
+    assert area_under_severity(1.0, {5: 0.0, 1: 1.0}, (5, 1)) == pytest.approx(np.trapezoid([1, 1, 0], [0, 1, 5]) / 5)
+
+
+def test_an_area_over_a_curve_with_a_gap_is_refused() -> None:
+    with pytest.raises(ValueError, match="the curve 4"):
+        area_under_severity(1.0, {1: 0.9, 2: 0.8, 3: 0.7, 4: None, 5: 0.5})
+
+
+def ece_by_loop(confidences: list[float], correct: list[bool], bins: int) -> float:
+    """As Guo et al. 2017 define it."""
+    total = 0.0
+    for m in range(1, bins + 1):
+        inside = [i for i, c in enumerate(confidences) if (m - 1) / bins < c <= m / bins or (m == 1 and c == 0)]
+        if inside:
+            accuracy = sum(correct[i] for i in inside) / len(inside)
+            confidence = sum(confidences[i] for i in inside) / len(inside)
+            total += len(inside) / len(confidences) * abs(accuracy - confidence)
+    return total
+
+
+scored = st.lists(st.tuples(st.one_of(st.floats(0, 1), st.integers(0, 15).map(lambda m: m / 15)), st.booleans()), min_size=1)
+
+
+@given(scored, st.sampled_from([1, 10, 15]))
+def test_ece_agrees_with_its_definition(answers: list[tuple[float, bool]], bins: int) -> None:
+    confidences, correct = [c for c, _ in answers], [right for _, right in answers]
+    sums = calibration(confidences, correct, bins)
+
+    assert expected_calibration_error(sums) == pytest.approx(ece_by_loop(confidences, correct, bins), abs=1e-12)
+    assert sum(sums.counts) == len(answers)
+    assert sum(sums.correct) == sum(correct)
+
+
+@given(scored, scored)
+def test_sums_of_parts_are_the_sums_of_the_whole(first: list[tuple[float, bool]], second: list[tuple[float, bool]]) -> None:
+    parts = [calibration([c for c, _ in part], [right for _, right in part]) for part in (first, second, first + second)]
+    together = parts[0] + parts[1]
+
+    assert (together.counts, together.correct) == (parts[2].counts, parts[2].correct)
+    assert together.confidences == pytest.approx(parts[2].confidences)
+
+
+def test_a_network_as_good_as_it_thinks_is_calibrated() -> None:
+    assert expected_calibration_error(calibration([0.5] * 4, [True, True, False, False])) == 0
+    assert expected_calibration_error(calibration([1.0] * 4, [False] * 4)) == 1
+    assert len(calibration([], []).counts) == aggregates.CALIBRATION_BINS == 15
+
+
+@pytest.mark.parametrize(
+    ("confidences", "correct", "message"),
+    [
+        ([1.1], [True], "between 0 and 1"),
+        ([math.nan], [True], "between 0 and 1"),
+        ([0.5], [True, False], "one confidence an answer"),
+    ],
+)
+def test_confidences_that_are_none_are_refused(confidences: list[float], correct: list[bool], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        calibration(confidences, correct)
+
+
+def test_nothing_measured_has_no_ece_and_no_nll() -> None:
+    with pytest.raises(ValueError, match="no answers"):
+        expected_calibration_error(Calibration(counts=(0,), correct=(0,), confidences=(0.0,)))
+    with pytest.raises(ValueError, match="no images"):
+        mean_nll(0.0, 0)
+
+
+def test_nll_is_the_sum_over_the_images() -> None:
+    assert mean_nll(3.0, 4) == 0.75
