@@ -18,7 +18,7 @@ from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, Level
 from robustbench_la.data import Choice, Shape
 from robustbench_la.errors import UserError, first_line, lookup
 from robustbench_la.files import write_whole
-from robustbench_la.models import NetworkSpec, build, check_architecture
+from robustbench_la.models import NetworkSpec, build, check_architecture, code_of
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
 from robustbench_la.recognise import recognise
 from robustbench_la.unpack import Candidate, is_state_dict, read_bytes, state_dicts, unpack
@@ -48,6 +48,8 @@ class Network:
     """Its training seed, where the file says so."""
     remarks: tuple[str, ...]
     """What was done to make it fit, for the user to read."""
+    code: str | None = None
+    """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
     @property
     def level(self) -> Level:
@@ -136,7 +138,7 @@ def assemble(file: File, wish: Wish, shape: Shape) -> Network:
         network = _own(file, wish, shape) if own else _foreign(file.content, wish, shape)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
-    return replace(network, name=str(file.path), sha256=file.sha256)
+    return replace(network, name=str(file.path), sha256=file.sha256, code=code_of(network.spec.architecture))
 
 
 def _damaged(error: Exception) -> str:

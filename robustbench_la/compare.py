@@ -71,7 +71,7 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameter is not None))
-    wanted = [condition.corruption for condition in conditions]
+    wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
     rows = [
         row
         for architecture in dict.fromkeys(cell.architecture for cell in cells)
@@ -89,6 +89,8 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     severities = sorted({condition.severity for condition in conditions if condition.severity})
     by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
     levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
+    if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
+        levels += f" and {len(seeds)} noise seeds"
     notes = (
         *([about] if about else []),
         f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
@@ -131,6 +133,7 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
 
 def detail(cells: Sequence[Cell]) -> Table:
     """One row a checkpoint and condition."""
+    several = len({cell.noise_seed for cell in cells} - {None}) > 1
     rows = [
         Row(
             values=(
@@ -139,6 +142,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.condition.corruption,
                 cell.condition.severity if cell.condition.severity is not None else "own",
                 cell.condition.parameter,
+                *([cell.noise_seed] if several else []),
                 Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
                 None if cell.correct_top5 is None else cell.correct_top5 / cell.total,
                 cell.nll_sum / cell.total,
@@ -157,6 +161,7 @@ def detail(cells: Sequence[Cell]) -> Table:
         Column(name="corruption"),
         Column(name="severity", kind="count", label=True),
         Column(name="level", kind="number", label=True),
+        *([Column(name="noise seed", kind="count", label=True)] if several else []),
         Column(name="top-1", kind="percent", better="higher"),
         Column(name="top-5", kind="percent", better="higher"),
         Column(name="NLL", kind="number", better="lower"),

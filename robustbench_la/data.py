@@ -58,6 +58,9 @@ class ImageSet:
     classes: tuple[str, ...]
     total: int
     """Images in the whole dataset."""
+    resize: int | None = None
+    crop: int | None = None
+    """As in ``Choice``."""
 
     @property
     def partial(self) -> bool:
@@ -115,6 +118,8 @@ class Opened:
             ids=ids,
             classes=source.classes,
             total=len(source.labels),
+            resize=self.choice.resize,
+            crop=self.choice.crop,
         )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from robustbench_la.memory import keep_freed_memory
 from robustbench_la.plan import Plan
 from robustbench_la.preprocessing import Normalization, parse_normalization
 from robustbench_la.progress import Advance, Meter, silent
-from robustbench_la.records import CLEAN, Cell, Condition, pack_predictions
+from robustbench_la.records import CLEAN, Cell, Condition, Key, pack_calibration, pack_classes
 
 _SMALLEST_BATCH = 4
 """Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""
@@ -38,9 +38,25 @@ class Evaluation:
     """Clean first."""
     profile: str
     seed: int
+    """Of the noise; the first where there are several."""
     device: torch.device
     batch_size: int
     amp: bool
+    noise_seeds: int = 1
+    """How many seeds, from ``seed`` on."""
+
+    @property
+    def passes(self) -> list[tuple[Condition, int | None]]:
+        """Conditions and noise seeds in the order in which they are measured; clean images, which have no noise, once."""
+        seeds = range(self.seed, self.seed + self.noise_seeds)
+        noisy = [condition for condition in self.conditions if condition != CLEAN]
+        clean: list[tuple[Condition, int | None]] = [(CLEAN, None)] * (CLEAN in self.conditions)
+        return clean + [(condition, seed) for seed in seeds for condition in noisy]
+
+    @property
+    def precision(self) -> str:
+        """Of the networks' arithmetic."""
+        return "bfloat16 autocast" if self.amp else "float32"
 
 
 def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
@@ -78,6 +94,7 @@ def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Eva
         device=device,
         batch_size=plan.batch_size or batch_size_for(device, shape.height * shape.width),
         amp=plan.amp,
+        noise_seeds=plan.noise_seeds,
     )
 
 
@@ -137,13 +154,32 @@ def has_convolutions(network: Network) -> bool:
     return any(isinstance(module, torch.nn.Conv2d) for module in network.model.modules())
 
 
-def run(evaluation: Evaluation, *, meter: Meter = silent) -> Iterator[Cell]:
-    """Measure, condition by condition; the cells of a condition come as soon as it is finished."""
+def key_of(network: Network, condition: Condition, seed: int | None) -> Key:
+    """The key that the cell of a pass will have."""
+    return Key(
+        network.sha256,
+        network.spec.architecture,
+        network.code,
+        network.activation,
+        network.alpha,
+        str(network.normalization),
+        condition,
+        seed,
+    )
+
+
+def run(evaluation: Evaluation, *, known: Container[Key] = (), meter: Meter = silent) -> Iterator[Cell]:
+    """Measure, pass by pass; the cells of a pass come as soon as it is finished. Those that are ``known`` are left out."""
     keep_freed_memory()
-    passes = len(evaluation.conditions) * len(evaluation.networks)
-    with meter("evaluating", passes * len(evaluation.images.ids)) as advance:
-        for condition in evaluation.conditions:
-            yield from _measure(evaluation, condition, advance)
+    todo: list[Evaluation] = []
+    for condition, seed in evaluation.passes:
+        networks = tuple(network for network in evaluation.networks if key_of(network, condition, seed) not in known)
+        if networks:
+            seed = evaluation.seed if seed is None else seed
+            todo.append(replace(evaluation, networks=networks, conditions=(condition,), seed=seed, noise_seeds=1))
+    with meter("evaluating", sum(len(part.networks) for part in todo) * len(evaluation.images.ids)) as advance:
+        for part in todo:
+            yield from _measure(part, part.conditions[0], advance)
 
 
 class _Answers:
@@ -153,6 +189,7 @@ class _Answers:
         self.predicted = np.empty(count, dtype=np.uint16)
         self.in_top5 = np.empty(count, dtype=bool) if classes >= 10 else None
         self.nll = np.empty(count)
+        self.confidence = np.empty(count)
         self.seconds = 0.0
 
     def update(self, where: slice, logits: Tensor, labels: Tensor) -> None:
@@ -162,6 +199,7 @@ class _Answers:
             self.in_top5[where] = (logits.topk(5, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
         self.nll[where] = losses.cpu().numpy()
+        self.confidence[where] = logits.float().softmax(1).amax(1).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -233,20 +271,24 @@ def forward(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
 
 
 def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:
+    correct = answers.predicted == labels
     return Cell(
         checkpoint=network.name,
         sha256=network.sha256,
         architecture=network.spec.architecture,
+        code=network.code,
         activation=network.activation,
         activation_level=network.level,
         alpha=network.alpha,
+        normalization=str(network.normalization),
         training_seed=network.seed,
         condition=condition,
-        noise_seed=seed,
-        correct=int((answers.predicted == labels).sum()),
+        noise_seed=None if condition == CLEAN else seed,
+        correct=int(correct.sum()),
         correct_top5=None if answers.in_top5 is None else int(answers.in_top5.sum()),
         total=len(labels),
         nll_sum=float(answers.nll.sum()),
         seconds=answers.seconds,
-        predictions=pack_predictions(answers.predicted.tolist()),
+        predictions=pack_classes(answers.predicted),
+        calibration=pack_calibration(answers.confidence, correct),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -161,6 +162,19 @@ def _user_network(source: str, name: str, spec: NetworkSpec, activation: str, al
     if not isinstance(model, nn.Module):
         raise UserError(f"{spec.architecture} gave {type(model).__name__}, not a torch.nn.Module")
     return model if "activation" in parameters else _with_activation(model, spec.architecture, activation, alpha)
+
+
+def code_of(architecture: str) -> str | None:
+    """SHA-256 of the user's file that builds the network; None for an architecture that is not code of the user's.
+
+    The same weights in changed code are another network.
+    """
+    source, colon, _ = architecture.rpartition(":")
+    if not colon or source == "torchvision":
+        return None
+    found = None if source.endswith(".py") else importlib.util.find_spec(source)
+    path = Path(source if found is None else found.origin or source)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _user_function(source: str, name: str) -> Callable[..., object]:

@@ -83,8 +83,10 @@ class Plan(_Part):
     noise: _Strings = ["paper"]
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
-    seed: int = 0
-    """Of the noise."""
+    seed: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
+    """Of the noise; within what a store can hold."""
+    noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
+    """How many: seed, seed + 1, ..."""
     device: str = "auto"
     batch_size: _Positive | None = None
     amp: bool = False

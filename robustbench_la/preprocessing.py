@@ -42,7 +42,7 @@ class Normalization:
         for name, known in NORMALIZATIONS.items():
             if self == known:
                 return name
-        return "/".join(",".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return "/".join(",".join(map(repr, values)) for values in (self.mean, self.std))
 
 
 NORMALIZATIONS: Mapping[str, Normalization] = MappingProxyType(

@@ -11,14 +11,41 @@ import torch
 
 import robustbench_la
 from robustbench_la.evaluate import Evaluation
-from robustbench_la.records import Provenance
+from robustbench_la.records import Provenance, Setting
 
 
-def collect(evaluation: Evaluation, *, started: datetime.datetime, wall_time_s: float) -> Provenance:
-    """Where the numbers of ``run`` come from."""
+def setting(evaluation: Evaluation, *, started: datetime.datetime) -> Setting:
+    """What all cells of ``run`` share. Reads every image once, for the fingerprint."""
+    images, git = evaluation.images, _git()
+    return Setting(
+        data=images.name,
+        fingerprint=images.fingerprint(),
+        images=len(images.ids),
+        dataset_images=images.total,
+        resize=images.resize,
+        crop=images.crop,
+        device=_device_name(evaluation.device),
+        precision=evaluation.precision,
+        batch_size=evaluation.batch_size,
+        threads=torch.get_num_threads(),
+        started=started.isoformat(timespec="seconds"),
+        versions={
+            "larobust": robustbench_la.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        host=f"{platform.system()} {platform.machine()}",
+        commit=git[0] if git else None,
+        dirty=git[1] if git else None,
+    )
+
+
+def collect(evaluation: Evaluation, shared: Setting, *, wall_time_s: float) -> Provenance:
+    """Where the numbers of ``run`` come from. shared: of ``setting``."""
     images = evaluation.images
     return Provenance(
-        started=started.isoformat(timespec="seconds"),
+        started=shared.started,
         wall_time_s=round(wall_time_s, 3),
         checkpoints={
             network.name: {
@@ -33,28 +60,24 @@ def collect(evaluation: Evaluation, *, started: datetime.datetime, wall_time_s: 
             for network in evaluation.networks
         },
         dataset={
-            "name": images.name,
-            "fingerprint": images.fingerprint(),
-            "images": len(images.ids),
-            "total": images.total,
-            "partial": images.partial,
+            "name": shared.data,
+            "fingerprint": shared.fingerprint,
+            "images": shared.images,
+            "total": shared.dataset_images,
+            "partial": shared.partial,
             "shape": list(images.images.shape[1:]),
             "classes": len(images.classes),
         },
         seed=evaluation.seed,
+        noise_seeds=list(range(evaluation.seed, evaluation.seed + evaluation.noise_seeds)),
         profile=evaluation.profile,
-        device=_device_name(evaluation.device),
-        precision="bfloat16 autocast" if evaluation.amp else "float32",
-        batch_size=evaluation.batch_size,
-        threads=torch.get_num_threads(),
-        versions={
-            "larobust": robustbench_la.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
-        host=f"{platform.system()} {platform.machine()}",
-        git=_git(),
+        device=shared.device,
+        precision=shared.precision,
+        batch_size=shared.batch_size,
+        threads=shared.threads,
+        versions=shared.versions,
+        host=shared.host,
+        git=None if shared.commit is None else {"commit": shared.commit, "dirty": shared.dirty},
     )
 
 
@@ -62,7 +85,7 @@ def _device_name(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
-def _git() -> dict[str, str | bool] | None:
+def _git() -> tuple[str, bool] | None:
     """Commit of the working directory, and whether it was dirty."""
     try:
         commit, status = (
@@ -71,4 +94,4 @@ def _git() -> dict[str, str | bool] | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit, "dirty": bool(status)}
+    return commit, bool(status)

@@ -6,13 +6,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from robustbench_la.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 SCHEMA = 1
+CALIBRATION_BINS = 15
+"""Of equal width over [0, 1], as usual for the expected calibration error (Guo et al. 2017, "On calibration of modern neural
+networks", section 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,19 @@ class Condition:
 CLEAN = Condition(corruption="clean", severity=0, parameter=None, profile=None)
 
 
+class Key(NamedTuple):
+    """What a cell is a measurement of, by content: on the same images, at the same precision, equal keys have equal results."""
+
+    sha256: str
+    architecture: str
+    code: str | None
+    activation: str
+    alpha: float | None
+    normalization: str
+    condition: Condition
+    noise_seed: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One checkpoint under one condition."""
@@ -46,14 +64,19 @@ class Cell:
     sha256: str
     """Of the checkpoint's file."""
     architecture: str
+    code: str | None = None
+    """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
     activation: str
     activation_level: str
     """``layer`` or ``element``."""
     alpha: float | None
     """LayerAct's alpha; None at the element level."""
+    normalization: str
+    """A name of NORMALIZATIONS, or means/standard deviations."""
     training_seed: int | None
     condition: Condition
-    noise_seed: int
+    noise_seed: int | None
+    """None for clean images, which have no noise."""
     correct: int
     """Images whose largest logit is the label's."""
     correct_top5: int | None
@@ -64,12 +87,28 @@ class Cell:
     seconds: float
     """Wall time of its share of the run."""
     predictions: bytes = field(repr=False)
-    """Predicted class of each image in the order of ids: little-endian uint16, zlib."""
+    """Predicted class of each image in the order of ids, see ``pack_classes``; empty where they were left in the store."""
+    calibration: bytes = field(default=b"", repr=False)
+    """Images, correct ones and confidence by bin of confidence, see ``pack_calibration``; empty where not measured."""
+
+    @property
+    def key(self) -> Key:
+        """What it is a measurement of."""
+        return Key(
+            self.sha256,
+            self.architecture,
+            self.code,
+            self.activation,
+            self.alpha,
+            self.normalization,
+            self.condition,
+            self.noise_seed,
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: flat, and without the predictions."""
+        """For JSON: flat, and without what is packed."""
         row = asdict(self)
-        del row["predictions"]
+        del row["predictions"], row["calibration"]
         condition = row.pop("condition")
         return {
             "checkpoint": row.pop("checkpoint"),
@@ -79,19 +118,106 @@ class Cell:
         }
 
 
-def pack_predictions(classes: Sequence[int]) -> bytes:
-    """Compress predicted classes, each below 65,536.
+def pack_classes(classes: ArrayLike) -> bytes:
+    """Compress classes (predicted ones or labels), each below 65,536: at most one or two bytes each.
 
-    >>> unpack_predictions(pack_predictions([3, 1, 999]))
-    (3, 1, 999)
+    The first byte says how many bytes a class takes; the zlib stream behind it holds all low bytes, then all high ones, which
+    compresses better than pairs.
+
+    >>> unpack_classes(pack_classes([3, 1, 999]))
+    array([  3,   1, 999], dtype=uint16)
     """
-    return zlib.compress(b"".join(int(label).to_bytes(2, "little") for label in classes), level=9)
+    import numpy as np
+
+    array = np.asarray(classes, dtype="<u2")
+    planes = array.view(np.uint8).reshape(-1, 2).T
+    width = 2 if planes[1].any() else 1
+    return bytes([width]) + zlib.compress(planes[:width].tobytes(), level=6)
 
 
-def unpack_predictions(packed: bytes) -> tuple[int, ...]:
-    """The predicted classes."""
-    raw = zlib.decompress(packed)
-    return tuple(int.from_bytes(raw[i : i + 2], "little") for i in range(0, len(raw), 2))
+def unpack_classes(packed: bytes) -> NDArray[np.uint16]:
+    """What ``pack_classes`` packed, (N,). Raises: UserError for bytes that are damaged or empty."""
+    import numpy as np
+
+    try:
+        width = packed[0]
+        planes = np.frombuffer(zlib.decompress(packed[1:]), dtype=np.uint8).reshape(width, -1).astype(np.uint16)
+        array: NDArray[np.uint16] = planes[0] if width == 1 else planes[0] + 256 * planes[1]
+        return array
+    except (IndexError, ValueError, zlib.error) as error:
+        raise UserError(f"predictions that cannot be read ({first_line(error)})") from None
+
+
+def pack_calibration(confidence: ArrayLike, correct: ArrayLike) -> bytes:
+    """Sums by bin of confidence, of which the expected calibration error is made.
+
+    confidence: the largest softmax probability, (N,).  correct: whether the prediction is the label, bool (N,).
+    A bin holds (lower, upper], as in Guo et al. 2017; 0 belongs to the first.
+
+    >>> unpack_calibration(pack_calibration([0.05, 0.99, 1.0], [False, True, False]))[:, [0, 14]]
+    array([[1.  , 2.  ],
+           [0.  , 1.  ],
+           [0.05, 1.99]])
+    """
+    import numpy as np
+
+    values = np.asarray(confidence, dtype=np.float64)
+    bins = np.clip(np.ceil(values * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1).astype(np.int64)
+    sums = [np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, np.asarray(correct, dtype=np.float64), values)]
+    return np.stack(sums).astype("<f8").tobytes()
+
+
+def unpack_calibration(packed: bytes) -> NDArray[np.float64]:
+    """Images, correct ones, and the sum of their confidence: (3, CALIBRATION_BINS).
+
+    Raises: UserError for bytes that are damaged or empty.
+    """
+    import numpy as np
+
+    if len(packed) != 3 * 8 * CALIBRATION_BINS:
+        raise UserError(f"calibration that cannot be read ({len(packed)} bytes)")
+    return np.frombuffer(packed, dtype="<f8").reshape(3, CALIBRATION_BINS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all cells of one run share: the images, the machine, the program."""
+
+    data: str
+    """The dataset as it was asked for, such as ``mnist:data``."""
+    fingerprint: str
+    """SHA-256 of the decoded images and labels that were measured on."""
+    images: int
+    """How many were measured on."""
+    dataset_images: int
+    """How many the whole dataset has."""
+    resize: int | None
+    """Pixels of the shorter side; None where images were not resized."""
+    crop: int | None
+    """Pixels of the square that was cut; None where nothing was."""
+    device: str
+    precision: str
+    batch_size: int
+    threads: int
+    started: str
+    """UTC, ISO 8601."""
+    versions: Mapping[str, str]
+    """Of larobust, python, torch, numpy."""
+    host: str
+    """Operating system and processor."""
+    commit: str | None
+    """Of git in the working directory; None outside a repository."""
+    dirty: bool | None
+    """Whether something was not committed there."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether images of the dataset were left out."""
+        return self.images < self.dataset_images
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "partial": self.partial}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +232,8 @@ class Provenance:
     dataset: Mapping[str, Any]
     """Name, fingerprint, images, total, partial, shape, classes."""
     seed: int
-    """Of the noise."""
+    """Of the noise; the first of ``noise_seeds``."""
+    noise_seeds: Sequence[int]
     profile: str
     device: str
     precision: str

@@ -14,15 +14,15 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "layeract", "files", "records", "preprocessing"},
-    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack"},
-    {"recognise", "plan", "compare", "data"},
-    {"checkpoints", "render"},
+    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation"},
+    {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals"},
+    {"checkpoints", "render", "store"},
     {"train", "evaluate", "augment"},
-    {"provenance"},
+    {"provenance", "fluctuate"},
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
-TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "render", "cli"]
+TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "render", "schema", "database", "store", "cli"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

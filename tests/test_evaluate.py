@@ -19,7 +19,7 @@ from robustbench_la.errors import RunError, UserError
 from robustbench_la.models import NetworkSpec, build
 from robustbench_la.plan import read_plan
 from robustbench_la.preprocessing import NORMALIZATIONS, parse_normalization
-from robustbench_la.records import Cell, unpack_predictions
+from robustbench_la.records import Cell, unpack_classes
 
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:
@@ -76,9 +76,9 @@ def test_a_subset_gets_the_answers_it_gets_in_the_whole(four: list[Path]) -> Non
     ids = data.load(Choice("digits"), limit=200).ids
 
     for few, all_ in zip(part, whole, strict=True):
-        predictions = np.array(unpack_predictions(all_.predictions))
+        predictions = unpack_classes(all_.predictions)
         assert few.total == 200
-        assert unpack_predictions(few.predictions) == tuple(predictions[ids])
+        assert np.array_equal(unpack_classes(few.predictions), predictions[ids])
 
 
 def test_a_checkpoint_alone_gets_the_numbers_it_gets_among_four(four: list[Path]) -> None:
@@ -211,7 +211,8 @@ def test_the_provenance_tells_where_numbers_come_from(four: list[Path]) -> None:
     import datetime
 
     evaluation = evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
-    told = dataclasses.asdict(provenance.collect(evaluation, started=datetime.datetime.now(datetime.UTC), wall_time_s=1.0))
+    shared = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
+    told = dataclasses.asdict(provenance.collect(evaluation, shared, wall_time_s=1.0))
 
     assert json.loads(json.dumps(told)) == told
     assert told["seed"] == 9

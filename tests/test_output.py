@@ -28,9 +28,10 @@ def cell(checkpoint: str, activation: str, condition: Condition, correct: int) -
         activation=activation,
         activation_level="layer" if activation.startswith("la_") else "element",
         alpha=1e-5 if activation.startswith("la_") else None,
+        normalization="half",
         training_seed=11,
         condition=condition,
-        noise_seed=0,
+        noise_seed=None if condition == CLEAN else 0,
         correct=correct,
         correct_top5=999,
         total=1000,
@@ -140,6 +141,7 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_eval_prints_a_table_and_writes_the_document(digits_pair, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
     output = tmp_path / "deep" / "result.json"
     arguments = ["eval", *(f"--ckpt={path}" for path in digits_pair), "--noise", "gaussian,blur=0.7", "--severity", "2", "-o"]
 
@@ -159,7 +161,8 @@ def test_eval_prints_a_table_and_writes_the_document(digits_pair, tmp_path, monk
     assert document["provenance"]["dataset"]["name"] == "digits"
 
 
-def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, monkeypatch, capsys) -> None:
+def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "--severity=1", "--json", "--detail"], monkeypatch)
 
     assert code == 0
@@ -178,6 +181,7 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
         return real(*arguments)
 
     monkeypatch.setattr(evaluate, "_measure", interrupted)
+    monkeypatch.chdir(tmp_path)
     output = tmp_path / "part.json"
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "-o", str(output)], monkeypatch)
 

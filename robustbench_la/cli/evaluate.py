@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +14,15 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robustbench_la.evaluate import Evaluation
-    from robustbench_la.records import Cell
+    from robustbench_la.records import Cell, Key, Setting
 
 HELP = """Measure accuracy on clean and on corrupted images.
 
-Every checkpoint sees the same images with the same noise, so differences are paired.
+Every checkpoint sees the same images with the same noise, so differences are paired. What is finished goes into a store, and
+what is there is not measured again.
 
 Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian --noise poisson --noise blur"""
 
@@ -36,6 +42,7 @@ def command(
     severity: options.Severity = None,
     profile: options.Profile = None,
     seed: options.NoiseSeed = None,
+    noise_seeds: options.NoiseSeeds = None,
     device: options.Device = None,
     batch_size: options.BatchSize = None,
     amp: options.Amp = False,
@@ -43,9 +50,16 @@ def command(
     detail: Annotated[bool, typer.Option("--detail", help="Show every severity, top-5 and NLL.")] = False,
     json_: options.Json = False,
     output: options.Output = None,
+    store: options.Store = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure also what is in the store, and put it in the place of that.")
+    ] = False,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.")] = False,
 ) -> None:
     """Read arguments, measure, print."""
     from pathlib import Path
+
+    from robustbench_la import store as stores
 
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
@@ -67,6 +81,7 @@ def command(
             "severity": severity,
             "profile": profile,
             "seed": seed,
+            "noise_seeds": noise_seeds,
             "device": device,
             "batch_size": batch_size,
             "amp": amp or None,
@@ -75,16 +90,23 @@ def command(
     from robustbench_la import evaluate
     from robustbench_la.progress import bar
 
+    if no_store and (store is not None or fresh):
+        raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
+    results = None if no_store else stores.DEFAULT if store is None else Path(store)
+    if results is not None:
+        stores.check(results)
     if output is not None:
         check_writable(Path(output))
         inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
+        if results is not None and Path(output).resolve() == results.resolve():
+            raise UserError(f"-o {output} would overwrite the store")
         if any(Path(output).resolve() == path.resolve() for path in inputs):
             raise UserError(f"-o {output} would overwrite what is measured")
 
     meter = bar("images")
     evaluation = evaluate.prepare(plan, download=download, meter=meter)
     announce(evaluation)
-    measure_and_print(evaluation, detail=detail, as_json=json_, output=output)
+    measure_and_print(evaluation, detail=detail, as_json=json_, output=output, results=results, fresh=fresh)
 
 
 def announce(evaluation: Evaluation) -> None:
@@ -94,6 +116,8 @@ def announce(evaluation: Evaluation) -> None:
         for remark in network.remarks:
             print(f"{network.name}: {remark}", file=sys.stderr)
     counts = f"{_count(len(evaluation.networks), 'checkpoint')} x {_count(len(conditions), 'condition')}"
+    if evaluation.noise_seeds > 1:
+        counts += f" x {evaluation.noise_seeds} noise seeds (clean once)"
     print(f"{about(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
 
 
@@ -102,10 +126,11 @@ def about(evaluation: Evaluation) -> str:
     images = evaluation.images
     channels, height, width = images.images.shape[1:]
     part = f" of {images.total:,} (partial)" if images.partial else ""
-    precision = "bfloat16 autocast" if evaluation.amp else "float32"
+    last = evaluation.seed + evaluation.noise_seeds - 1
+    seeds = f"noise seed {evaluation.seed}" if last == evaluation.seed else f"noise seeds {evaluation.seed} to {last}"
     return (
         f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; "
-        f"levels of profile {evaluation.profile}; noise seed {evaluation.seed}; {precision} on {evaluation.device}."
+        f"levels of profile {evaluation.profile}; {seeds}; {evaluation.precision} on {evaluation.device}."
     )
 
 
@@ -113,8 +138,19 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, output: str | None) -> None:
-    """Measure; print and write what was finished, also after Ctrl-C, which then exits with 130."""
+def measure_and_print(
+    evaluation: Evaluation,
+    *,
+    detail: bool,
+    as_json: bool,
+    output: str | None,
+    results: Path | None = None,
+    fresh: bool = False,
+) -> None:
+    """Measure what is not in the store; print and write what is finished, also after Ctrl-C, which then exits with 130.
+
+    results: the store's file; None for none.  fresh: measure also what is there.
+    """
     import datetime
     import time
     from pathlib import Path
@@ -125,17 +161,22 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
     from robustbench_la.records import document
 
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    shared = provenance.setting(evaluation, started=started)
     cells: list[Cell] = []
     interrupted = False
-    try:
-        for cell in evaluate.run(evaluation, meter=bar("images")):
-            cells.append(cell)
-    except KeyboardInterrupt:
-        interrupted = True
+    with contextlib.ExitStack() as stack:
+        keep, known = _opened(evaluation, shared, results, fresh=fresh, stack=stack)
+        try:
+            for cell in evaluate.run(evaluation, known=known, meter=bar("images")):
+                keep(cell)
+                cells.append(cell)
+        except KeyboardInterrupt:
+            interrupted = True
     seconds = time.perf_counter() - began
+    measured, cells = cells, _in_order(evaluation, known, cells)
     text = None
     if as_json or output:
-        report = document(cells, provenance.collect(evaluation, started=started, wall_time_s=seconds))
+        report = document(cells, provenance.collect(evaluation, shared, wall_time_s=seconds))
         text = json.dumps({**report, "interrupted": interrupted}, indent=1, allow_nan=False)
     if as_json:
         print(text)
@@ -143,12 +184,52 @@ def measure_and_print(evaluation: Evaluation, *, detail: bool, as_json: bool, ou
         print_tables(cells, about(evaluation), detail=detail)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text.encode())
-    speed = sum(cell.total for cell in cells) / seconds
-    wanted = len(evaluation.networks) * len(evaluation.conditions)
-    stopped = f"interrupted after {len(cells)} of {wanted}" if interrupted else f"{len(cells)}"
-    print(f"{stopped} cells in {seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
+    if measured or interrupted or not known:
+        speed = sum(cell.total for cell in measured) / seconds
+        wanted = len(evaluation.networks) * len(evaluation.passes) - (len(cells) - len(measured))
+        stopped = f"interrupted after {len(measured)} of {wanted}" if interrupted else f"{len(measured)}"
+        print(f"{stopped} cells in {seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
+
+
+def _opened(
+    evaluation: Evaluation, shared: Setting, results: Path | None, *, fresh: bool, stack: contextlib.ExitStack
+) -> tuple[Callable[[Cell], object], dict[Key, Cell]]:
+    """What keeps a cell as soon as it is measured, and the cells that are there already; says on stderr how many."""
+    if results is None:
+        return (lambda _: None), {}
+    from robustbench_la.evaluate import key_of
+    from robustbench_la.records import pack_classes
+    from robustbench_la.store import Selection, Store
+
+    store = stack.enter_context(Store(results))
+    labels = pack_classes(evaluation.images.labels)
+
+    def keep(cell: Cell) -> None:
+        store.add(shared, [cell], labels=labels, replace=fresh)
+
+    if fresh:
+        return keep, {}
+    selection = Selection(fingerprints=(shared.fingerprint,), precisions=(shared.precision,))
+    there = {stored.cell.key: stored.cell for stored in store.cells(selection)}
+    wanted = [key_of(network, condition, seed) for condition, seed in evaluation.passes for network in evaluation.networks]
+    found = sum(key in there for key in wanted)
+    if found:
+        rest = "; nothing is left to measure (--fresh measures again)" if found == len(wanted) else ""
+        print(f"{found} of {len(wanted)} cells were in {results}{rest}", file=sys.stderr)
+    return keep, there
+
+
+def _in_order(evaluation: Evaluation, known: dict[Key, Cell], measured: list[Cell]) -> list[Cell]:
+    """The cells that are wanted, known or measured, as if all had been measured now."""
+    from robustbench_la.evaluate import key_of
+
+    found = known | {cell.key: cell for cell in measured}
+    wanted = [(network, condition, seed) for condition, seed in evaluation.passes for network in evaluation.networks]
+    there = [(network, found.get(key_of(network, condition, seed))) for network, condition, seed in wanted]
+    # A checkpoint may have had another name when it was measured.
+    return [dataclasses.replace(cell, checkpoint=network.name) for network, cell in there if cell is not None]
 
 
 def print_tables(cells: list[Cell], about: str, *, detail: bool) -> None:

@@ -69,6 +69,10 @@ Profile = Annotated[
     ),
 ]
 NoiseSeed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Seed of the noise (0 if not given).")]
+NoiseSeeds = Annotated[
+    int | None,
+    typer.Option("--noise-seeds", metavar="COUNT", help="Measure with so many seeds of the noise: SEED, SEED + 1 ... (1)."),
+]
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", metavar="IMAGES", help="Images at a time (chosen by device if not given).")
@@ -82,3 +86,4 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to this file.")]
+Store = Annotated[str | None, typer.Option("--store", metavar="FILE", help="File of results (runs/results.sqlite).")]

@@ -1,0 +1,110 @@
+"""The tables of a store, how a file of an older schema is brought to this one, and which cells a filter means. No connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+APPLICATION_ID = int.from_bytes(b"LARB", "big")
+"""Written into the file's header: an SQLite file with another number is not ours."""
+
+# NULLs are never equal to SQL, so what may be missing is replaced within indices. Free-standing predictions keep the table of
+# cells small: it is read as a whole, they one by one.
+_CONDITION = """
+    corruption TEXT NOT NULL, severity INTEGER, profile TEXT, parameter REAL, noise_seed INTEGER,
+"""
+_KEY = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), ifnull(parameter, -1), "
+_KEY += "ifnull(noise_seed, '')"
+_FIRST = (
+    "CREATE TABLE datasets (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, labels BLOB)",
+    """CREATE TABLE settings (
+        id INTEGER PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets,
+        data TEXT NOT NULL, images INTEGER NOT NULL, dataset_images INTEGER NOT NULL, resize INTEGER, crop INTEGER,
+        device TEXT NOT NULL, precision TEXT NOT NULL, batch_size INTEGER NOT NULL, threads INTEGER NOT NULL,
+        started TEXT NOT NULL, versions TEXT NOT NULL, host TEXT NOT NULL, "commit" TEXT, dirty INTEGER
+    )""",
+    """CREATE TABLE networks (
+        id INTEGER PRIMARY KEY, checkpoint TEXT NOT NULL, sha256 TEXT NOT NULL, architecture TEXT NOT NULL, code TEXT,
+        activation TEXT NOT NULL, activation_level TEXT NOT NULL, alpha REAL, normalization TEXT NOT NULL, training_seed INTEGER
+    )""",
+    """CREATE UNIQUE INDEX one_network ON networks
+        (sha256, architecture, ifnull(code, ''), activation, ifnull(alpha, -1), normalization)""",
+    f"""CREATE TABLE cells (
+        id INTEGER PRIMARY KEY, network INTEGER NOT NULL REFERENCES networks, dataset INTEGER NOT NULL REFERENCES datasets,
+        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION}
+        correct INTEGER NOT NULL, correct_top5 INTEGER, total INTEGER NOT NULL, nll_sum REAL NOT NULL, seconds REAL NOT NULL,
+        calibration BLOB NOT NULL
+    )""",
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY})",
+    "CREATE TABLE predictions (cell INTEGER PRIMARY KEY REFERENCES cells ON DELETE CASCADE, classes BLOB NOT NULL)",
+    f"""CREATE TABLE layers (
+        id INTEGER PRIMARY KEY, network INTEGER NOT NULL REFERENCES networks, dataset INTEGER NOT NULL REFERENCES datasets,
+        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION}
+        layer TEXT NOT NULL, position INTEGER NOT NULL, statistics TEXT NOT NULL
+    )""",
+    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY}, layer, position)",
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""MIGRATIONS[n] brings a file of schema n to schema n + 1; an empty file has schema 0. What was released is never changed."""
+
+KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
+    AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
+    AND ifnull(parameter, -1) = ifnull(:parameter, -1) AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
+"""Finds a cell by the index ``one_cell``."""
+
+NETWORK_MATCHES = """sha256 = :sha256 AND architecture = :architecture AND ifnull(code, '') = ifnull(:code, '')
+    AND activation = :activation AND ifnull(alpha, -1) = ifnull(:alpha, -1) AND normalization = :normalization"""
+
+_SHORTEST_DIGEST = 8
+"""Characters of a SHA-256 that are taken as one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which cells are meant: those that match one word of every filter that has any."""
+
+    checkpoints: tuple[str, ...] = ()
+    """Names as they were given, or patterns such as ``runs/*.pt``, or the first 8 or more characters of a SHA-256."""
+    architectures: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    """Names, or patterns such as ``mnist:*``."""
+    corruptions: tuple[str, ...] = ()
+    severities: tuple[int, ...] = ()
+    noise_seeds: tuple[int, ...] = ()
+    fingerprints: tuple[str, ...] = field(default=(), repr=False)
+    precisions: tuple[str, ...] = ()
+
+    def where(self) -> tuple[str, list[object]]:
+        """A condition in SQL over cells (or layers) ``c``, networks ``n``, settings ``s``, datasets ``d``, and its values."""
+        clauses: list[str] = []
+        values: list[object] = []
+        patterns = (
+            ("n.checkpoint", self.checkpoints),
+            ("s.data", self.data),
+        )
+        for column, words in patterns:
+            options: list[str] = []
+            for word in words:
+                options.append(f"{column} = ? OR {column} GLOB ?")
+                values += [word, word]
+                if column == "n.checkpoint" and len(word) >= _SHORTEST_DIGEST:
+                    options.append("substr(n.sha256, 1, ?) = ?")
+                    values += [len(word), word]
+            clauses += [f"({' OR '.join(options)})"] * bool(options)
+        exact: tuple[tuple[str, tuple[object, ...]], ...] = (
+            ("n.architecture", self.architectures),
+            ("n.activation", self.activations),
+            ("c.corruption", self.corruptions),
+            ("c.severity", self.severities),
+            ("c.noise_seed", self.noise_seeds),
+            ("d.fingerprint", self.fingerprints),
+            ("c.precision", self.precisions),
+        )
+        for column, wanted in exact:
+            if wanted:
+                clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                values += wanted
+        return " AND ".join(clauses) or "1", values
+
+
+EVERYTHING = Selection()

@@ -1,0 +1,296 @@
+"""The file of results: what was measured is neither lost, nor stored twice, nor measured again. Its tables: schema.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from robustbench_la.database import connect, damaged, explained, transaction
+from robustbench_la.errors import UserError
+from robustbench_la.files import check_writable
+from robustbench_la.records import Cell, Condition, Setting, unpack_classes
+from robustbench_la.schema import EVERYTHING, KEY_MATCHES, NETWORK_MATCHES, Selection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEFAULT = Path("runs/results.sqlite")
+_PATIENCE = 60.0
+"""Seconds to wait for another process that writes."""
+_NETWORK = (
+    "checkpoint",
+    "sha256",
+    "architecture",
+    "code",
+    "activation",
+    "activation_level",
+    "alpha",
+    "normalization",
+    "training_seed",
+)
+_CONDITION = ("corruption", "severity", "parameter", "profile")
+_MEASURED = ("noise_seed", "correct", "correct_top5", "total", "nll_sum", "seconds", "calibration")
+_SETTING = tuple(entry.name for entry in fields(Setting) if entry.name != "fingerprint")
+_JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A cell as it lies in a store."""
+
+    id: int
+    """Of this file; ``Store.predictions`` takes it."""
+    setting: Setting
+    """Of the run that measured it; shared by all cells of that run."""
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What became of the cells and layer records of another store."""
+
+    added: int
+    there: int
+    """The same key, and the same answers where it is a cell."""
+    conflicting: tuple[Cell, ...]
+    """The same key with other answers: what was there first stays."""
+
+
+def check(path: Path) -> None:
+    """Raise UserError unless ``path`` is a store, or one can be made there; changes nothing."""
+    check_writable(path)
+    if path.exists():
+        Store(path, reading=True).close()
+
+
+class Store:
+    """One open file of results. Every change is one transaction: a process may be killed at any moment."""
+
+    def __init__(self, path: Path, *, reading: bool = False, patience: float = _PATIENCE) -> None:
+        """Open a store, or make one where there is none, with arguments and errors as in ``database.connect``."""
+        self.path = path
+        self._connection = connect(path, reading=reading, patience=patience)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def add(self, setting: Setting, cells: Iterable[Cell], *, labels: bytes | None = None, replace: bool = False) -> int:
+        """Store cells of one run in one transaction, and give the number of those that were not there.
+
+        labels: of the images, as ``pack_classes`` packs them; needed once.  replace: put them in the place of what is there.
+        """
+        with transaction(self._connection, self.path):
+            dataset = self._dataset(setting.fingerprint, labels)
+            run = self._setting(setting, dataset)
+            return sum(self._add(cell, dataset, run, setting.precision, replace=replace)[1] for cell in cells)
+
+    def _add(self, cell: Cell, dataset: int, setting: int, precision: str, *, replace: bool = False) -> tuple[int, bool]:
+        """Store a cell and its predictions unless its key is there: its id, and whether it is new."""
+        network = self._network({name: getattr(cell, name) for name in _NETWORK})
+        row = {name: getattr(cell, name) for name in _MEASURED} | {name: getattr(cell.condition, name) for name in _CONDITION}
+        row |= {"network": network, "dataset": dataset, "setting": setting, "precision": precision}
+        there = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
+        if there and not replace:
+            return there[0], False
+        if there:
+            self._connection.execute("DELETE FROM cells WHERE id = ?", there)
+        number = self._insert("cells", row)
+        self._insert("predictions", {"cell": number, "classes": cell.predictions})
+        return number, not there
+
+    def add_layers(self, setting: Setting, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> int:
+        """Store layer records of one run in one transaction, and give the number of those that were not there.
+
+        rows: what tells a network and a condition in ``Cell.as_dict`` and ``noise_seed``; ``layer`` and ``index``, which tell a
+        call within the network; all else are statistics, kept as JSON.
+        """
+        with transaction(self._connection, self.path):
+            dataset = self._dataset(setting.fingerprint, None)
+            run = self._setting(setting, dataset)
+            return sum(self._add_layer(row, dataset, run, setting.precision, replace=replace) for row in rows)
+
+    def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str, *, replace: bool = False) -> bool:
+        keys = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")
+        statistics = {name: value for name, value in row.items() if name not in keys}
+        own = {
+            **{name: row.get(name) for name in (*_CONDITION, "noise_seed", "layer")},
+            "position": row["index"],
+            "network": self._network({name: row.get(name) for name in _NETWORK}),
+            "dataset": dataset,
+            "setting": setting,
+            "precision": precision,
+            "statistics": json.dumps(statistics, allow_nan=False),
+        }
+        query = f"SELECT id FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
+        there = self._connection.execute(query, own).fetchone()
+        if there and not replace:
+            return False
+        if there:
+            self._connection.execute("DELETE FROM layers WHERE id = ?", there)
+        self._insert("layers", own)
+        return not there
+
+    def _dataset(self, fingerprint: str, labels: bytes | None) -> int:
+        self._connection.execute("INSERT INTO datasets (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,))
+        number, known = self._connection.execute(
+            "SELECT id, labels IS NOT NULL FROM datasets WHERE fingerprint = ?", (fingerprint,)
+        ).fetchone()
+        if labels is not None and not known:
+            self._connection.execute("UPDATE datasets SET labels = ? WHERE id = ?", (labels, number))
+        return int(number)
+
+    def _setting(self, setting: Setting, dataset: int) -> int:
+        row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": _text(setting.data)}
+        row["versions"] = json.dumps(dict(setting.versions), sort_keys=True)
+        same = " AND ".join(f'"{name}" IS :{name}' for name in row)
+        there = self._connection.execute(f"SELECT id FROM settings WHERE {same}", row).fetchone()
+        return int(there[0]) if there else self._insert("settings", row)
+
+    def _network(self, row: dict[str, Any]) -> int:
+        there = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
+        return int(there[0]) if there else self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
+
+    def _insert(self, table: str, row: Mapping[str, object]) -> int:
+        names = ", ".join(f'"{name}"' for name in row)
+        cursor = self._connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})", dict(row)
+        )
+        return int(cursor.lastrowid or 0)
+
+    def cells(self, selection: Selection = EVERYTHING, *, predictions: bool = False) -> list[Stored]:
+        """The cells of a selection in the order in which they came.
+
+        predictions: with them; they take a hundred times as much memory as all else (``Store.predictions`` gives those of one).
+        """
+        return list(self._stream(selection, predictions=predictions))
+
+    def _stream(self, selection: Selection, *, predictions: bool) -> Iterator[Stored]:
+        where, wanted = selection.where()
+        columns = ["c.id", "c.setting", *(f"c.{name}" for name in _CONDITION), *(f"n.{name}" for name in _NETWORK)]
+        columns += [f"c.{name}" for name in _MEASURED]
+        packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
+        query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {_JOINED} {join} WHERE {where} ORDER BY c.id"
+        names = (*_NETWORK, *_MEASURED, "predictions")
+        conditions: dict[tuple[Any, ...], Condition] = {}
+        with explained(self.path):
+            settings = self._settings()
+            for number, run, *values in self._connection.execute(query, wanted):
+                said = tuple(values[: len(_CONDITION)])
+                if said not in conditions:
+                    conditions[said] = Condition(**dict(zip(_CONDITION, said, strict=True)))
+                rest = dict(zip(names, values[len(_CONDITION) :], strict=True))
+                yield Stored(id=number, setting=settings[run], cell=Cell(condition=conditions[said], **rest))
+
+    def _settings(self) -> dict[int, Setting]:
+        names = (*_SETTING, "fingerprint")
+        columns = ", ".join(f's."{name}"' for name in _SETTING)
+        query = f"SELECT s.id, {columns}, d.fingerprint FROM settings s JOIN datasets d ON d.id = s.dataset"
+        settings = {}
+        for number, *values in self._connection.execute(query):
+            row = dict(zip(names, values, strict=True))
+            row["dirty"] = None if row["dirty"] is None else bool(row["dirty"])
+            try:
+                settings[number] = Setting(**{**row, "versions": json.loads(row["versions"])})
+            except ValueError:
+                raise damaged(self.path, "what a run was made with") from None
+        return settings
+
+    def predictions(self, stored: Stored) -> NDArray[np.uint16]:
+        """The predicted class of each image of a cell, in the order of ids: (N,)."""
+        with explained(self.path):
+            row = self._connection.execute("SELECT classes FROM predictions WHERE cell = ?", (stored.id,)).fetchone()
+        return self._unpacked(row[0] if row else None)
+
+    def labels(self, fingerprint: str) -> NDArray[np.uint16]:
+        """The label of each image of a dataset, in the order of ids: (N,); where a prediction is equal, it is correct."""
+        return self._unpacked(self._packed_labels(fingerprint))
+
+    def _packed_labels(self, fingerprint: str) -> bytes | None:
+        with explained(self.path):
+            row = self._connection.execute("SELECT labels FROM datasets WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        return row[0] if row else None
+
+    def _unpacked(self, packed: bytes | None) -> NDArray[np.uint16]:
+        if packed is None:
+            raise UserError(f"{self.path} does not hold what was to be read from it (was it forgotten meanwhile?)")
+        try:
+            return unpack_classes(packed)
+        except UserError as error:
+            raise damaged(self.path, str(error)) from None
+
+    def layers(self, selection: Selection = EVERYTHING) -> list[tuple[Setting, dict[str, Any]]]:
+        """Layer records as they were given, each with the setting of its run, in the order in which they came."""
+        where, wanted = selection.where()
+        columns = [*(f"n.{name}" for name in _NETWORK), *(f"c.{name}" for name in (*_CONDITION, "noise_seed", "layer"))]
+        query = f"SELECT c.setting, c.statistics, {', '.join(columns)}, c.position FROM layers c {_JOINED} WHERE {where}"
+        names = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")
+        with explained(self.path):
+            settings = self._settings()
+            rows = self._connection.execute(f"{query} ORDER BY c.id", wanted).fetchall()
+        try:
+            return [(settings[run], {**dict(zip(names, told, strict=True)), **json.loads(text)}) for run, text, *told in rows]
+        except ValueError:
+            raise damaged(self.path, "the statistics of a layer") from None
+
+    def merge(self, other: Store) -> Merged:
+        """Take over what another store holds and this one lacks, in one transaction."""
+        added, there, conflicting = 0, 0, []
+        runs: dict[int, tuple[Setting, int, int]] = {}
+
+        def run_of(setting: Setting) -> tuple[int, int]:
+            # Cells of one run share one object, which is looked up faster than its content; kept, so that its id is not reused.
+            if id(setting) not in runs:
+                dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
+                runs[id(setting)] = (setting, dataset, self._setting(setting, dataset))
+            return runs[id(setting)][1:]
+
+        with transaction(self._connection, self.path):
+            for stored in other._stream(EVERYTHING, predictions=True):
+                number, new = self._add(stored.cell, *run_of(stored.setting), stored.setting.precision)
+                if new:
+                    added += 1
+                elif self._answers(number) == (stored.cell.correct, stored.cell.correct_top5, stored.cell.predictions):
+                    there += 1
+                else:
+                    conflicting.append(stored.cell)
+            for setting, row in other.layers():
+                new = self._add_layer(row, *run_of(setting), setting.precision)
+                added, there = added + new, there + (not new)
+        return Merged(added=added, there=there, conflicting=tuple(conflicting))
+
+    def _answers(self, number: int) -> tuple[int, int | None, bytes]:
+        """What a cell says of each image."""
+        query = "SELECT correct, correct_top5, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
+        correct, correct_top5, classes = self._connection.execute(query, (number,)).fetchone()
+        return correct, correct_top5, classes
+
+    def forget(self, selection: Selection) -> tuple[int, int]:
+        """Remove the cells and the layer records of a selection, and give their numbers."""
+        where, wanted = selection.where()
+        with transaction(self._connection, self.path):
+            gone = [
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE id IN (SELECT c.id FROM {table} c {_JOINED} WHERE {where})", wanted
+                ).rowcount
+                for table in ("cells", "layers")
+            ]
+            for table, column in (("networks", "network"), ("settings", "setting"), ("datasets", "dataset")):
+                used = f"SELECT {column} FROM cells UNION SELECT {column} FROM layers"
+                self._connection.execute(f"DELETE FROM {table} WHERE id NOT IN ({used})")
+        return gone[0], gone[1]
+
+
+def _text(name: str) -> str:
+    """A file name that is no text (bytes that are not UTF-8), as text."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
