@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from robustbench_la import __version__
-from robustbench_la.cli import evaluate, list_, quickstart, train
+from robustbench_la.cli import evaluate, forget, list_, merge, quickstart, results, train
 from robustbench_la.errors import UserError
 
-EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 130 interrupted."
+EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 5 nothing selected; 130 interrupted."
 
 app = typer.Typer(
     name="larobust",
@@ -27,6 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("results", help=results.HELP)(results.command)
+app.command("merge", help=merge.HELP)(merge.command)
+app.command("forget", help=forget.HELP)(forget.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("list", help=list_.HELP)(list_.command)
 app.command("quickstart", help=quickstart.HELP)(quickstart.command)

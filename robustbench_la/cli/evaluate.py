@@ -60,7 +60,6 @@ def command(
     from pathlib import Path
 
     from robustbench_la import store as stores
-
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
     from robustbench_la.plan import find_config, read_plan
@@ -92,7 +91,7 @@ def command(
 
     if no_store and (store is not None or fresh):
         raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
-    results = None if no_store else stores.DEFAULT if store is None else Path(store)
+    results = None if no_store else options.store_path(store)
     if results is not None:
         stores.check(results)
     if output is not None:
@@ -201,7 +200,8 @@ def _opened(
         return (lambda _: None), {}
     from robustbench_la.evaluate import key_of
     from robustbench_la.records import pack_classes
-    from robustbench_la.store import Selection, Store
+    from robustbench_la.schema import Selection
+    from robustbench_la.store import Store
 
     store = stack.enter_context(Store(results))
     labels = pack_classes(evaluation.images.labels)

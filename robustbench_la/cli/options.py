@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -87,3 +90,28 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to this file.")]
 Store = Annotated[str | None, typer.Option("--store", metavar="FILE", help="File of results (runs/results.sqlite).")]
+FilterCheckpoint = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ckpt", "--checkpoint", metavar="NAME", help="Only this checkpoint: a name, a pattern, or the beginning of a SHA-256."
+    ),
+]
+FilterActivation = Annotated[list[str] | None, typer.Option("--activation", metavar="NAME", help="Only this activation.")]
+FilterArch = Annotated[list[str] | None, typer.Option("--arch", metavar="NAME", help="Only this architecture.")]
+FilterData = Annotated[
+    list[str] | None, typer.Option("--data", metavar="NAME", help="Only this dataset, or a pattern such as 'mnist:*'.")
+]
+FilterNoise = Annotated[
+    list[str] | None, typer.Option("--noise", metavar="NAMES", help="Only this corruption, alias or group, or clean.")
+]
+FilterSeverity = Annotated[list[str] | None, typer.Option("--severity", metavar="LEVELS", help="Only these, such as 1-5.")]
+FilterSeed = Annotated[list[int] | None, typer.Option("--seed", metavar="SEED", help="Only this seed of the noise.")]
+
+
+def store_path(given: str | None) -> Path:
+    """The store that a command means."""
+    from pathlib import Path
+
+    from robustbench_la.store import DEFAULT
+
+    return DEFAULT if given is None else Path(given)

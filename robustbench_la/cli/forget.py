@@ -1,0 +1,55 @@
+"""``larobust forget``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from robustbench_la.cli import options
+
+HELP = """Remove from the store what matches every filter; shows it and asks first.
+
+The file keeps its size; the room is used for what comes next.
+
+Example: larobust forget --ckpt 'runs/old-*.pt' --noise blur"""
+
+
+def command(
+    ckpt: options.FilterCheckpoint = None,
+    activation: options.FilterActivation = None,
+    arch: options.FilterArch = None,
+    data: options.FilterData = None,
+    noise: options.FilterNoise = None,
+    severity: options.FilterSeverity = None,
+    seed: options.FilterSeed = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: options.Store = None,
+) -> None:
+    """Read arguments, show, ask, remove."""
+    from robustbench_la import render
+    from robustbench_la.cli.results import NOTHING_SELECTED, overview, select
+    from robustbench_la.errors import UserError
+    from robustbench_la.schema import EVERYTHING
+    from robustbench_la.store import Store
+
+    selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    path = options.store_path(store)
+    if selection == EVERYTHING:
+        raise UserError(f"say what to forget, by --ckpt, --noise, ... (to forget everything, remove {path})")
+    with Store(path, reading=True) as opened:
+        cells, layers = opened.cells(selection), opened.layers(selection)
+    if not cells and not layers:
+        print(f"{path} holds nothing that matches", file=sys.stderr)
+        raise typer.Exit(NOTHING_SELECTED)
+    render.show([overview(cells, layers, path)])
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("nobody is there to be asked; give --yes to remove these")
+        if not typer.confirm("Remove these?", err=True):
+            print("nothing was removed", file=sys.stderr)
+            return
+    with Store(path) as opened:
+        gone, records = opened.forget(selection)
+    print(f"{gone:,} cells removed" + (f", {records:,} layer records" if records else ""), file=sys.stderr)

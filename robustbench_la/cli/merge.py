@@ -1,0 +1,50 @@
+"""``larobust merge``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from robustbench_la.records import Cell
+
+HELP = """Join stores, such as those of several machines, into one.
+
+OUTPUT may be there already, or be one of the FILES: what it lacks is added, in the order of the FILES. Where two hold the same
+cell with different answers (another device can tip a few), that of the first stays, and it is said.
+
+Example: larobust merge here.sqlite there.sqlite -o all.sqlite"""
+
+_SHOWN = 3
+"""How many conflicts are named."""
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Stores to join.", show_default=False)],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUTPUT", help="The store to put them into.")],
+) -> None:
+    """Read arguments, join, say what became of it."""
+    from robustbench_la.store import Store, check
+
+    target = Path(output)
+    check(target)
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(Store(Path(file), reading=True)) for file in files]  # all, before anything is written
+        with Store(target) as joined:
+            for source in sources:
+                if source.path.resolve() == target.resolve():
+                    continue
+                merged = joined.merge(source)
+                print(f"{source.path}: {merged.added:,} added, {merged.there:,} were there", file=sys.stderr)
+                if merged.conflicting:
+                    print(_conflict(source.path, target, merged.conflicting), file=sys.stderr)
+
+
+def _conflict(source: Path, target: Path, cells: tuple[Cell, ...]) -> str:
+    named = ", ".join(f"{cell.checkpoint} under {cell.condition}" for cell in cells[:_SHOWN])
+    more = f" and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
+    return f"{source}: {len(cells):,} have other answers than in {target}, which stay: {named}{more}"
