@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from robustbench_la.compare import Column, Estimate, Row, Table, Value
@@ -54,8 +55,9 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     from rich.text import Text
 
     shown, shared = _split_columns(table)
-    fold, blocks = _layout(table, shown, width)
     above = [Text(f"{table.columns[place].name}: {text(table.rows[0].values[place], table.columns[place])}") for place in shared]
+    table = _shortened(table)
+    fold, blocks = _layout(table, shown, width)
     grids = [_grid(table, places, fold, table.title if number == 0 else None) for number, places in enumerate(blocks)]
     spaced = [line for grid in grids for line in (grid, Text())]
     return Group(*above, *spaced, *(Text(note, style="dim") for note in table.notes))
@@ -64,6 +66,7 @@ def terminal(table: Table, *, width: int) -> RenderableType:
 def least_width(table: Table) -> int:
     """Characters that the labels and the widest other column take."""
     shown, _ = _split_columns(table)
+    table = _shortened(table)
     labels = sum(_needed(table, place, _LABELS[-1]) + _GAP for place in shown if table.columns[place].is_label)
     return labels + max((_needed(table, place, 0) for place in shown if not table.columns[place].is_label), default=0)
 
@@ -112,7 +115,7 @@ def _heading(column: Column) -> str:
 def _lines(table: Table, row: Row, place: int, fold: int) -> list[str]:
     """What stands in a row, line by line; labels are folded."""
     column = table.columns[place]
-    lines = text(_short(row.values[place], table, place), column, signed=row.is_difference).split("\n")
+    lines = text(row.values[place], column, signed=row.is_difference).split("\n")
     return [part for line in lines for part in _folded(line, fold)] if column.kind == "text" else lines
 
 
@@ -185,12 +188,21 @@ def _number(value: Value) -> float | None:
     return None if isinstance(value, str) else value
 
 
-def _short(value: Value, table: Table, place: int) -> Value:
+def _shortened(table: Table) -> Table:
     """File names without the folder and the suffix that all of them share."""
-    if table.columns[place].name != "checkpoint" or not isinstance(value, str):
-        return value
+    place = next((place for place, column in enumerate(table.columns) if column.name == "checkpoint"), None)
+    if place is None:
+        return table
     names = [str(row.values[place]) for row in table.rows if not row.is_difference]
     folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
     suffixes = {os.path.splitext(name)[1] for name in names}  # noqa: PTH122
     folder = folders.pop() + os.sep if len(folders) == 1 else ""
-    return value.removeprefix(folder).removesuffix(suffixes.pop() if len(suffixes) == 1 else "")
+    suffix = suffixes.pop() if len(suffixes) == 1 else ""
+
+    def short(values: tuple[Value, ...]) -> tuple[Value, ...]:
+        name = values[place]
+        if not isinstance(name, str):
+            return values
+        return (*values[:place], name.removeprefix(folder).removesuffix(suffix), *values[place + 1 :])
+
+    return replace(table, rows=tuple(replace(row, values=short(row.values)) for row in table.rows))

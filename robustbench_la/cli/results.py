@@ -115,9 +115,16 @@ class _Group(NamedTuple):
 
 
 def _group(setting: Setting, network: Mapping[str, Any]) -> _Group:
-    said = (str(network[name]) for name in ("checkpoint", "sha256", "activation", "architecture"))
-    more = (setting.fingerprint, network["normalization"], network["alpha"], network["code"])
-    return _Group(*said, setting.data, setting.precision, setting.images, more)
+    return _Group(
+        checkpoint=network["checkpoint"],
+        sha256=network["sha256"],
+        activation=network["activation"],
+        architecture=network["architecture"],
+        data=setting.data,
+        precision=setting.precision,
+        images=setting.images,
+        more=(setting.fingerprint, network["normalization"], network["alpha"], network["code"]),
+    )
 
 
 def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[str, Any]]], path: Path) -> Table:
