@@ -58,15 +58,16 @@ def _up_to_date(connection: sqlite3.Connection, path: Path, *, reading: bool) ->
     connection.execute("PRAGMA foreign_keys = ON")
     (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()  # a tenth of a second for 160 MB
     if fault != "ok":  # to write could make it worse
-        raise damaged(path, fault)
-    with transaction(connection, path):  # also where nothing is to be done: a file that cannot be written is found out early
+        raise damaged(path, fault.splitlines()[-1])
+    with transaction(connection, path):
         version = _version(connection, path)
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
-        if version < len(MIGRATIONS):
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        if version == len(MIGRATIONS):  # then this was to find out, before anything is measured, that it can be written
+            connection.execute("ROLLBACK")
     return connection
 
 
@@ -96,7 +97,8 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -1,0 +1,54 @@
+"""Runs `larobust` in children that start at once, because torch is imported already; a test tells it to, and kills them.
+
+Reads one JSON list a line: ["run", LOG, arguments...] answers with the child's process id, ["wait", ID] with its exit status.
+A child appends a line to LOG for every cell that it begins to measure, and what it says to LOG.err.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import sklearn.datasets
+
+from robustbench_la import cli, evaluate, provenance, store
+
+assert provenance, sklearn.datasets
+
+
+def logged(log: Path, measure):
+    def measure_and_log(evaluation, condition, advance):
+        with log.open("a") as file:
+            for network in evaluation.networks:
+                file.write(f"{network.sha256} {condition} {evaluation.seed}\n")
+        return measure(evaluation, condition, advance)
+
+    return measure_and_log
+
+
+def run(log: Path, arguments: list[str]) -> None:
+    errors = os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(errors, 1)
+    os.dup2(errors, 2)
+    evaluate._measure = logged(log, evaluate._measure)
+    sys.argv = ["larobust", *arguments]
+    code = 3
+    try:
+        code = cli._run()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    assert store
+    print("ready", flush=True)
+    for line in sys.stdin:
+        what, first, *rest = json.loads(line)
+        if what == "wait":
+            print(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]), flush=True)
+            continue
+        child = os.fork()
+        if not child:
+            run(Path(first), rest)
+        print(child, flush=True)
