@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -65,6 +66,8 @@ def check(path: Path) -> None:
     check_writable(path)
     if path.exists():
         Store(path, reading=True).close()
+        if not os.access(path, os.W_OK):
+            raise UserError(f"cannot write {path}: no permission")
 
 
 class Store:

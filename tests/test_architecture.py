@@ -78,10 +78,12 @@ def test_reading_needs_no_torch(module: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["eval", "--help"], ["train", "--help"]]
+    [["--help"], ["--version"]]
+    + [[command, "--help"] for command in ("eval", "train", "results", "merge", "forget")]
+    + [["results", *more, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for more in ([], ["--json"], ["--csv"])]
     + [["list", what] for what in ("corruptions", "activations", "architectures", "datasets")],
 )
-def test_help_and_lists_need_no_torch(arguments: list[str]) -> None:
+def test_help_lists_and_results_need_no_torch(arguments: list[str]) -> None:
     block = "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
     code = f"{block}sys.argv = ['larobust', *{arguments!r}]; from robustbench_la.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -236,6 +236,7 @@ def test_quickstart_reaches_95_percent_on_digits(tmp_path, monkeypatch, capsys) 
     monkeypatch.chdir(tmp_path)
 
     assert run(["quickstart"], monkeypatch) == 0
+    assert [path.name for path in Path("runs").iterdir()] == ["quickstart"]
     capsys.readouterr()
     assert run(["eval", "--ckpt", "runs/quickstart/*.pt", "--noise=gaussian", "--severity=1", "--json"], monkeypatch) == 0
     clean = [cell for cell in json.loads(capsys.readouterr().out)["cells"] if cell["corruption"] == "clean"]

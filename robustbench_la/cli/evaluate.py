@@ -176,7 +176,8 @@ def measure_and_print(
     text = None
     if as_json or output:
         report = document(cells, provenance.collect(evaluation, shared, wall_time_s=seconds))
-        text = json.dumps({**report, "interrupted": interrupted}, indent=1, allow_nan=False)
+        told = {**report, "interrupted": interrupted, "from_store": len(cells) - len(measured)}
+        text = json.dumps(told, indent=1, allow_nan=False)
     if as_json:
         print(text)
     elif cells:
