@@ -363,6 +363,19 @@ def test_a_file_that_is_not_in_order_is_told_in_one_line_and_left_alone(tmp_path
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(("x.", "other."))] == []
 
 
+def test_nothing_is_written_into_a_file_of_which_any_page_is_damaged(tmp_path: Path) -> None:
+    """Even where what is to be written would not touch that page."""
+    path = tmp_path / "x.sqlite"
+    good(path)
+    raw = bytearray(path.read_bytes())
+    raw[20 * 4096 : 21 * 4096] = random.Random(0).randbytes(4096)
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="damaged"):
+        Store(path)
+
+    assert path.read_bytes() == raw
+
+
 def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     good(path)
