@@ -34,6 +34,10 @@ class Column:
     """The direction in which a value is better; None where there is none."""
     label: bool = False
     """Whether it tells rows apart although it is no text."""
+    bar: bool = False
+    """Whether a terminal draws a bar beside the number, as long as it is large."""
+    grouped: bool = False
+    """Whether a terminal leaves out what stands in the row above."""
 
     @property
     def is_label(self) -> bool:
@@ -110,7 +114,7 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
         for activation, checkpoints in groups.items()
     }
     rows: list[Row] = []
-    for activation in _order(groups):
+    for activation in order(groups):
         for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
             rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
         layer = ACTIVATIONS[activation].counterpart
@@ -150,7 +154,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.total,
             )
         )
-        for activation in _order({cell.activation for cell in cells})
+        for activation in order({cell.activation for cell in cells})
         for checkpoint in dict.fromkeys(cell.checkpoint for cell in cells if cell.activation == activation)
         for cell in cells
         if cell.checkpoint == checkpoint
@@ -172,7 +176,7 @@ def detail(cells: Sequence[Cell]) -> Table:
     return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
 
 
-def _order(activations: Iterable[str]) -> list[str]:
+def order(activations: Iterable[str]) -> list[str]:
     """Layer-level ones first, each followed by its counterpart; then the others in the order of the table."""
     there = set(activations)
     ordered: list[str] = []

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.checkpoints import Network
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.evaluate import Evaluation, corrupted, forward
+from robustbench_la.evaluate import Evaluation, corrupted, forward, key_of
 from robustbench_la.fluctuation import NoisySums, flat, fluctuations, sigma, sums
 from robustbench_la.inject import Injection, layer_keys
 from robustbench_la.layer_totals import CleanTotals, NoisyTotals, Sample
 from robustbench_la.memory import keep_freed_memory
 from robustbench_la.probe import FUNCTIONS, Apply, activation_paths, watching
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records import CLEAN, Condition, LayerStats, NetworkFluctuation
+from robustbench_la.records import CLEAN, Condition, Key, LayerStats, NetworkFluctuation
 
 THRESHOLD = 0.01
 """Of the scale: below it an element counts as saturated."""
@@ -47,23 +48,40 @@ class Measure:
     """Noise on the pre-activations, in place of the conditions."""
 
 
-def run(evaluation: Evaluation, measure: Measure | None = None, *, meter: Meter = silent) -> Iterator[NetworkFluctuation]:
+def conditions_of(evaluation: Evaluation, measure: Measure) -> list[Condition]:
+    """What ``run`` measures under: the injections, or every condition but clean."""
+    injected = [injection.condition for injection in measure.injections]
+    return injected or [condition for condition in evaluation.conditions if condition != CLEAN]
+
+
+def run(
+    evaluation: Evaluation, measure: Measure | None = None, *, known: Container[Key] = (), meter: Meter = silent
+) -> Iterator[NetworkFluctuation]:
     """Measure every checkpoint under every condition but clean; results come as soon as a few conditions are finished.
 
+    known: what need not be measured, as ``evaluate.key_of`` names it.
     Raises: UserError for a network whose activations cannot be seen, RunError for one whose numbers are not finite.
     """
     keep_freed_memory()
     measure = measure or Measure()
-    wanted = [injection.condition for injection in measure.injections]
-    wanted = wanted or [condition for condition in evaluation.conditions if condition != CLEAN]
+    lacking: dict[tuple[Condition, ...], list[Network]] = {}
+    for network in evaluation.networks:
+        wanted = conditions_of(evaluation, measure)
+        missing = tuple(condition for condition in wanted if key_of(network, condition, evaluation.seed) not in known)
+        lacking.setdefault(missing, []).append(network)
     together = _TOGETHER if evaluation.batch_size >= 2 * _ROWS else 1
-    groups = [slice(start, start + together) for start in range(0, len(wanted), together)]
+    todo = [
+        (missing[start : start + together], networks)
+        for missing, networks in lacking.items()
+        for start in range(0, len(missing), together)
+    ]
     sample = Sample(evaluation.images.ids)
-    with meter("probing", len(groups) * len(evaluation.networks) * len(evaluation.images.ids)) as advance:
-        for group in groups:
-            own = dataclasses.replace(measure, injections=measure.injections[group])
-            passes = [_Pass(evaluation, network, wanted[group], own, sample) for network in evaluation.networks]
-            shown = [CLEAN] if own.injections else [CLEAN, *wanted[group]]
+    with meter("probing", sum(len(networks) for _, networks in todo) * len(evaluation.images.ids)) as advance:
+        for group, networks in todo:
+            injections = tuple(injection for injection in measure.injections if injection.condition in group)
+            own = dataclasses.replace(measure, injections=injections)
+            passes = [_Pass(evaluation, network, group, own, sample) for network in networks]
+            shown = [CLEAN] if injections else [CLEAN, *group]
             least = _padded(1, len(shown))
             step = max(least, evaluation.batch_size // len(shown) // least * least)
             for start in range(0, len(evaluation.images.ids), step):
@@ -191,10 +209,11 @@ class _Pass:
             kept = [noisy[place].kept for noisy in self.noisy]
             yield NetworkFluctuation(
                 layers=tuple(self._layer(index, place, condition) for index in range(len(self.clean))),
+                threshold=None if self.measure.only else self.measure.threshold,
                 unreached=unreached,
                 skipped=tuple(self.skipped),
                 sample=self.sample.ids,
-                per_image={name: np.mean([layer[name] for layer in kept], axis=0) for name in kept[0]},
+                per_image={name: _to_float32(np.mean([layer[name] for layer in kept], axis=0)) for name in kept[0]},
                 activation_means=() if self.measure.only else tuple(clean.activation_mean() for clean in self.clean),
             )
 
@@ -204,9 +223,11 @@ class _Pass:
             checkpoint=network.name,
             sha256=network.sha256,
             architecture=network.spec.architecture,
+            code=network.code,
             activation=network.activation,
             activation_level=network.level,
             alpha=network.alpha,
+            normalization=str(network.normalization),
             training_seed=network.seed,
             condition=condition,
             noise_seed=self.evaluation.seed,
@@ -223,6 +244,11 @@ def _padded(images: int, parts: int) -> int:
     """The least number of images, at least ``images``, of which ``parts`` versions make a multiple of _ROWS."""
     step = _ROWS // math.gcd(_ROWS, parts)
     return -(-images // step) * step
+
+
+def _to_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As the store keeps them, so that what is read from it and what was just measured are the same."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _finite(measured: Sequence[NoisySums]) -> bool:

@@ -254,11 +254,14 @@ class LayerStats:
     """Path as it was given."""
     sha256: str
     architecture: str
+    code: str | None = None
+    """As in Cell."""
     activation: str
     """The network's."""
     activation_level: str
     """``layer`` or ``element``."""
     alpha: float | None
+    normalization: str
     training_seed: int | None
     condition: Condition
     """Noise on the images, or (``inject:...``) on each pre-activation."""
@@ -274,6 +277,20 @@ class LayerStats:
     images: int
     statistics: Mapping[str, float | None]
     """By the names of STATISTICS; None where there is no such number (a relative value of an activation that is all 0)."""
+
+    @property
+    def key(self) -> Key:
+        """What the layers of one network under one condition are a measurement of."""
+        return Key(
+            self.sha256,
+            self.architecture,
+            self.code,
+            self.activation,
+            self.alpha,
+            self.normalization,
+            self.condition,
+            self.noise_seed,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON and CSV: flat."""
@@ -331,6 +348,8 @@ class NetworkFluctuation:
 
     layers: tuple[LayerStats, ...]
     """In the order of the calls."""
+    threshold: float | None
+    """Of the scale, for saturation; None where only the fluctuation was asked for."""
     unreached: tuple[str, ...]
     """Activation modules that no image reached."""
     skipped: tuple[str, ...]
@@ -338,7 +357,7 @@ class NetworkFluctuation:
     sample: NDArray[np.int64] = field(repr=False)
     """Ids of the images whose own values are kept."""
     per_image: Mapping[str, NDArray[np.float64]] = field(repr=False)
-    """Of each image of the sample, means over layers: ``fluctuation``, ``relative``, ``input_fluctuation``."""
+    """Of each image of the sample, means over layers, to float32: ``fluctuation``, ``relative``, ``input_fluctuation``."""
     activation_means: tuple[NDArray[np.float64], ...] = field(repr=False)
     """For each layer, (D,): the activation averaged over clean images. Empty where only the fluctuation was asked for."""
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _GAP = 1
 """Characters between columns; labels have one more behind them."""
+_BAR = 8
+"""Characters of the longest bar."""
 _LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
@@ -26,7 +28,8 @@ def text(value: Value, column: Column, *, signed: bool = False) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Estimate):
-        return f"{text(value.value, column)}\n{100 * value.low:.1f}–{100 * value.high:.1f}"
+        low, high = (f"{100 * end:.1f}" if column.kind == "percent" else f"{end:.4g}" for end in (value.low, value.high))
+        return f"{text(value.value, column, signed=signed)}\n{low}{' to ' if value.low < 0 else '–'}{high}"
     if column.kind == "percent":
         return f"{100 * value:{'+' if signed else ''}.2f}"
     return f"{value:,d}" if isinstance(value, int) else f"{value:.4g}"
@@ -105,6 +108,7 @@ def _needed(table: Table, place: int, fold: int) -> int:
     column = table.columns[place]
     words = max(map(len, _heading(column).split()))
     longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
+    longest += (_BAR + 1) * column.bar
     return longest + (column.kind == "text")
 
 
@@ -151,14 +155,29 @@ def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> 
         column, width = table.columns[place], _needed(table, place, fold)
         grid.add_column(_heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
     best = {place: _best(table, place) for place in places}
+    above: Row | None = None
     for row in table.rows:
         cells = []
         for place in places:
             value = row.values[place]
             style = "dim" if row.is_difference else "bold" if best[place] is not None and _number(value) == best[place] else ""
-            cells.append(Text("\n".join(_lines(table, row, place, fold)), style=style))
+            lines = _lines(table, row, place, fold)
+            if table.columns[place].grouped and above is not None and above.values[place] == value:
+                lines = []
+            if table.columns[place].bar:
+                lines = [f"{lines[0]} {_bar(table, place, value)}", *lines[1:]]
+            cells.append(Text("\n".join(lines), style=style))
         grid.add_row(*cells)
+        above = row
     return grid
+
+
+def _bar(table: Table, place: int, value: Value) -> str:
+    """A bar of up to _BAR characters, in eighths of one, to be read against the largest of the column."""
+    sizes = [abs(number) for row in table.rows if (number := _number(row.values[place])) is not None]
+    own = _number(value)
+    eighths = round(8 * _BAR * abs(own) / max(sizes)) if own is not None and max(sizes) > 0 else 0
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(_BAR)
 
 
 def _split_columns(table: Table) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from robustbench_la import __version__
-from robustbench_la.cli import evaluate, forget, list_, merge, quickstart, results, train
+from robustbench_la.cli import evaluate, fluctuation, forget, list_, merge, quickstart, results, train
 from robustbench_la.errors import UserError
 
 EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 5 nothing selected; 130 interrupted."
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("fluctuation", help=fluctuation.HELP)(fluctuation.command)
 app.command("results", help=results.HELP)(results.command)
 app.command("merge", help=merge.HELP)(merge.command)
 app.command("forget", help=forget.HELP)(forget.command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import measuring, options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,90 +51,30 @@ def command(
     json_: options.Json = False,
     output: options.Output = None,
     store: options.Store = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure also what is in the store, and put it in the place of that.")
-    ] = False,
-    no_store: Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.")] = False,
+    fresh: options.Fresh = False,
+    no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
+    plan = measuring.plan_of(config, locals())
     from pathlib import Path
 
-    from robustbench_la import store as stores
-    from robustbench_la.errors import UserError
-    from robustbench_la.files import check_writable
-    from robustbench_la.plan import find_config, read_plan
-
-    plan = read_plan(
-        config,
-        {
-            "checkpoints": ckpt,
-            "arch": arch,
-            "activation": activation,
-            "alpha": alpha,
-            "normalize": normalize,
-            "data": data,
-            "resize": resize,
-            "crop": crop,
-            "limit": limit,
-            "noise": noise,
-            "severity": severity,
-            "profile": profile,
-            "seed": seed,
-            "noise_seeds": noise_seeds,
-            "device": device,
-            "batch_size": batch_size,
-            "amp": amp or None,
-        },
-    )
     from robustbench_la import evaluate
     from robustbench_la.progress import bar
 
-    if no_store and (store is not None or fresh):
-        raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
-    results = None if no_store else options.store_path(store)
-    if results is not None:
-        stores.check(results)
-    if output is not None:
-        check_writable(Path(output))
-        inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
-        if results is not None and Path(output).resolve() == results.resolve():
-            raise UserError(f"-o {output} would overwrite the store")
-        if any(Path(output).resolve() == path.resolve() for path in inputs):
-            raise UserError(f"-o {output} would overwrite what is measured")
-
-    meter = bar("images")
-    evaluation = evaluate.prepare(plan, download=download, meter=meter)
+    results = measuring.results_of(store, fresh=fresh, no_store=no_store)
+    measuring.check_outputs([Path(output)] if output is not None else [], plan, config, results)
+    evaluation = evaluate.prepare(plan, download=download, meter=bar("images"))
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, results=results, fresh=fresh)
 
 
 def announce(evaluation: Evaluation) -> None:
     """Say on stderr what will be measured."""
-    conditions = evaluation.conditions
-    for network in evaluation.networks:
-        for remark in network.remarks:
-            print(f"{network.name}: {remark}", file=sys.stderr)
-    counts = f"{_count(len(evaluation.networks), 'checkpoint')} x {_count(len(conditions), 'condition')}"
+    networks, conditions = len(evaluation.networks), len(evaluation.conditions)
+    counts = f"{measuring.count(networks, 'checkpoint')} x {measuring.count(conditions, 'condition')}"
     if evaluation.noise_seeds > 1:
         counts += f" x {evaluation.noise_seeds} noise seeds (clean once)"
-    print(f"{about(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
-
-
-def about(evaluation: Evaluation) -> str:
-    """What is measured on, in a sentence."""
-    images = evaluation.images
-    channels, height, width = images.images.shape[1:]
-    part = f" of {images.total:,} (partial)" if images.partial else ""
-    last = evaluation.seed + evaluation.noise_seeds - 1
-    seeds = f"noise seed {evaluation.seed}" if last == evaluation.seed else f"noise seeds {evaluation.seed} to {last}"
-    return (
-        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {_count(channels, 'channel')}; "
-        f"levels of profile {evaluation.profile}; {seeds}; {evaluation.precision} on {evaluation.device}."
-    )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    measuring.announce(evaluation, counts)
 
 
 def measure_and_print(
@@ -181,7 +121,7 @@ def measure_and_print(
     if as_json:
         print(text)
     elif cells:
-        print_tables(cells, about(evaluation), detail=detail)
+        print_tables(cells, measuring.about(evaluation), detail=detail)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text.encode())
     if measured or interrupted or not known:

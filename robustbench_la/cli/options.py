@@ -90,6 +90,8 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to this file.")]
 Store = Annotated[str | None, typer.Option("--store", metavar="FILE", help="File of results (runs/results.sqlite).")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Measure also what is in the store, and put it in the place of that.")]
+NoStore = Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.")]
 FilterCheckpoint = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,0 +1,97 @@
+"""What the commands that measure have in common, beside their flags."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustbench_la.cli import options
+from robustbench_la.errors import UserError
+
+if TYPE_CHECKING:
+    from robustbench_la.evaluate import Evaluation
+    from robustbench_la.plan import Plan
+
+_FLAGS = (
+    "arch",
+    "activation",
+    "alpha",
+    "normalize",
+    "data",
+    "resize",
+    "crop",
+    "limit",
+    "noise",
+    "severity",
+    "profile",
+    "seed",
+    "noise_seeds",
+    "device",
+    "batch_size",
+)
+
+
+def plan_of(config: str | None, arguments: Mapping[str, object]) -> Plan:
+    """The plan of a file and of a command's arguments, by their names; arguments that are None say nothing."""
+    from robustbench_la.plan import read_plan
+
+    flags = {name: arguments[name] for name in _FLAGS if name in arguments}
+    return read_plan(config, {"checkpoints": arguments["ckpt"], "amp": arguments["amp"] or None, **flags})
+
+
+def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:
+    """The store to use, None for none; checked before anything is measured."""
+    from robustbench_la import store as stores
+
+    if no_store and (store is not None or fresh):
+        raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
+    if no_store:
+        return None
+    path = options.store_path(store)
+    stores.check(path)
+    return path
+
+
+def check_outputs(outputs: Sequence[Path], plan: Plan, config: str | None, results: Path | None) -> None:
+    """Raise UserError for files that cannot be written, or that would overwrite what is read or each other."""
+    from robustbench_la import evaluate
+    from robustbench_la.files import check_writable
+    from robustbench_la.plan import find_config
+
+    inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])] if outputs else []
+    for place, path in enumerate(outputs):
+        check_writable(path)
+        if results is not None and path.resolve() == results.resolve():
+            raise UserError(f"{path} would overwrite the store")
+        if any(path.resolve() == source.resolve() for source in inputs):
+            raise UserError(f"{path} would overwrite what is measured")
+        if any(path.resolve() == other.resolve() for other in outputs[:place]):
+            raise UserError(f"{path} is named for two different outputs")
+
+
+def announce(evaluation: Evaluation, counts: str) -> None:
+    """Say on stderr what will be measured, and what was done to make checkpoints fit."""
+    for network in evaluation.networks:
+        for remark in network.remarks:
+            print(f"{network.name}: {remark}", file=sys.stderr)
+    print(f"{about(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
+
+
+def about(evaluation: Evaluation) -> str:
+    """What is measured on, in a sentence."""
+    images = evaluation.images
+    channels, height, width = images.images.shape[1:]
+    part = f" of {images.total:,} (partial)" if images.partial else ""
+    last = evaluation.seed + evaluation.noise_seeds - 1
+    seeds = f"noise seed {evaluation.seed}" if last == evaluation.seed else f"noise seeds {evaluation.seed} to {last}"
+    return (
+        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {count(channels, 'channel')}; "
+        f"levels of profile {evaluation.profile}; {seeds}; {evaluation.precision} on {evaluation.device}."
+    )
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

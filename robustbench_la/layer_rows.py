@@ -1,0 +1,126 @@
+"""Fluctuation of networks as rows of a store or a document, and back."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from robustbench_la.compare import Estimate, Table
+from robustbench_la.errors import UserError
+from robustbench_la.records import SCHEMA, STATISTICS, Condition, Key, LayerStats, NetworkFluctuation, Provenance
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WHOLE = -1
+"""Index of the row that holds what is known of the network as a whole."""
+_CONDITION = ("corruption", "severity", "parameter", "profile")
+
+
+def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
+    """Plain values: one row a layer, and one for the network."""
+    layers = [layer.as_dict() for layer in one.layers]
+    told = ("function", "elements", *STATISTICS)
+    whole = {name: value for name, value in layers[0].items() if name not in told} | {
+        "layer": "",
+        "index": _WHOLE,
+        "threshold": one.threshold,
+        "unreached": list(one.unreached),
+        "skipped": list(one.skipped),
+        "per_image": {name: _packed(values) for name, values in one.per_image.items()},
+    }
+    return [whole, *layers]
+
+
+def networks(stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64]) -> dict[Key, NetworkFluctuation]:
+    """What ``rows`` made, put together again by what it is a measurement of; without the activation means.
+
+    sample: ids of the images whose own values are kept.  Raises: UserError for rows that are damaged.
+    """
+    wholes: dict[Key, Mapping[str, Any]] = {}
+    layers: dict[Key, list[LayerStats]] = {}
+    for row in stored:
+        key = Key(
+            row["sha256"],
+            row["architecture"],
+            row["code"],
+            row["activation"],
+            row["alpha"],
+            row["normalization"],
+            Condition(**{name: row[name] for name in _CONDITION}),
+            row["noise_seed"],
+        )
+        try:
+            if row["index"] == _WHOLE:
+                wholes[key] = row
+            else:
+                layers.setdefault(key, []).append(_layer(row, key.condition))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"a layer of the store cannot be read ({error})") from None
+    return {
+        key: NetworkFluctuation(
+            layers=tuple(sorted(layers[key], key=lambda layer: layer.index)),
+            threshold=whole["threshold"],
+            unreached=tuple(whole["unreached"]),
+            skipped=tuple(whole["skipped"]),
+            sample=sample,
+            per_image={name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
+            activation_means=(),
+        )
+        for key, whole in wholes.items()
+        if key in layers
+    }
+
+
+def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
+    own = {name: row[name] for name in LayerStats.__slots__ if name not in ("condition", "statistics")}
+    return LayerStats(**own, condition=condition, statistics={name: row[name] for name in STATISTICS if name in row})
+
+
+def _packed(values: NDArray[np.float64]) -> str:
+    """Float32 numbers as text."""
+    return base64.b64encode(zlib.compress(values.astype("<f4").tobytes(), level=6)).decode()
+
+
+def _unpacked(packed: str, count: int) -> NDArray[np.float64]:
+    import numpy as np
+
+    try:
+        values = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype="<f4").astype(np.float64)
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"a layer of the store cannot be read ({error})") from None
+    if len(values) != count:
+        raise UserError(f"a layer of the store cannot be read ({len(values)} images where {count} were measured)")
+    return values
+
+
+def document(measured: Sequence[NetworkFluctuation], pairs: Table | None, provenance: Provenance) -> dict[str, Any]:
+    """The JSON document of a fluctuation report."""
+    compared = (
+        [
+            {
+                column.name: asdict(value) if isinstance(value, Estimate) else value
+                for column, value in zip(pairs.columns, row.values, strict=True)
+            }
+            for row in pairs.rows
+        ]
+        if pairs is not None
+        else []
+    )
+    wholes = [
+        {name: value for name, value in rows(one)[0].items() if name not in ("layer", "index", "per_image")}
+        | {f"{name}_mean": float(values.mean()) for name, values in one.per_image.items()}
+        for one in measured
+    ]
+    return {
+        "schema": SCHEMA,
+        "layers": [layer.as_dict() for one in measured for layer in one.layers],
+        "networks": wholes,
+        "comparisons": compared,
+        "statistics": dict(STATISTICS),
+        "provenance": asdict(provenance),
+    }
