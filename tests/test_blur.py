@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from sklearn.datasets import load_sample_image
 
 from corruptions import CORRUPTIONS, PROFILES
 from corruptions.apply import corrupt
+from corruptions.filters import GaussianBlur, blur_in_order
+from corruptions.native import parts_of_a_255th, plane_blur
 
 SIGMAS = sorted({level for profile in PROFILES for level in CORRUPTIONS["gaussian_blur"].levels[profile]})
 
@@ -54,13 +58,84 @@ def test_flat_images_ramps_and_noise_are_scipys_to_the_byte(sigma: float) -> Non
     np.testing.assert_array_equal(blurred(images, sigma), reference(images, sigma))
 
 
+any_images = arrays.arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.integers(1, 70)))
+
+
 @settings(deadline=None, max_examples=60)
-@given(
-    images=arrays.arrays(
-        np.uint8,
-        st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.integers(1, 40)),
-    ),
-    sigma=st.floats(0.05, 12),
-)
+@given(images=any_images, sigma=st.floats(0.05, 12))
 def test_blur_is_scipys_for_any_shape_and_sigma(images: np.ndarray, sigma: float) -> None:
     np.testing.assert_array_equal(blurred(images, sigma), reference(images, sigma))
+
+
+@settings(deadline=None, max_examples=60)
+@given(images=any_images, sigma=st.floats(0.05, 12))
+def test_the_way_for_gpus_gives_scipys_bytes_too(images: np.ndarray, sigma: float) -> None:
+    planes = torch.from_numpy(images).flatten(0, 1)
+    found = blur_in_order(planes, GaussianBlur(sigma).weights.tolist()).view(images.shape)
+
+    np.testing.assert_array_equal(found.numpy(), reference(images, sigma))
+
+
+def test_a_blur_far_wider_than_the_image_is_scipys() -> None:
+    images = photographs(9, 1)
+
+    np.testing.assert_array_equal(blurred(images, 200), reference(images, 200))
+
+
+def test_two_products_with_parts_of_a_255th_are_a_division_by_255() -> None:
+    values = np.arange(256.0)
+    first, second = parts_of_a_255th()
+
+    np.testing.assert_array_equal(values * first + values * second, values / 255)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_changes_no_byte(threads: int) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (131, 3, 32, 33), dtype=np.uint8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = blurred(images, 1.0)
+    finally:
+        torch.set_num_threads(before)
+
+    np.testing.assert_array_equal(found, reference(images, 1.0))
+
+
+def test_threads_may_blur_at_the_same_time() -> None:
+    batches = [np.random.default_rng(seed).integers(0, 256, (8, 3, 20, 30), dtype=np.uint8) for seed in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda images: blurred(images, 3.3), batches))
+
+    np.testing.assert_array_equal(np.stack(found), np.stack([reference(images, 3.3) for images in batches]))
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 31, 33])
+def test_nothing_is_written_beside_the_planes(width: int) -> None:
+    blur = GaussianBlur(1.0)
+    planes = np.random.default_rng(3).integers(0, 256, (3, 5, width), dtype=np.uint8)
+    around = np.full((5, 5, width), 77, np.uint8)
+    plane_blur(blur.radius, width)(planes, around[1:4], blur.weights)
+
+    assert (around[[0, 4]] == 77).all()
+    np.testing.assert_array_equal(around[1:4], reference(planes[None], 1.0)[0])
+
+
+def test_images_need_not_be_contiguous() -> None:
+    images = photographs(24, 3)
+    strided = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)[:, :, ::2, 1:]
+    found = corrupt(strided, "gaussian_blur", 1.0, ids=torch.arange(len(images)))
+
+    np.testing.assert_array_equal(found.numpy(), reference(images[:, :, ::2, 1:], 1.0))
+
+
+def test_arrays_that_do_not_fit_the_compiled_blur_are_refused() -> None:
+    blur, weights = plane_blur(4, 6), GaussianBlur(1.0).weights
+    planes = np.zeros((2, 6, 6), np.uint8)
+
+    with pytest.raises(ValueError, match="made for width 6, radius 4"):
+        blur(planes[:, :, 1:], planes[:, :, 1:], weights)
+    with pytest.raises(ValueError, match="made for width 6, radius 4"):
+        blur(planes, planes.copy(), weights[1:])
+    with pytest.raises(ValueError, match="contiguous"):
+        blur(planes.transpose(0, 2, 1), planes.copy(), weights)
