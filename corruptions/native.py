@@ -40,7 +40,7 @@ class PlaneBlur:
             cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3, jit=True
         )
         module = binding.parse_assembly(str(_Writer(radius, width).module))
-        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
+        passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=2))
         passes.getModulePassManager().run(module, passes)
         # The code lives as long as its engine.
         self._engine = binding.create_mcjit_compiler(module, machine)
