@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,8 +16,8 @@ from corruptions.native import plane_blur
 
 _TRUNCATE = 4.0
 """Standard deviations after which the kernel ends: the default of skimage and scipy, which the published code uses."""
-_SHARE = 1 << 16
-"""Values a further thread must have to do: for fewer, starting it takes longer than it saves."""
+_SHARE = 1 << 17
+"""Values that a thread takes at a time: a fraction of a millisecond's work, so that a thread that wakes late delays nobody."""
 _BLOCK = 1 << 24
 """Values blurred at a time with torch, which bounds the memory."""
 
@@ -49,19 +52,33 @@ class GaussianBlur:
         blur = plane_blur(self.radius, planes.shape[2])
         result = torch.empty_like(planes)
         pixels, blurred = planes.numpy(), result.numpy()
-        threads = max(1, min(torch.get_num_threads(), len(planes), planes.numel() // _SHARE))
-        edges = [len(planes) * number // threads for number in range(threads + 1)]
+        step = max(1, _SHARE // planes[0].numel())
+        starts = list(range(0, len(planes), step))
 
-        def share(number: int) -> None:
-            part = slice(edges[number], edges[number + 1])
-            blur(pixels[part], blurred[part], self.weights)
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while True:
+                    part = slice(start := starts.pop(), start + step)
+                    blur(pixels[part], blurred[part], self.weights)
 
-        if threads == 1:
-            share(0)
-        else:  # no pool is kept: one would not survive a fork
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(share, range(threads)))
+        helpers = min(torch.get_num_threads(), len(starts)) - 1
+        others = [_pool(helpers).submit(work) for _ in range(helpers)]
+        work()
+        for other in others:
+            if not other.cancel():  # one that has not begun by now is not waited for
+                other.result()
         return result
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads kept for the next call: to start one takes as long as to blur a hundred small images."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="blur")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def blur_in_order(planes: Tensor, weights: list[float]) -> Tensor:

@@ -91,7 +91,7 @@ def test_two_products_with_parts_of_a_255th_are_a_division_by_255() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_the_number_of_threads_changes_no_byte(threads: int) -> None:
-    images = np.random.default_rng(2).integers(0, 256, (131, 3, 32, 33), dtype=np.uint8)
+    images = np.random.default_rng(2).integers(0, 256, (401, 3, 32, 35), dtype=np.uint8)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
