@@ -55,7 +55,7 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
         own = [one for one in measured if one.layers[0].checkpoint == checkpoint]
         for group in [[one] for one in own] if detail else [own]:
             for same in zip(*(one.layers for one in group), strict=True):
-                noise = str(same[0].condition) if detail else None
+                noise = str(same[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
                 labels = (checkpoint, same[0].activation, noise, same[0].layer, same[0].elements)
                 rows.append(Row(values=(*labels, *(_mean([value(layer, name) for layer in same]) for name in shown))))
     columns = (

@@ -16,13 +16,14 @@ LAYERS = [
     {"activations", "layeract", "files", "records", "preprocessing"},
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation"},
     {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals"},
-    {"checkpoints", "render", "store"},
+    {"checkpoints", "render", "store", "compare_layers", "layer_rows"},
     {"train", "evaluate", "augment"},
     {"provenance", "fluctuate"},
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
-TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "render", "schema", "database", "store", "cli"]
+TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
+TORCH_FREE += ["schema", "database", "store", "cli"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
