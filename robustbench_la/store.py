@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT = Path("runs/results.sqlite")
 _PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
+_BATCH = 500
+"""Cells that are merged in one transaction."""
 _NETWORK = (
     "checkpoint",
     "sha256",
@@ -178,17 +180,19 @@ class Store:
         """
         return list(self._stream(selection, predictions=predictions))
 
-    def _stream(self, selection: Selection, *, predictions: bool) -> Iterator[Stored]:
+    def _stream(self, selection: Selection, *, predictions: bool, after: int = 0, most: int = -1) -> Iterator[Stored]:
+        """Cells with an id above ``after``, at most ``most`` of them (-1: all)."""
         where, wanted = selection.where()
         columns = ["c.id", "c.setting", *(f"c.{name}" for name in _CONDITION), *(f"n.{name}" for name in _NETWORK)]
         columns += [f"c.{name}" for name in _MEASURED]
         packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
-        query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {_JOINED} {join} WHERE {where} ORDER BY c.id"
+        query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {_JOINED} {join} WHERE {where} AND c.id > ?"
+        query += " ORDER BY c.id LIMIT ?"
         names = (*_NETWORK, *_MEASURED, "predictions")
         conditions: dict[tuple[Any, ...], Condition] = {}
         with explained(self.path):
             settings = self._settings()
-            for number, run, *values in self._connection.execute(query, wanted):
+            for number, run, *values in self._connection.execute(query, [*wanted, after, most]):
                 said = tuple(values[: len(_CONDITION)])
                 if said not in conditions:
                     conditions[said] = Condition(**dict(zip(_CONDITION, said, strict=True)))
@@ -247,30 +251,36 @@ class Store:
             raise damaged(self.path, "the statistics of a layer") from None
 
     def merge(self, other: Store) -> Merged:
-        """Take over what another store holds and this one lacks, in one transaction."""
-        added, there, conflicting = 0, 0, []
-        runs: dict[int, tuple[Setting, int, int]] = {}
+        """Take over what another store holds and this one lacks.
 
-        def run_of(setting: Setting) -> tuple[int, int]:
-            # Cells of one run share one object, which is looked up faster than its content; kept, so that its id is not reused.
-            if id(setting) not in runs:
-                dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
-                runs[id(setting)] = (setting, dataset, self._setting(setting, dataset))
-            return runs[id(setting)][1:]
-
-        with transaction(self._connection, self.path):
-            for stored in other._stream(EVERYTHING, predictions=True):
-                number, new = self._add(stored.cell, *run_of(stored.setting), stored.setting.precision)
-                if new:
-                    added += 1
-                elif self._answers(number) == (stored.cell.correct, stored.cell.correct_top5, stored.cell.predictions):
-                    there += 1
-                else:
-                    conflicting.append(stored.cell)
-            for setting, row in other.layers():
-                new = self._add_layer(row, *run_of(setting), setting.precision)
-                added, there = added + new, there + (not new)
+        In many small transactions, so that processes that write to either file need not wait for long; if interrupted, do it
+        again.
+        """
+        added, there, last = 0, 0, 0
+        conflicting: list[Cell] = []
+        while batch := list(other._stream(EVERYTHING, predictions=True, after=last, most=_BATCH)):
+            last = batch[-1].id
+            with transaction(self._connection, self.path):
+                for stored in batch:
+                    number, new = self._add(stored.cell, *self._run(stored.setting, other), stored.setting.precision)
+                    if new:
+                        added += 1
+                    elif self._answers(number) == (stored.cell.correct, stored.cell.correct_top5, stored.cell.predictions):
+                        there += 1
+                    else:
+                        conflicting.append(stored.cell)
+        records = other.layers()
+        for start in range(0, len(records), _BATCH):
+            with transaction(self._connection, self.path):
+                for setting, row in records[start : start + _BATCH]:
+                    new = self._add_layer(row, *self._run(setting, other), setting.precision)
+                    added, there = added + new, there + (not new)
         return Merged(added=added, there=there, conflicting=tuple(conflicting))
+
+    def _run(self, setting: Setting, other: Store) -> tuple[int, int]:
+        """The dataset and the setting of a run that another store holds, taken over from there."""
+        dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
+        return dataset, self._setting(setting, dataset)
 
     def _answers(self, number: int) -> tuple[int, int | None, bytes]:
         """What a cell says of each image."""
