@@ -24,9 +24,13 @@ def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection
     patience: seconds to wait for another process that writes.
     Raises: UserError for what is no store that this version can read, RunError for what cannot be done here and now.
     """
-    if path.exists() and not path.is_file():
+    try:
+        there, is_file = path.exists(), path.is_file()
+    except PermissionError:
+        raise UserError(f"no permission to look into the folder of {path}") from None
+    if there and not is_file:
         raise UserError(f"{path} is not a file of results")
-    if reading and not path.exists():
+    if reading and not there:
         raise UserError(f"no results at {path}; `larobust eval` writes them, and --store FILE says where they are")
     if not reading:
         check_writable(path)

@@ -11,11 +11,14 @@ from robustbench_la.errors import RunError, UserError
 
 def check_writable(path: Path) -> None:
     """Raise UserError unless a file can be made at ``path``; makes nothing."""
-    if path.is_dir():
+    try:
+        is_folder, folder = path.is_dir(), path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+    except PermissionError:
+        raise UserError(f"cannot write {path}: no permission to look into its folder") from None
+    if is_folder:
         raise UserError(f"{path} is a folder; give a file name")
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
     if not folder.is_dir():
         raise UserError(f"cannot write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):

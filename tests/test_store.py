@@ -10,7 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -394,33 +395,52 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
         assert store.add(setting(), [cell(noise_seed=77)]) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
-def test_where_nothing_may_be_written_results_can_be_read_and_writing_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    good(folder / "x.sqlite")
-    shutil.copy(STORES / "v1.sqlite", folder / "old.sqlite")
-    before = (folder / "x.sqlite").read_bytes()
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o055)
-    for path in (*folder.iterdir(), folder):
-        path.chmod(0o555)
-    root = os.geteuid() == 0
-    try:
-        if root:  # whom no permission stops
-            os.seteuid(65534)
-        for name in ("x.sqlite", "new.sqlite"):
-            with pytest.raises(UserError, match=r"cannot (open or )?write"):
-                Store(folder / name)
-        for name in ("x.sqlite", "old.sqlite"):
-            with Store(folder / name, reading=True) as store:
-                assert store.cells(predictions=True)
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o755)
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder that anyone may look into, and a user who is stopped by permissions, which root is not."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("needs POSIX permissions")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "closed"
+        good(folder / "x.sqlite")
+        shutil.copy(STORES / "v1.sqlite", folder / "old.sqlite")
+        Path(name).chmod(0o755)
+        for path in (*folder.iterdir(), folder):
+            path.chmod(0o555)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                os.seteuid(65534)
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
 
-    assert (folder / "x.sqlite").read_bytes() == before
-    assert sorted(path.name for path in folder.iterdir()) == ["old.sqlite", "x.sqlite"]
+
+def test_where_nothing_may_be_written_results_can_be_read_and_writing_is_refused(unprivileged: Path) -> None:
+    before = (unprivileged / "x.sqlite").read_bytes()
+    for name in ("x.sqlite", "new.sqlite"):
+        with pytest.raises(UserError, match=r"cannot (open or )?write"):
+            Store(unprivileged / name)
+    for name in ("x.sqlite", "old.sqlite"):
+        with Store(unprivileged / name, reading=True) as store:
+            assert store.cells(predictions=True)
+
+    assert (unprivileged / "x.sqlite").read_bytes() == before
+    assert sorted(path.name for path in unprivileged.iterdir()) == ["old.sqlite", "x.sqlite"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", denied)
+    for reading in (True, False):
+        with pytest.raises(UserError, match="no permission"):
+            Store(tmp_path / "x.sqlite", reading=reading)
+    with pytest.raises(UserError, match="no permission"):
+        check(tmp_path / "x.sqlite")
 
 
 def test_a_store_that_another_process_holds_too_long_is_told(tmp_path: Path) -> None:
