@@ -7,7 +7,7 @@ layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -123,6 +123,15 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         ),
     }
 )
+
+
+def in_order(activations: Iterable[str]) -> list[str]:
+    """Layer-level ones first, each followed by its counterpart; then the others in the order of the table."""
+    there = set(activations)
+    ordered: list[str] = []
+    for name, entry in ACTIVATIONS.items():
+        ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
+    return list(dict.fromkeys(ordered))
 
 
 def __getattr__(name: str) -> Any:

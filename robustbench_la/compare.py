@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.records import Cell
 from robustbench_la.statistics import wilson
 
@@ -114,7 +114,7 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
         for activation, checkpoints in groups.items()
     }
     rows: list[Row] = []
-    for activation in order(groups):
+    for activation in in_order(groups):
         for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
             rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
         layer = ACTIVATIONS[activation].counterpart
@@ -154,7 +154,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.total,
             )
         )
-        for activation in order({cell.activation for cell in cells})
+        for activation in in_order({cell.activation for cell in cells})
         for checkpoint in dict.fromkeys(cell.checkpoint for cell in cells if cell.activation == activation)
         for cell in cells
         if cell.checkpoint == checkpoint
@@ -174,15 +174,6 @@ def detail(cells: Sequence[Cell]) -> Table:
     )
     notes = ("Accuracies in %, top-1 with its 95 % Wilson interval; NLL: mean negative log-likelihood in nats.",)
     return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
-
-
-def order(activations: Iterable[str]) -> list[str]:
-    """Layer-level ones first, each followed by its counterpart; then the others in the order of the table."""
-    there = set(activations)
-    ordered: list[str] = []
-    for name, entry in ACTIVATIONS.items():
-        ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
-    return list(dict.fromkeys(ordered))
 
 
 def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.compare import Column, Estimate, Row, Table, Value, order
+from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.compare import Column, Estimate, Row, Table, Value
 from robustbench_la.records import LayerStats, NetworkFluctuation
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     shown = _NETWORK if everything else _NETWORK[:2]
     rows: list[Row] = []
     for architecture, groups in _groups(measured).items():
-        for activation in order(groups):
+        for activation in in_order(groups):
             own = groups[activation]
             calls = [layer for one in own for layer in one.layers]
             count = len({one.layers[0].checkpoint for one in own})
@@ -179,7 +179,7 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
     rows: list[Row] = []
     counts: dict[str, int] = {}
     for architecture, groups in _groups(measured).items():
-        for layer in order(groups):
+        for layer in in_order(groups):
             element = ACTIVATIONS[layer].counterpart
             if ACTIVATIONS[layer].level == "layer" and element in groups:
                 counts |= {name: len({one.layers[0].checkpoint for one in groups[name]}) for name in (layer, element)}
@@ -254,7 +254,7 @@ def _isnan(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
     """Checkpoints, those of layer-level activations first, each beside its counterpart."""
-    ranks = order({one.layers[0].activation for one in measured})
+    ranks = in_order({one.layers[0].activation for one in measured})
     return sorted(
         dict.fromkeys(one.layers[0].checkpoint for one in measured),
         key=lambda checkpoint: next(

@@ -14,16 +14,16 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "layeract", "files", "records", "preprocessing"},
-    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation"},
-    {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals"},
-    {"checkpoints", "render", "store", "compare_layers", "layer_rows"},
+    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
+    {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
+    {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows"},
     {"train", "evaluate", "augment"},
     {"provenance", "fluctuate"},
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
-TORCH_FREE += ["schema", "database", "store", "cli"]
+TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
@@ -80,7 +80,7 @@ def test_reading_needs_no_torch(module: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"]]
-    + [[command, "--help"] for command in ("eval", "train", "results", "merge", "forget")]
+    + [[command, "--help"] for command in ("eval", "fluctuation", "train", "results", "merge", "forget", "plot")]
     + [["results", *more, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for more in ([], ["--json"], ["--csv"])]
     + [["list", what] for what in ("corruptions", "activations", "architectures", "datasets")],
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from robustbench_la import __version__
-from robustbench_la.cli import evaluate, fluctuation, forget, list_, merge, quickstart, results, train
+from robustbench_la.cli import evaluate, fluctuation, forget, list_, merge, plot, quickstart, results, train
 from robustbench_la.errors import UserError
 
 EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 5 nothing selected; 130 interrupted."
@@ -33,6 +33,7 @@ app.command("merge", help=merge.HELP)(merge.command)
 app.command("forget", help=forget.HELP)(forget.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("list", help=list_.HELP)(list_.command)
+app.command("plot", help=plot.HELP)(plot.command)
 app.command("quickstart", help=quickstart.HELP)(quickstart.command)
 
 

@@ -124,14 +124,14 @@ def _figure(text: str) -> tuple[str, Path]:
     from pathlib import Path
 
     from robustbench_la.errors import lookup
-    from robustbench_la.plots import check_suffix
+    from robustbench_la.style import check_path
 
     kind, equals, name = text.partition("=")
     if not equals:
         kind, name = PLOTS[0], text
     lookup(dict.fromkeys(PLOTS), kind, kind="figure")
     path = Path(name)
-    check_suffix(path)
+    check_path(path)
     return kind, path
 
 
@@ -271,10 +271,10 @@ def _in_order(
 
 
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:
-    from robustbench_la import plots
+    from robustbench_la import plots, style
 
     draw = {"layers": plots.layers, "distribution": plots.distribution, "means": plots.activation_means}[kind]
-    plots.save(draw(measured), path)
+    style.save(draw(measured), path)
 
 
 def _as_csv(rows: Sequence[Mapping[str, object]]) -> str:

@@ -1,0 +1,255 @@
+"""How figures look, and how they are saved: fonts, sizes, one look for each activation, the same bytes each time.
+
+Draws nothing itself: see plots.py. Layer-level activations are solid and filled, element-level ones dashed and hollow, and an
+activation shares its hue with its counterpart. Nothing here touches the state of pyplot or a user's matplotlibrc.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.errors import UserError
+from robustbench_la.files import check_writable, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+Columns = Literal[1, 2]
+"""The columns of a two-column page that a figure spans."""
+WIDTHS: Mapping[Columns, float] = MappingProxyType({1: 3.5, 2: 7.16})
+"""In inches."""
+SUFFIXES = (".png", ".svg", ".pdf")
+GREY = "#6e6e6e"
+"""For what stands beside the measured: zero lines, notes."""
+
+_HUES = ("#0072B2", "#D55E00", "#000000", "#999999", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
+"""Okabe & Ito 2008 ("Color universal design"), told apart by the colour-blind; their yellow, faint on white, is a grey here."""
+_MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
+_NAMES = {
+    "la_silu": "LA-SiLU",
+    "la_hardsilu": "LA-HardSiLU",
+    "relu": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "prelu": "PReLU",
+    "elu": "ELU",
+    "silu": "SiLU",
+    "hardsilu": "HardSiLU",
+    "gelu": "GELU",
+    "mish": "Mish",
+}
+"""As they are written in papers; an activation that is not here goes by its name in the table."""
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that it is there on every machine
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 2.8,
+    "savefig.dpi": 300,
+    "svg.fonttype": "path",  # looks the same where the font is not installed
+    "svg.hashsalt": "larobust",  # names of parts, else drawn at random
+    "pdf.fonttype": 42,  # fonts as TrueType: text can be searched and copied, and publishers take it
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How one activation looks in every figure."""
+
+    label: str
+    colour: str
+    marker: str
+    solid: bool
+    """Layer level: solid lines, filled areas and markers. Element level: dashed and hollow."""
+
+    def named(self, label: str) -> Look:
+        """The same with another label."""
+        return replace(self, label=label)
+
+    def line(self) -> dict[str, Any]:
+        """For Axes.plot and contour lines."""
+        style = "-" if self.solid else (0, (3.5, 1.6))
+        return {"color": self.colour, "linestyle": style, "linewidth": 1.6 if self.solid else 1.0}
+
+    def points(self) -> dict[str, Any]:
+        """For the markers of Axes.plot."""
+        return {
+            "marker": self.marker,
+            "markersize": 3.8,
+            "markerfacecolor": self.colour if self.solid else "white",
+            "markeredgecolor": self.colour,
+            "markeredgewidth": 0.9,
+        }
+
+    def area(self) -> dict[str, Any]:
+        """For bars and the outlines of distributions."""
+        return {"facecolor": mixed(self.colour, 0.45) if self.solid else "white", "edgecolor": self.colour, "linewidth": 0.9}
+
+
+def look(activation: str, *, variant: int = 0, variants: int = 1) -> Look:
+    """The look of an activation; its ``variant`` (another alpha, another run) is one of ``variants`` shades of its hue."""
+    families = list(dict.fromkeys(_family(name) for name in in_order(ACTIVATIONS)))
+    place = families.index(_family(activation))
+    return Look(
+        label=name_of(activation),
+        colour=mixed(_HUES[place % len(_HUES)], 0.65 * variant / max(1, variants - 1)),
+        marker=_MARKERS[(place + variant + place // len(_HUES)) % len(_MARKERS)],
+        solid=ACTIVATIONS[activation].level == "layer",
+    )
+
+
+def _family(activation: str) -> str:
+    """An activation and its counterpart have the same."""
+    entry = ACTIVATIONS[activation]
+    return entry.counterpart if entry.level == "layer" and entry.counterpart else activation
+
+
+def name_of(activation: str) -> str:
+    """As it is written in figures.
+
+    >>> name_of("la_silu")
+    'LA-SiLU'
+    """
+    return _NAMES.get(activation, activation)
+
+
+def mixed(colour: str, white: float) -> str:
+    """A colour, ``#rrggbb``, with a share of white.
+
+    >>> mixed("#000000", 0.5)
+    '#808080'
+    """
+    parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    return "#" + "".join(f"{round(part + (255 - part) * white):02x}" for part in parts)
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Within it matplotlib has the fonts and lines of this file, whatever a user's matplotlibrc says; afterwards its own."""
+    from matplotlib import style
+
+    with style.context(["default", _SETTINGS]):
+        yield
+
+
+def canvas(columns: Columns, height: float) -> Figure:
+    """An empty figure of ``height`` inches, without pyplot; to be drawn on within themed()."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTHS[columns], height), layout="constrained")
+
+
+def key(figure: Figure, looks: Sequence[Look], *, lines: bool = True) -> None:
+    """One legend for all panels, above them; the figure grows for it. lines: whether the panels hold lines, or points alone."""
+    rows = -(-len(looks) // (5 if figure.get_figwidth() > WIDTHS[1] else 3))
+    _grow(figure, 0.14 + 0.15 * rows)
+    figure.legend(handles=handles(looks, lines=lines), loc="outside upper center", ncols=-(-len(looks) // rows))
+
+
+def handles(looks: Sequence[Look], *, lines: bool) -> list[Line2D]:
+    """What stands for each activation in a legend."""
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], label=one.label, **(one.line() if lines else {"linestyle": ""}), **one.points()) for one in looks]
+
+
+def level_key(figure: Figure, looks: Sequence[Look]) -> None:
+    """A legend of the two levels, for panels that name each activation at its row; the figure grows for it."""
+    from matplotlib.lines import Line2D
+
+    words = {True: "layer level", False: "element level"}
+    grey = Look(label="", colour=GREY, marker="s", solid=True)
+    shown = [replace(grey, label=words[level], solid=level) for level in words if any(one.solid == level for one in looks)]
+    marks = [Line2D([], [], label=one.label, linestyle="", **(one.points() | {"markersize": 6})) for one in shown]
+    _grow(figure, 0.29)
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+
+
+def note(figure: Figure, text: str) -> None:
+    """What a reader must know, in small print below the panels, in lines as wide as the figure, which grows for them."""
+    import textwrap
+
+    text = text.replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0")  # not torn apart
+    lines = textwrap.wrap(text, int(figure.get_figwidth() * 19.5))  # characters of the small print, an inch
+    _grow(figure, 0.1 + 0.11 * len(lines))
+    # A legend without entries: the layout makes room for it, as it does not for plain text.
+    figure.legend(
+        handles=[],
+        title="\n".join(lines),
+        title_fontproperties={"size": 6.5},
+        loc="outside lower left",
+        alignment="left",
+        borderpad=0,
+    ).get_title().set_color(GREY)
+
+
+def _grow(figure: Figure, inches: float) -> None:
+    """What stands above and below the panels does not make them smaller."""
+    figure.set_figheight(figure.get_figheight() + inches)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make one axis logarithmic, with plain numbers at its ticks; where nothing is above 0 it stays as it is. After drawing."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if not math.isfinite(axis.get_minpos()):
+        return
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log", nonpositive="clip")
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    if high < 10 * low:  # too short for 1, 2, 5
+        axis.set_major_locator(MaxNLocator(4))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def check_path(path: Path) -> None:
+    """Raise UserError unless a figure can be saved at ``path``; makes nothing."""
+    if path.suffix.lower() not in SUFFIXES:
+        ending = f"not {path.suffix}" if path.suffix else "it has none"
+        raise UserError(f"cannot tell the format of {path}: its suffix has to be {', '.join(SUFFIXES)}; {ending}")
+    check_writable(path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure whole as PNG, SVG or PDF, by the suffix of ``path``; the same figure gives the same bytes.
+
+    Raises: UserError for another suffix or a place that cannot be written.
+    """
+    check_path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    # Dates and versions are left out: they would make each file another.
+    metadata = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": "larobust"},
+        "pdf": {"CreationDate": None, "Creator": "larobust", "Producer": None},
+    }
+    content = io.BytesIO()
+    with themed():
+        figure.savefig(content, format=kind, metadata=metadata[kind])
+    write_whole(path, content.getvalue())
