@@ -183,7 +183,7 @@ def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: L
         (("--plot", "x.bmp"), ".bmp"),
         (("--plot", "pie=x.png"), "unknown figure 'pie'"),
         (("--only", "fluctuation", "--plot", "means=x.png"), "measures no activation means"),
-        (("--csv", "/proc/x.csv"), "/proc"),
+        (("--csv", "."), "folder"),
         (("--csv", "x", "-o", "x"), "two different outputs"),
         (("--csv", "runs/results.sqlite"), "would overwrite the store"),
     ],

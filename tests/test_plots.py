@@ -61,6 +61,7 @@ def record(
                 activation=activation,
                 activation_level=ACTIVATIONS[activation].level,
                 alpha=alpha if ACTIVATIONS[activation].level == "layer" else None,
+                normalization="half",
                 training_seed=seed,
                 condition=condition or noise(),
                 noise_seed=0,
@@ -77,6 +78,7 @@ def record(
         per_image |= {"relative": relative.mean(axis=0), "input_fluctuation": draws.lognormal(1, 0.2, images)}
     return NetworkFluctuation(
         layers=tuple(layers),
+        threshold=0.01,
         unreached=(),
         skipped=(),
         sample=np.arange(images),
