@@ -21,7 +21,7 @@ from robustbench_la.fluctuation import NoisySums, flat, fluctuations, sigma, sum
 from robustbench_la.inject import Injection, layer_keys
 from robustbench_la.layer_totals import CleanTotals, NoisyTotals, Sample
 from robustbench_la.memory import keep_freed_memory
-from robustbench_la.probe import FUNCTIONS, Apply, activation_paths, watching
+from robustbench_la.probe import FUNCTIONS, Apply, Probe, activation_paths
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records import CLEAN, Condition, Key, LayerStats, NetworkFluctuation
 
@@ -102,6 +102,7 @@ class _Pass:
     ) -> None:
         self.evaluation, self.network, self.conditions = evaluation, network, conditions
         self.measure, self.sample = measure, sample
+        self.probe = Probe(network.model, self._observe)
         self.alpha = DEFAULT_ALPHA if network.alpha is None else network.alpha
         self.clean: list[CleanTotals] = []
         self.noisy: list[list[NoisyTotals]] = []
@@ -118,7 +119,7 @@ class _Pass:
         filled = torch.arange(_padded(count, len(versions)), device=versions[0].device) % count
         inputs = network.normalization.apply(torch.cat([version[filled] for version in versions]))
         self.where, self.parts, self.seen = where, len(versions), 0
-        with watching(network.model, self._observe):
+        with self.probe.watching():
             logits = forward(network, inputs, self.evaluation)
         if not self.clean:
             found = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-Sums = TypeVar("Sums", "CleanSums", "NoisySums")
-
-_BLOCK = 1 << 17
+_BLOCK = 1 << 19
 """Elements handled at a time on a CPU, so that what one step writes is in the cache for the next."""
-_SEGMENT = 1024
+_SEGMENT = 4096
 """Elements added up in float32 before float64 takes over."""
 _SURE = 1 - 1e-6
 """A scale read off by division is off by a rounding: one that stands at the threshold exactly is not below it."""
@@ -74,21 +71,40 @@ def flat(tensor: Tensor, images: int) -> Tensor | None:
     return tensor.reshape(images, -1).float()
 
 
-def sums_over_elements(values: Tensor) -> Tensor:
-    """Sum over the last axis of (N, D), float32: float64 (N,), the same for every N and number of threads."""
-    whole = values.shape[1] // _SEGMENT * _SEGMENT
-    total = values[:, whole:].sum(1).double()
-    return total + values[:, :whole].view(len(values), -1, _SEGMENT).sum(2).double().sum(1) if whole else total
+class _Rows:
+    """Sums over the elements of each image: partial ones in float32, which float64 adds up at the end.
+
+    An element's partial sum holds at most _SEGMENT elements, so the result depends on neither the number of images nor threads.
+    """
+
+    def __init__(self, names: Sequence[str], like: Tensor) -> None:
+        images, elements = like.shape
+        self.parts = _parts(elements)
+        self.shape = (-1, self.parts, elements // self.parts)
+        self.places = {name: place for place, name in enumerate(names)}
+        self.found = like.new_empty(len(names), images, self.parts)
+
+    def sum(self, name: str, block: slice, values: Tensor) -> None:
+        """Of ``values``, float32 (N, D)."""
+        torch.sum(values.view(self.shape), 2, out=self.found[self.places[name], block])
+
+    def norm(self, name: str, block: slice, values: Tensor) -> None:
+        """Square roots of sums of squares, to be squared before they are added up."""
+        torch.linalg.vector_norm(values.view(self.shape), dim=2, out=self.found[self.places[name], block])
+
+    def totals(self) -> dict[str, Tensor]:
+        """float64 (N,) each; squares where norms were taken."""
+        double = self.found.double()
+        return {
+            name: (double[place].square() if name.startswith("squares") else double[place]).sum(1)
+            for name, place in self.places.items()
+        }
 
 
-def _squares(values: Tensor) -> Tensor:
-    """Sum of squares over the last axis of (N, D), float32: float64 (N,), as exact as ``sums_over_elements``."""
-    whole = values.shape[1] // _SEGMENT * _SEGMENT
-    total: Tensor = torch.linalg.vector_norm(values[:, whole:], dim=1).double().square()
-    if whole:
-        parts: Tensor = torch.linalg.vector_norm(values[:, :whole].view(len(values), -1, _SEGMENT), dim=2)
-        total += parts.double().square().sum(1)
-    return total
+def _parts(elements: int) -> int:
+    """The least number of equal parts of D elements that hold at most _SEGMENT each."""
+    least = -(-elements // _SEGMENT)
+    return next(parts for parts in range(least, elements + 1) if elements % parts == 0)
 
 
 def _blocks(values: Tensor) -> list[slice]:
@@ -99,12 +115,16 @@ def _blocks(values: Tensor) -> list[slice]:
 
 def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> list[Tensor]:
     """||g(y') - g(y)|| alone: activations (N, D), clean and for each noise; gives float64 (N,) for each noise."""
-    parts: list[list[Tensor]] = [[] for _ in noisy]
+    rows = [_Rows(("fluctuation",), clean) for _ in noisy]
     for block in _blocks(clean):
         difference = torch.empty_like(clean[block])
-        for part, other in zip(parts, noisy, strict=True):
-            part.append(sums_over_elements(torch.sub(other[block], clean[block], out=difference).abs_()))
-    return [torch.cat(part) for part in parts]
+        for own, other in zip(rows, noisy, strict=True):
+            own.sum("fluctuation", block, torch.sub(other[block], clean[block], out=difference).abs_())
+    return [own.totals()["fluctuation"] for own in rows]
+
+
+_CLEAN = ("activation", "saturated", "squares", "sum_y", "squares_y")
+_NOISY = ("fluctuation", "input_fluctuation", "scale_moved", "shift_passed", "saturated", "squares", "squares_difference")
 
 
 def sums(
@@ -114,53 +134,54 @@ def sums(
 
     threshold: of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN results.
     """
-    cleans: list[CleanSums] = []
-    noisies: list[list[NoisySums]] = [[] for _ in noisy]
+    clean_rows = _Rows(_CLEAN, clean[0])
+    noisy_rows = [_Rows(_NOISY, clean[0]) for _ in noisy]
     for block in _blocks(clean[0]):
         y, activation = (tensor[block] for tensor in clean)
-        shift, scale, work, one = (torch.empty_like(y) for _ in range(4))
+        work, scale = torch.empty_like(y), torch.empty_like(y)
+        clean_rows.sum("activation", block, torch.abs(activation, out=work))
+        clean_rows.norm("squares", block, activation)
+        clean_rows.sum("sum_y", block, y)
+        clean_rows.norm("squares_y", block, y)
         torch.div(activation, y, out=scale)
-        squares = _squares(activation)
-        cleans.append(
-            CleanSums(
-                activation=sums_over_elements(torch.abs(activation, out=work)),
-                saturated=sums_over_elements(torch.lt(scale, threshold * _SURE, out=work)),
-                sigma=sigma(y, work),
-            )
-        )
-        for part, (noisy_y, noisy_activation) in zip(noisies, noisy, strict=True):
+        clean_rows.sum("saturated", block, torch.lt(scale, threshold * _SURE, out=work))
+        for rows, (noisy_y, noisy_activation) in zip(noisy_rows, noisy, strict=True):
             other_y, other = noisy_y[block], noisy_activation[block]
-            torch.sub(other_y, y, out=shift).abs_()
-            fluctuation = sums_over_elements(torch.sub(other, activation, out=work).abs_())
-            dot = sums_over_elements(torch.mul(other, activation, out=work))
-            torch.div(other, other_y, out=one)
-            saturated = sums_over_elements(torch.lt(one, threshold * _SURE, out=work))
-            moved = sums_over_elements(torch.sub(one, scale, out=work).mul_(y).abs_())
-            part.append(
-                NoisySums(
-                    fluctuation=fluctuation,
-                    input_fluctuation=sums_over_elements(shift),
-                    scale_moved=moved,
-                    shift_passed=sums_over_elements(one.mul_(shift).abs_()),
-                    saturated=saturated,
-                    cosine=dot / (squares * _squares(other)).sqrt(),
-                )
-            )
-    return _joined(cleans), [_joined(part) for part in noisies]
+            torch.sub(other, activation, out=work)
+            rows.norm("squares_difference", block, work)
+            rows.norm("squares", block, other)
+            rows.sum("fluctuation", block, work.abs_())
+            torch.div(other, other_y, out=scale)
+            rows.sum("saturated", block, torch.lt(scale, threshold * _SURE, out=work))
+            # y s' - y s, with y s = g(y)
+            rows.sum("scale_moved", block, torch.addcmul(activation, y, scale, value=-1, out=work).abs_())
+            torch.sub(other_y, y, out=work).abs_()
+            rows.sum("input_fluctuation", block, work)
+            rows.sum("shift_passed", block, scale.mul_(work).abs_())
+    own = clean_rows.totals()
+    found = []
+    for rows in noisy_rows:
+        totals = rows.totals()
+        # 2 a b = a^2 + b^2 - (a - b)^2
+        dot = (own["squares"] + totals["squares"] - totals["squares_difference"]) / 2
+        parts = {name: totals[name] for name in _NOISY if not name.startswith("squares")}
+        found.append(NoisySums(**parts, cosine=dot / (own["squares"] * totals["squares"]).sqrt()))
+    spread = _spread(clean[0], own["sum_y"], own["squares_y"])
+    return CleanSums(activation=own["activation"], saturated=own["saturated"], sigma=spread), found
 
 
-def sigma(y: Tensor, work: Tensor | None = None) -> Tensor:
-    """Unbiased standard deviation of each row of (N, D), float64 (N,); 0 where D = 1.  work: like ``y``, overwritten."""
+def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:
+    """Unbiased standard deviation of each row of (N, D) from its sum and sum of squares."""
     count = y.shape[1]
-    if count == 1:
+    rest = squares - total.square() / count
+    # Where the mean is many times the spread, the difference of two large numbers tells little.
+    if bool((rest < squares / 64).any()):
+        return sigma(y)
+    return (rest / (count - 1)).sqrt()
+
+
+def sigma(y: Tensor) -> Tensor:
+    """Unbiased standard deviation of each row of (N, D), float64 (N,); 0 where D = 1."""
+    if y.shape[1] == 1:
         return y.new_zeros(len(y), dtype=torch.float64)
-    mean = (sums_over_elements(y) / count).float()
-    # What rounding the mean to float32 leaves is taken off, so that a spread far below the mean stays right.
-    centred = torch.sub(y, mean[:, None], out=work)
-    rest = sums_over_elements(centred).square() / count
-    return ((_squares(centred) - rest).clamp(min=0) / (count - 1)).sqrt()
-
-
-def _joined(parts: Sequence[Sums]) -> Sums:
-    kind = type(parts[0])
-    return kind(*(torch.cat([getattr(part, name) for part in parts]) for name in kind.__slots__))
+    return y.double().std(1)

@@ -53,32 +53,43 @@ Observe = Callable[[str, str, Tensor, Tensor, Apply], None]
 """Called once an activation call, in order: its name, the function's name, pre-activation, activation, the function itself."""
 
 
-@contextlib.contextmanager
-def watching(model: nn.Module, observe: Observe) -> Iterator[None]:
-    """Show every activation call of ``model``, in eval mode, to ``observe`` while the context lasts.
+class Probe:
+    """Shows every activation call of a model, in eval mode, to a function.
 
     A call by a module that is an activation bears the module's path (``layer1.0.act1``; ``layer1.0.relu[1]`` the second time),
     any other its place, function and a count from 0 (``layer1.0/relu[1]``). Compiled parts run as they were written. Raises
     UserError for a model with TorchScript inside, whose calls cannot be seen.
     """
-    scripted = [path or "the model" for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
-    if scripted:
-        raise UserError(f"{scripted[0]} is TorchScript, whose activation calls cannot be seen; give the network as Python code")
-    modes = {module: module.training for module in model.modules()}
-    places = _Places(model)
-    before = nn.modules.module.register_module_forward_pre_hook(places.enter)
-    after = nn.modules.module.register_module_forward_hook(places.leave, always_call=True)
-    try:
-        model.eval()
-        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings(), _Watch(places, observe):
-            # That the hooks are called once more for a compiled module does no harm: it has its module's path.
-            warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
-            yield
-    finally:
-        before.remove()
-        after.remove()
-        for module, training in modes.items():
-            module.training = training
+
+    def __init__(self, model: nn.Module, observe: Observe) -> None:
+        scripted = [path or "the model" for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+        if scripted:
+            raise UserError(
+                f"{scripted[0]} is TorchScript, whose activation calls cannot be seen; give the network as Python code"
+            )
+        self._modules = tuple(model.modules())
+        self._places = _Places(model)
+        self._observe = observe
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """While the context lasts, forward passes are seen; afterwards the model is as it was."""
+        training = [module for module in self._modules if module.training]
+        hooks = nn.modules.module
+        before = hooks.register_module_forward_pre_hook(self._places.enter)
+        after = hooks.register_module_forward_hook(self._places.leave, always_call=True)
+        try:
+            for module in training:
+                module.training = False
+            with torch.compiler.set_stance("force_eager"), warnings.catch_warnings(), _Watch(self._places, self._observe):
+                # That the hooks are called once more for a compiled module does no harm: it has its module's path.
+                warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
+                yield
+        finally:
+            before.remove()
+            after.remove()
+            for module in training:
+                module.training = True
 
 
 class _Places:

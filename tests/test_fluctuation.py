@@ -26,7 +26,7 @@ from robustbench_la.layer_totals import Moments, Sample
 from robustbench_la.layeract import LAHardSiLU, LASiLU, la_silu
 from robustbench_la.models import NetworkSpec, build, make_activation
 from robustbench_la.preprocessing import NORMALIZATIONS
-from robustbench_la.probe import watching
+from robustbench_la.probe import Probe
 from robustbench_la.records import CLEAN, QUANTILES, STATISTICS, Condition
 
 NOISE = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")
@@ -262,7 +262,7 @@ def pre_activations(measured: Evaluation, condition: Condition) -> list[tuple[st
                 hooks.append(module.register_forward_pre_hook(hook))
     images = corrupted(measured, condition, slice(None))
     try:
-        with torch.inference_mode(), watching(model, lambda *call: None):
+        with torch.inference_mode(), Probe(model, lambda *call: None).watching():
             model(measured.networks[0].normalization.apply(images).contiguous(memory_format=torch.channels_last))
         found = []
         for layer, kind, y, more in Notes.taken:
@@ -449,7 +449,7 @@ def test_the_model_comes_out_as_it_went_in(fault: type[BaseException]) -> None:
     def fail(*call: object) -> None:
         raise fault
 
-    with pytest.raises(fault), watching(model, fail):
+    with pytest.raises(fault), Probe(model, fail).watching():
         model(torch.zeros(2, 3, 8, 8))
 
     assert [module.training for module in model.modules()] == modes

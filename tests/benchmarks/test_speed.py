@@ -17,7 +17,7 @@ import torch
 from scipy import ndimage
 
 from corruptions.apply import corrupt
-from robustbench_la import evaluate
+from robustbench_la import evaluate, fluctuate
 from robustbench_la.checkpoints import Network
 from robustbench_la.data import ImageSet
 from robustbench_la.layeract import la_hardsilu, la_silu
@@ -177,6 +177,51 @@ def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activat
         lambda: list(evaluate.run(plan)),
         "<= 1.15",
         rounds=5,
+    )
+
+
+@pytest.mark.parametrize(("only", "activation", "aim"), [
+    (None, "relu", "<= 2.0"), (None, "la_silu", "<= 1.6"),
+    ("fluctuation", "relu", "<= 1.3"), ("fluctuation", "la_silu", "<= 1.3"),
+])  # fmt: skip
+def test_fluctuation_costs_little_more_than_two_forward_passes(benchmark, told, only, activation: str, aim: str) -> None:
+    plan = evaluation(activation, 1000, 1)
+    network = plan.networks[0]
+    clean = torch.from_numpy(plan.images.images)
+    noisy = corrupt(clean, "gaussian_noise", 0.02, ids=torch.arange(len(clean)))
+    inputs = [network.normalization.apply(images).contiguous(memory_format=torch.channels_last) for images in (clean, noisy)]
+
+    @torch.inference_mode()
+    def bare() -> None:
+        for version in inputs:
+            for batch in version.split(64):
+                network.model(batch)
+
+    ratio(
+        benchmark,
+        told,
+        f"fluctuation ({only or 'all statistics'}) of resnet20 {activation}, 1,000 images, over two bare forward passes",
+        bare,
+        lambda: list(fluctuate.run(plan, fluctuate.Measure(only=only))),
+        aim,
+        rounds=5,
+    )
+
+
+@pytest.mark.parametrize("count", [1_000, 10_000])
+def test_peak_memory_of_fluctuation(benchmark, told, count: int) -> None:
+    def peak(what: str) -> float:
+        code = (
+            "import resource, sys; sys.path.insert(0, 'tests/benchmarks'); from test_speed import evaluation; import torch; "
+            f"from robustbench_la import evaluate, fluctuate; plan = evaluation('relu', {count}, 1); list({what}.run(plan)); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    above = benchmark.pedantic(lambda: peak("fluctuate") - peak("evaluate"), rounds=1)
+    told.append(
+        f"peak memory of fluctuation above eval's, {count:,} images, 19 layers: {above:.0f} MiB (aim: < 400, the same for both)"
     )
 
 
