@@ -17,9 +17,9 @@ from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.checkpoints import Network
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.evaluate import Evaluation, corrupted, forward, key_of
-from robustbench_la.fluctuation import NoisySums, flat, fluctuations, sigma, sums
+from robustbench_la.fluctuation import GROUP, CleanSums, NoisySums, flat, fluctuations, sigma, sums, sums_over_images
 from robustbench_la.inject import Injection, layer_keys
-from robustbench_la.layer_totals import CleanTotals, NoisyTotals, Sample
+from robustbench_la.layer_totals import LayerTotals, Sample
 from robustbench_la.memory import keep_freed_memory
 from robustbench_la.probe import FUNCTIONS, Apply, Probe, activation_paths
 from robustbench_la.progress import Meter, silent
@@ -83,7 +83,7 @@ def run(
             passes = [_Pass(evaluation, network, group, own, sample) for network in networks]
             shown = [CLEAN] if injections else [CLEAN, *group]
             least = _padded(1, len(shown))
-            step = max(least, evaluation.batch_size // len(shown) // least * least)
+            step = max(least, 2 * evaluation.batch_size // len(shown) // least * least)
             for start in range(0, len(evaluation.images.ids), step):
                 where = slice(start, min(start + step, len(evaluation.images.ids)))
                 versions = [corrupted(evaluation, condition, where) for condition in shown]
@@ -92,6 +92,21 @@ def run(
                     advance(where.stop - where.start)
             for one in passes:
                 yield from one.results()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What one activation call of a batch gave."""
+
+    layer: str
+    function: str
+    elements: int
+    noisy: Tensor
+    """NoisySums of each condition, (conditions, 7, N); where only the fluctuation is asked for that, (conditions, N)."""
+    clean: Tensor | None = None
+    """CleanSums, (4, N)."""
+    activation: Tensor | None = None
+    """Of clean images, summed over them: (D,)."""
 
 
 class _Pass:
@@ -103,14 +118,14 @@ class _Pass:
         self.evaluation, self.network, self.conditions = evaluation, network, conditions
         self.measure, self.sample = measure, sample
         self.probe = Probe(network.model, self._observe)
-        self.alpha = DEFAULT_ALPHA if network.alpha is None else network.alpha
-        self.clean: list[CleanTotals] = []
-        self.noisy: list[list[NoisyTotals]] = []
-        """For each layer, for each condition."""
+        self.batch: list[_Call] = []
+        """Calls of the forward pass that is being made."""
+        self.layers: list[tuple[str, str, int]] = []
+        """Name, function and D of each call; known after the first batch."""
+        self.totals: LayerTotals | None = None
         self.skipped: dict[str, None] = {}
         self.where = slice(0, 0)
         self.parts = 0
-        self.seen = 0
 
     @torch.inference_mode()
     def show(self, where: slice, versions: Sequence[Tensor]) -> None:
@@ -118,23 +133,57 @@ class _Pass:
         network, count = self.network, len(versions[0])
         filled = torch.arange(_padded(count, len(versions)), device=versions[0].device) % count
         inputs = network.normalization.apply(torch.cat([version[filled] for version in versions]))
-        self.where, self.parts, self.seen = where, len(versions), 0
-        with self.probe.watching():
+        self.where, self.parts = where, len(versions)
+        self.batch.clear()
+        with self.probe.watching([layer for layer, _, _ in self.layers] or None):
             logits = forward(network, inputs, self.evaluation)
-        if not self.clean:
+        if self.totals is None:
+            self._begin()
+            if len(versions) > 1:
+                self._check_apart(logits, inputs[: min(len(filled), _ROWS)])
+        self._take_in()
+
+    def _begin(self) -> None:
+        """After the first forward pass: what it called is what all have to call."""
+        network = self.network
+        if not self.batch:
             found = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
             raise UserError(
                 f"{network.name}: no activation was seen in its forward pass{found}; looked for {', '.join(FUNCTIONS)}"
             )
-        if self.seen != len(self.clean):
-            raise RunError(f"{network.name} calls {self.seen} activations for some images and {len(self.clean)} for others")
-        if where.start == 0 and len(versions) > 1:
-            self._check_apart(logits, inputs, len(filled))
+        self.layers = [(call.layer, call.function, call.elements) for call in self.batch]
+        self.totals = LayerTotals(
+            [call.elements for call in self.batch],
+            len(self.conditions),
+            self.sample,
+            len(self.evaluation.images.ids),
+            DEFAULT_ALPHA if network.alpha is None else network.alpha,
+            only=self.measure.only is not None,
+        )
 
-    def _check_apart(self, logits: Tensor, inputs: Tensor, clean: int) -> None:
-        """Raise UserError if what the noisy images are changes what the clean ones give."""
-        alone = forward(self.network, inputs[:clean], self.evaluation).float()
-        together = logits[:clean].float()
+    def _take_in(self) -> None:
+        """Add the calls of one forward pass to the totals."""
+        assert self.totals is not None
+        called = [(call.layer, call.function, call.elements) for call in self.batch]
+        if called != self.layers:
+            raise RunError(
+                f"{self.network.name} does not call the same activations for all images: "
+                f"{len(self.layers)} for the first ones, {len(called)} for others, or others in their places"
+            )
+        noisy = torch.stack([call.noisy for call in self.batch]).cpu().numpy()
+        if self.measure.only is not None:
+            self.totals.update_fluctuation(self.where, noisy)
+            return
+        for layer, call in enumerate(self.batch):
+            assert call.activation is not None
+            self.totals.activations[layer] += call.activation
+        clean = torch.stack([call.clean for call in self.batch if call.clean is not None]).cpu().numpy()
+        self.totals.update(self.where, CleanSums(clean), NoisySums(noisy))
+
+    def _check_apart(self, logits: Tensor, clean: Tensor) -> None:
+        """Raise UserError if the first, ``clean`` images give other logits without those that went with them."""
+        alone = forward(self.network, clean, self.evaluation).float()
+        together = logits[: len(clean)].float()
         tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.abs().max())
         if float((together - alone).abs().max()) > tolerance:
             raise UserError(
@@ -147,25 +196,20 @@ class _Pass:
         if versions is None:
             self.skipped[layer] = None
             return
-        totals, noisy = self._totals(layer, function, versions[0][0].shape[1])
+        told = (layer, function, versions[0][0].shape[1])
         if self.measure.only is not None:
-            measured = fluctuations(versions[0][1], [other for _, other in versions[1:]])
-            if not all(bool(values.isfinite().all()) for values in measured):
-                raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
-            for one, values in zip(noisy, measured, strict=True):
-                one.update(self.where, {"fluctuation": values})
-            return
-        clean_sums, noisy_sums = sums(versions[0], versions[1:], self.measure.threshold)
-        if not _finite(noisy_sums):  # a pre-activation of exactly 0, most likely
-            pre_activation = pre_activation.masked_fill(pre_activation == 0, _NEAR_ZERO)
-            versions = self._versions(pre_activation, apply(pre_activation), apply)
-            assert versions is not None
-            clean_sums, noisy_sums = sums(versions[0], versions[1:], self.measure.threshold)
-        if not _finite(noisy_sums):
+            call = _Call(*told, fluctuations(versions[0][1], [other for _, other in versions[1:]]))
+        else:
+            clean, noisy = sums(versions[0], versions[1:], self.measure.threshold)
+            if not bool(noisy.isfinite().all()):  # a pre-activation of exactly 0, most likely
+                pre_activation = pre_activation.masked_fill(pre_activation == 0, _NEAR_ZERO)
+                versions = self._versions(pre_activation, apply(pre_activation), apply)
+                assert versions is not None
+                clean, noisy = sums(versions[0], versions[1:], self.measure.threshold)
+            call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
+        if not bool(call.noisy.isfinite().all()):
             raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
-        totals.update(self.where, clean_sums, versions[0][1], self.alpha)
-        for one, own in zip(noisy, noisy_sums, strict=True):
-            one.update_all(self.where, clean_sums, own)
+        self.batch.append(call)
 
     def _versions(self, pre_activation: Tensor, activation: Tensor, apply: Apply) -> list[tuple[Tensor, Tensor]] | None:
         """Pre-activation and activation, float32 (N, D), clean and for each condition; None without an axis for the images."""
@@ -180,7 +224,8 @@ class _Pass:
             return None
         own = slice(pre_activation.shape[0] // rows * count)  # the noise belongs to places, however they lie in memory
         y = pre_activation[own].reshape(count, -1).float()
-        keys = layer_keys(self.evaluation.seed, self.seen, self._ids().to(y.device))
+        ids = torch.from_numpy(self.evaluation.images.ids[self.where]).to(y.device)
+        keys = layer_keys(self.evaluation.seed, len(self.batch), ids)
         versions = [(y, activation[own].reshape(count, -1).float())]
         for injection in self.measure.injections:
             noisy = injection.on(y, sigma(y), keys)
@@ -188,38 +233,26 @@ class _Pass:
             versions.append((noisy, answer.reshape(count, -1).float()))
         return versions
 
-    def _ids(self) -> Tensor:
-        return torch.from_numpy(self.evaluation.images.ids[self.where])
-
-    def _totals(self, layer: str, function: str, elements: int) -> tuple[CleanTotals, list[NoisyTotals]]:
-        """Of the call that is being made; made for the first images, found again for the others."""
-        images = len(self.evaluation.images.ids)
-        index, self.seen = self.seen, self.seen + 1
-        if index == len(self.clean) and self.where.start == 0:
-            self.clean.append(CleanTotals(layer, function, elements, self.sample, images))
-            self.noisy.append([NoisyTotals(elements, self.sample, images) for _ in self.conditions])
-        if index >= len(self.clean) or (self.clean[index].layer, self.clean[index].elements) != (layer, elements):
-            raise RunError(f"{self.network.name} does not call the same activations for all images: {layer} comes unexpectedly")
-        return self.clean[index], self.noisy[index]
-
     def results(self) -> Iterator[NetworkFluctuation]:
         """One a condition, after the last image."""
-        reached = {totals.layer for totals in self.clean}
+        assert self.totals is not None
+        reached = {layer for layer, _, _ in self.layers}
         unreached = tuple(path for path in activation_paths(self.network.model) if path not in reached)
+        means = tuple(self.totals.activation_mean(layer) for layer in range(len(self.layers)))
         for place, condition in enumerate(self.conditions):
-            kept = [noisy[place].kept for noisy in self.noisy]
             yield NetworkFluctuation(
-                layers=tuple(self._layer(index, place, condition) for index in range(len(self.clean))),
+                layers=tuple(self._layer(self.totals, index, place, condition) for index in range(len(self.layers))),
                 threshold=None if self.measure.only else self.measure.threshold,
                 unreached=unreached,
                 skipped=tuple(self.skipped),
                 sample=self.sample.ids,
-                per_image={name: _to_float32(np.mean([layer[name] for layer in kept], axis=0)) for name in kept[0]},
-                activation_means=() if self.measure.only else tuple(clean.activation_mean() for clean in self.clean),
+                per_image={name: _to_float32(values) for name, values in self.totals.per_image(place).items()},
+                activation_means=() if self.measure.only else means,
             )
 
-    def _layer(self, index: int, place: int, condition: Condition) -> LayerStats:
-        clean, noisy, network = self.clean[index], self.noisy[index][place], self.network
+    def _layer(self, totals: LayerTotals, index: int, place: int, condition: Condition) -> LayerStats:
+        network = self.network
+        layer, function, elements = self.layers[index]
         return LayerStats(
             checkpoint=network.name,
             sha256=network.sha256,
@@ -232,25 +265,21 @@ class _Pass:
             training_seed=network.seed,
             condition=condition,
             noise_seed=self.evaluation.seed,
-            layer=clean.layer,
+            layer=layer,
             index=index,
-            function=clean.function,
-            elements=clean.elements,
-            images=clean.images,
-            statistics=noisy.statistics() | ({} if self.measure.only else clean.statistics(self.alpha)),
+            function=function,
+            elements=elements,
+            images=totals.images,
+            statistics=totals.statistics(index, place),
         )
 
 
 def _padded(images: int, parts: int) -> int:
-    """The least number of images, at least ``images``, of which ``parts`` versions make a multiple of _ROWS."""
-    step = _ROWS // math.gcd(_ROWS, parts)
+    """The least number of images, at least ``images``, of which ``parts`` versions make a multiple of _ROWS; one of GROUP."""
+    step = max(GROUP, _ROWS // math.gcd(_ROWS, parts))
     return -(-images // step) * step
 
 
 def _to_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """As the store keeps them, so that what is read from it and what was just measured are the same."""
     return values.astype(np.float32).astype(np.float64)
-
-
-def _finite(measured: Sequence[NoisySums]) -> bool:
-    return all(bool((one.scale_moved + one.shift_passed + one.fluctuation).isfinite().all()) for one in measured)

@@ -7,51 +7,73 @@ g(y)_i = y_i s_i, so the scale of an element is read off as s_i = g(y)_i / y_i.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _BLOCK = 1 << 19
 """Elements handled at a time on a CPU, so that what one step writes is in the cache for the next."""
 _SEGMENT = 4096
 """Elements added up in float32 before float64 takes over."""
+GROUP = 16
+"""Images added up in float32 before float64 takes over."""
 _SURE = 1 - 1e-6
 """A scale read off by division is off by a rounding: one that stands at the threshold exactly is not below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanSums:
-    """Of one call on clean images, for each image: float64 (N,), sums over its D elements."""
-
-    activation: Tensor
-    """||g(y)||, L1 as all norms."""
-    saturated: Tensor
-    """Elements whose scale is below the threshold."""
-    sigma: Tensor
-    """Unbiased standard deviation of y; 0 where D = 1."""
+Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class NoisySums:
-    """Of one call on noisy images beside the clean ones, for each image: float64 (N,), sums over its D elements."""
+class _Sums:
+    """Sums over the D elements of each image, at one call or stacked for several: float64 (..., quantities, N)."""
 
-    fluctuation: Tensor
-    """||g(y') - g(y)||, with y' the noisy pre-activation."""
-    input_fluctuation: Tensor
-    """||y' - y||."""
-    scale_moved: Tensor
-    """sum |y_i| |s'_i - s_i|: the first part of the upper bound."""
-    shift_passed: Tensor
-    """sum |y'_i - y_i| |s'_i|: the second part."""
-    saturated: Tensor
-    cosine: Tensor
-    """Between g(y) and g(y'); NaN where one of them is 0 everywhere."""
+    NAMES: ClassVar[tuple[str, ...]]
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+    def __getattr__(self, name: str) -> Values:
+        """One quantity, (..., N)."""
+        if name not in self.NAMES:
+            raise AttributeError(name)
+        return self.values[..., self.NAMES.index(name), :]
+
+
+class CleanSums(_Sums):
+    """Of clean images.
+
+    activation: ||g(y)||, L1 as all norms.  saturated: elements whose scale is below the threshold.  squares: of g(y).
+    sigma: unbiased standard deviation of y; 0 where D = 1.
+    """
+
+    NAMES = ("activation", "saturated", "squares", "sigma")
+
+
+class NoisySums(_Sums):
+    """Of noisy images beside the clean ones; y' is the noisy pre-activation, s' its scale.
+
+    fluctuation: ||g(y') - g(y)||.  input_fluctuation: ||y' - y||.  scale_moved: sum |y_i| |s'_i - s_i|, the first part of the
+    upper bound.  shift_passed: sum |y'_i - y_i| |s'_i|, the second.  saturated, squares: as in CleanSums, of y'.
+    squared_fluctuation: sum of squares of g(y') - g(y).
+    """
+
+    NAMES = (
+        "fluctuation",
+        "input_fluctuation",
+        "scale_moved",
+        "shift_passed",
+        "saturated",
+        "squares",
+        "squared_fluctuation",
+    )
 
     @property
-    def bound(self) -> Tensor:
+    def bound(self) -> Values:
         """What the fluctuation cannot exceed, by the triangle inequality; nor does it by rounding."""
-        return torch.maximum(self.scale_moved + self.shift_passed, self.fluctuation)
+        return np.maximum(self.scale_moved + self.shift_passed, self.fluctuation)
 
 
 def flat(tensor: Tensor, images: int) -> Tensor | None:
@@ -74,31 +96,30 @@ def flat(tensor: Tensor, images: int) -> Tensor | None:
 class _Rows:
     """Sums over the elements of each image: partial ones in float32, which float64 adds up at the end.
 
-    An element's partial sum holds at most _SEGMENT elements, so the result depends on neither the number of images nor threads.
+    A partial sum holds at most _SEGMENT elements, so the result depends on neither the number of images nor threads.
     """
 
-    def __init__(self, names: Sequence[str], like: Tensor) -> None:
+    def __init__(self, sums: int, squares: int, like: Tensor) -> None:
+        """For so many sums, and behind them sums of squares, of the images of ``like``, (N, D)."""
         images, elements = like.shape
-        self.parts = _parts(elements)
-        self.shape = (-1, self.parts, elements // self.parts)
-        self.places = {name: place for place, name in enumerate(names)}
-        self.found = like.new_empty(len(names), images, self.parts)
+        parts = _parts(elements)
+        self.shape = (-1, parts, elements // parts)
+        self.sums = sums
+        self.found = like.new_empty(sums + squares, images, parts)
 
-    def sum(self, name: str, block: slice, values: Tensor) -> None:
-        """Of ``values``, float32 (N, D)."""
-        torch.sum(values.view(self.shape), 2, out=self.found[self.places[name], block])
+    def add(self, place: int, block: slice, values: Tensor) -> None:
+        """Of ``values``, float32 (N, D); sums of squares come as norms first, to be squared before they are added up."""
+        values = values.view(self.shape)
+        if place < self.sums:
+            torch.sum(values, 2, out=self.found[place, block])
+        else:
+            torch.linalg.vector_norm(values, dim=2, out=self.found[place, block])
 
-    def norm(self, name: str, block: slice, values: Tensor) -> None:
-        """Square roots of sums of squares, to be squared before they are added up."""
-        torch.linalg.vector_norm(values.view(self.shape), dim=2, out=self.found[self.places[name], block])
-
-    def totals(self) -> dict[str, Tensor]:
-        """float64 (N,) each; squares where norms were taken."""
+    def totals(self) -> Tensor:
+        """float64 (sums + squares, N)."""
         double = self.found.double()
-        return {
-            name: (double[place].square() if name.startswith("squares") else double[place]).sum(1)
-            for name, place in self.places.items()
-        }
+        double[self.sums :].square_()
+        return double.sum(2)
 
 
 def _parts(elements: int) -> int:
@@ -113,61 +134,47 @@ def _blocks(values: Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(values), step)]
 
 
-def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> list[Tensor]:
-    """||g(y') - g(y)|| alone: activations (N, D), clean and for each noise; gives float64 (N,) for each noise."""
-    rows = [_Rows(("fluctuation",), clean) for _ in noisy]
+def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> Tensor:
+    """||g(y') - g(y)|| alone: activations (N, D), clean and for each of K noises; gives float64 (K, N)."""
+    rows = _Rows(len(noisy), 0, clean)
     for block in _blocks(clean):
         difference = torch.empty_like(clean[block])
-        for own, other in zip(rows, noisy, strict=True):
-            own.sum("fluctuation", block, torch.sub(other[block], clean[block], out=difference).abs_())
-    return [own.totals()["fluctuation"] for own in rows]
+        for place, other in enumerate(noisy):
+            rows.add(place, block, torch.sub(other[block], clean[block], out=difference).abs_())
+    return rows.totals()
 
 
-_CLEAN = ("activation", "saturated", "squares", "sum_y", "squares_y")
-_NOISY = ("fluctuation", "input_fluctuation", "scale_moved", "shift_passed", "saturated", "squares", "squares_difference")
-
-
-def sums(
-    clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], threshold: float
-) -> tuple[CleanSums, list[NoisySums]]:
-    """Everything: pre-activation and activation, float32 (N, D), of clean images and for each noise.
+def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], threshold: float) -> tuple[Tensor, Tensor]:
+    """Everything: pre-activation and activation, float32 (N, D), of clean images and for each of K noises.
 
     threshold: of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN results.
+    Gives: float64 (4, N) and (K, 7, N), with quantities as in CleanSums and NoisySums.
     """
-    clean_rows = _Rows(_CLEAN, clean[0])
-    noisy_rows = [_Rows(_NOISY, clean[0]) for _ in noisy]
+    clean_rows = _Rows(3, 2, clean[0])
+    noisy_rows = [_Rows(5, 2, clean[0]) for _ in noisy]
     for block in _blocks(clean[0]):
         y, activation = (tensor[block] for tensor in clean)
         work, scale = torch.empty_like(y), torch.empty_like(y)
-        clean_rows.sum("activation", block, torch.abs(activation, out=work))
-        clean_rows.norm("squares", block, activation)
-        clean_rows.sum("sum_y", block, y)
-        clean_rows.norm("squares_y", block, y)
+        clean_rows.add(0, block, torch.abs(activation, out=work))
         torch.div(activation, y, out=scale)
-        clean_rows.sum("saturated", block, torch.lt(scale, threshold * _SURE, out=work))
+        clean_rows.add(1, block, torch.lt(scale, threshold * _SURE, out=work))
+        clean_rows.add(2, block, y)
+        clean_rows.add(3, block, activation)
+        clean_rows.add(4, block, y)
         for rows, (noisy_y, noisy_activation) in zip(noisy_rows, noisy, strict=True):
             other_y, other = noisy_y[block], noisy_activation[block]
-            torch.sub(other, activation, out=work)
-            rows.norm("squares_difference", block, work)
-            rows.norm("squares", block, other)
-            rows.sum("fluctuation", block, work.abs_())
+            rows.add(5, block, other)
+            rows.add(6, block, torch.sub(other, activation, out=work))
+            rows.add(0, block, work.abs_())
             torch.div(other, other_y, out=scale)
-            rows.sum("saturated", block, torch.lt(scale, threshold * _SURE, out=work))
+            rows.add(4, block, torch.lt(scale, threshold * _SURE, out=work))
             # y s' - y s, with y s = g(y)
-            rows.sum("scale_moved", block, torch.addcmul(activation, y, scale, value=-1, out=work).abs_())
-            torch.sub(other_y, y, out=work).abs_()
-            rows.sum("input_fluctuation", block, work)
-            rows.sum("shift_passed", block, scale.mul_(work).abs_())
-    own = clean_rows.totals()
-    found = []
-    for rows in noisy_rows:
-        totals = rows.totals()
-        # 2 a b = a^2 + b^2 - (a - b)^2
-        dot = (own["squares"] + totals["squares"] - totals["squares_difference"]) / 2
-        parts = {name: totals[name] for name in _NOISY if not name.startswith("squares")}
-        found.append(NoisySums(**parts, cosine=dot / (own["squares"] * totals["squares"]).sqrt()))
-    spread = _spread(clean[0], own["sum_y"], own["squares_y"])
-    return CleanSums(activation=own["activation"], saturated=own["saturated"], sigma=spread), found
+            rows.add(2, block, torch.addcmul(activation, y, scale, value=-1, out=work).abs_())
+            rows.add(1, block, torch.sub(other_y, y, out=work).abs_())
+            rows.add(3, block, scale.mul_(work).abs_())
+    norm, saturated, total, squares, squares_y = clean_rows.totals()
+    whole = torch.stack([norm, saturated, squares, _spread(clean[0], total, squares_y)])
+    return whole, torch.stack([rows.totals() for rows in noisy_rows])
 
 
 def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:
@@ -175,9 +182,19 @@ def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:
     count = y.shape[1]
     rest = squares - total.square() / count
     # Where the mean is many times the spread, the difference of two large numbers tells little.
-    if bool((rest < squares / 64).any()):
+    if bool((rest <= squares / 64).any()):
         return sigma(y)
     return (rest / (count - 1)).sqrt()
+
+
+def sums_over_images(values: Tensor) -> Tensor:
+    """Sum over the images of (N, D), float32: float64 (D,). GROUP of them are added up in float32 at a time.
+
+    Where the first of N images has a number that GROUP divides among all, it does not matter which go together.
+    """
+    whole = len(values) // GROUP * GROUP
+    total = values[whole:].sum(0).double()
+    return total + values[:whole].view(-1, GROUP, values.shape[1]).sum(1).double().sum(0) if whole else total
 
 
 def sigma(y: Tensor) -> Tensor:

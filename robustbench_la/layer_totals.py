@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -35,143 +35,137 @@ class Sample:
         self.slots[kept] = np.arange(len(kept))
 
     def put(self, store: NDArray[np.float64], where: slice, values: NDArray[np.float64]) -> None:
-        """Write the ``values`` of the images at ``where`` into ``store``, one number an image of the sample."""
+        """Write the ``values``, (..., N), of the images at ``where`` into ``store``, (..., images of the sample)."""
         slots = self.slots[where]
-        store[slots[slots >= 0]] = values[slots >= 0]
+        store[..., slots[slots >= 0]] = values[..., slots >= 0]
 
 
 class Moments:
-    """Mean and standard deviation of numbers that come in parts; those that are NaN are left out."""
+    """Means and standard deviations of numbers that come in parts, for each place of ``shape``; NaN are left out."""
 
-    def __init__(self) -> None:
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-        self.largest = -math.inf
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        self.count, self.mean, self.squares = (np.zeros(shape) for _ in range(3))
+        self.largest = np.full(shape, -math.inf)
 
     def update(self, values: NDArray[np.float64]) -> None:
-        """Parts are joined as Chan, Golub & LeVeque 1983 ("Algorithms for computing the sample variance") do."""
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return
-        count, mean = len(values), float(values.mean())
-        delta, total = mean - self.mean, self.count + count
-        self.squares += float(np.square(values - mean).sum()) + delta * delta * self.count * count / total
+        """values: (*shape, N). Parts are joined as Chan, Golub & LeVeque 1983 do ("Computing the sample variance")."""
+        known = ~np.isnan(values)
+        count = known.sum(-1)
+        mean = np.where(known, values, 0).sum(-1) / np.maximum(count, 1)
+        squares = np.square(np.where(known, values - mean[..., None], 0)).sum(-1)
+        delta, total = mean - self.mean, np.maximum(self.count + count, 1)
+        self.squares += squares + np.square(delta) * self.count * count / total
         self.mean += delta * count / total
-        self.count = total
-        self.largest = max(self.largest, float(values.max()))
+        self.count += count
+        self.largest = np.maximum(self.largest, np.where(known, values, -math.inf).max(-1, initial=-math.inf))
 
-    def spread(self, name: str) -> dict[str, float | None]:
+    def spread(self, name: str, place: tuple[int, ...] = ()) -> dict[str, float | None]:
         """``name_mean`` and ``name_std`` (n - 1)."""
+        count = self.count[place]
         return {
-            f"{name}_mean": self.mean if self.count else None,
-            f"{name}_std": math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else None,
+            f"{name}_mean": float(self.mean[place]) if count else None,
+            f"{name}_std": math.sqrt(self.squares[place] / (count - 1)) if count > 1 else None,
         }
 
 
-class CleanTotals:
-    """What one layer does with clean images."""
+class LayerTotals:
+    """What all layers of a network do with images under several noises, beside the clean ones."""
 
-    def __init__(self, layer: str, function: str, elements: int, sample: Sample, images: int) -> None:
-        self.layer, self.function, self.elements, self.images = layer, function, elements, images
-        self.sample = sample
-        self.activation = torch.zeros(elements, dtype=torch.float64)
-        """Summed over images."""
-        self.saturated = 0.0
-        self.sigma = Moments()
-        self.above = Moments()
-        self.sigmas = np.empty(len(sample.ids))
+    NOISY = (
+        "fluctuation",
+        "relative",
+        "input_fluctuation",
+        "bound",
+        "bound_scale_moved",
+        "bound_shift_passed",
+        "tightness",
+        "cosine",
+    )
+    """Quantities of each image."""
+    KEPT = 3
+    """So many of them, the first, are kept for the sample."""
 
-    def update(self, where: slice, sums: CleanSums, activation: Tensor, alpha: float) -> None:
-        """sums: of the images at ``where``.  activation: theirs, float32 (N, D)."""
-        self.activation = self.activation.to(activation.device)
-        self.activation += activation.sum(0, dtype=torch.float64)
-        self.saturated += float(sums.saturated.sum())
-        sigma = sums.sigma.cpu().numpy()
-        self.sigma.update(sigma)
-        self.above.update((np.square(sigma) + alpha > 1).astype(np.float64))
-        self.sample.put(self.sigmas, where, sigma)
+    def __init__(self, elements: Sequence[int], noises: int, sample: Sample, images: int, alpha: float, *, only: bool) -> None:
+        """elements: D of each layer.  only: whether nothing but the fluctuation is measured."""
+        self.elements, self.sample, self.images, self.alpha, self.only = elements, sample, images, alpha, only
+        layers, quantities = len(elements), 1 if only else len(self.NOISY)
+        self.moments = Moments((quantities, layers, noises))
+        self.kept = np.empty((min(quantities, self.KEPT), layers, noises, len(sample.ids)))
+        self.saturated, self.saturated_noisy = np.zeros(layers), np.zeros((layers, noises))
+        self.sigma, self.above = Moments((layers,)), Moments((layers,))
+        self.sigmas = np.empty((layers, len(sample.ids)))
+        self.activations: list[Tensor | float] = [0.0] * layers
+        """Of clean images, summed over them: float64 (D,) each."""
 
-    def activation_mean(self) -> NDArray[np.float64]:
-        """The activation averaged over images, (D,)."""
-        return (self.activation / self.images).cpu().numpy()
+    def update_fluctuation(self, where: slice, values: NDArray[np.float64]) -> None:
+        """values: fluctuation of the images at ``where``, (layers, noises, N)."""
+        self.moments.update(values[None])
+        self.sample.put(self.kept, where, values[None])
 
-    def statistics(self, alpha: float) -> dict[str, float | None]:
-        """By the names of records.STATISTICS."""
-        mean = self.activation_mean()
+    def update(self, where: slice, clean: CleanSums, noisy: NoisySums) -> None:
+        """All statistics of the images at ``where``: (layers, 4, N) and (layers, noises, 7, N)."""
+        norm, squares = clean.activation[:, None], clean.squares[:, None]
+        bound = noisy.bound
+        dot = (squares + noisy.squares - noisy.squared_fluctuation) / 2  # 2 a b = a^2 + b^2 - (a - b)^2
+        with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is NaN: no such value
+            relative = np.where(norm > 0, noisy.fluctuation / norm, math.nan)
+            cosine = dot / np.sqrt(squares * noisy.squares)
+            tightness = noisy.fluctuation / bound
+        shown = (noisy.fluctuation, relative, noisy.input_fluctuation, bound, noisy.scale_moved, noisy.shift_passed, tightness)
+        values = np.stack((*shown, np.where(np.isfinite(cosine), cosine, math.nan)))
+        self.moments.update(values)
+        self.sample.put(self.kept, where, values[: self.KEPT])
+        self.saturated += clean.saturated.sum(-1)
+        self.saturated_noisy += noisy.saturated.sum(-1)
+        self.sigma.update(clean.sigma)
+        self.above.update((np.square(clean.sigma) + self.alpha > 1).astype(np.float64))
+        self.sample.put(self.sigmas, where, clean.sigma)
+
+    def activation_mean(self, layer: int) -> NDArray[np.float64]:
+        """The activation averaged over clean images, (D,)."""
+        mean: NDArray[np.float64] = torch.as_tensor(self.activations[layer] / self.images).cpu().numpy()
+        return mean
+
+    def per_image(self, noise: int) -> dict[str, NDArray[np.float64]]:
+        """Of each image of the sample, means over layers."""
+        means = self.kept[:, :, noise].mean(1)
+        return dict(zip(self.NOISY, means, strict=False))
+
+    def statistics(self, layer: int, noise: int) -> dict[str, float | None]:
+        """Of one layer under one noise, by the names of records.STATISTICS."""
+        places = {name: (place, layer, noise) for place, name in enumerate(self.NOISY)}
+        fluctuation = self.moments.spread("fluctuation", places["fluctuation"])
+        found = {
+            **fluctuation,
+            **_quantiles("fluctuation", self.kept[places["fluctuation"]]),
+            **{
+                name.replace("fluctuation", "fluctuation_per_element"): None if value is None else value / self.elements[layer]
+                for name, value in fluctuation.items()
+            },
+        }
+        if self.only:
+            return found
+        spreads = {name: self.moments.spread(name, place) for name, place in places.items()}
+        shift = spreads["input_fluctuation"]["input_fluctuation_mean"]
+        mean = self.activation_mean(layer)
+        numbers = self.images * self.elements[layer]
         return {
-            "saturation_clean": self.saturated / (self.images * self.elements),
+            **found,
+            **spreads["relative"],
+            **_quantiles("relative", self.kept[places["relative"]]),
+            **spreads["input_fluctuation"],
+            "gain": found["fluctuation_mean"] / shift if shift else None,  # type: ignore[operator]  # there are images
+            **{f"{name}_mean": spreads[name][f"{name}_mean"] for name in self.NOISY[3:]},
+            "tightness_max": float(self.moments.largest[places["tightness"]]) if spreads["tightness"]["tightness_mean"] else None,
+            "saturation_clean": float(self.saturated[layer] / numbers),
+            "saturation_noisy": float(self.saturated_noisy[layer, noise] / numbers),
             "activation_mean_mean": float(mean.mean()),
             "activation_mean_abs": float(np.abs(mean).mean()),
             "activation_mean_std": float(mean.std()),
-            **self.sigma.spread("sigma"),
-            **_quantiles("sigma", self.sigmas),
-            **_quantiles("normalizer", np.sqrt(np.square(self.sigmas) + alpha)),
-            "normalizer_above_1": self.above.mean,
-        }
-
-
-class NoisyTotals:
-    """What one layer does with images under one noise, beside the clean ones."""
-
-    KEPT = ("fluctuation", "relative", "input_fluctuation")
-    """The values of each image that are kept for the sample."""
-
-    def __init__(self, elements: int, sample: Sample, images: int) -> None:
-        self.elements, self.images, self.sample = elements, images, sample
-        self.moments: dict[str, Moments] = {}
-        self.saturated = 0.0
-        self.kept: dict[str, NDArray[np.float64]] = {}
-
-    def update(self, where: slice, values: Mapping[str, Tensor]) -> None:
-        """values: of the images at ``where``, float64 (N,) each."""
-        for name, tensor in values.items():
-            array = tensor.cpu().numpy()
-            self.moments.setdefault(name, Moments()).update(array)
-            if name in self.KEPT:
-                self.sample.put(self.kept.setdefault(name, np.empty(len(self.sample.ids))), where, array)
-
-    def update_all(self, where: slice, clean: CleanSums, noisy: NoisySums) -> None:
-        """All statistics of the images at ``where``."""
-        self.saturated += float(noisy.saturated.sum())
-        self.update(
-            where,
-            {
-                "fluctuation": noisy.fluctuation,
-                "relative": (noisy.fluctuation / clean.activation).where(clean.activation > 0, math.nan),
-                "input_fluctuation": noisy.input_fluctuation,
-                "bound": noisy.bound,
-                "bound_scale_moved": noisy.scale_moved,
-                "bound_shift_passed": noisy.shift_passed,
-                "tightness": noisy.fluctuation / noisy.bound,
-                "cosine": noisy.cosine,
-            },
-        )
-
-    def statistics(self) -> dict[str, float | None]:
-        """By the names of records.STATISTICS."""
-        fluctuation = self.moments["fluctuation"].spread("fluctuation")
-        found = {
-            **fluctuation,
-            **_quantiles("fluctuation", self.kept["fluctuation"]),
-            **{
-                f"fluctuation_per_element{part}": None if value is None else value / self.elements
-                for part, value in (("_mean", fluctuation["fluctuation_mean"]), ("_std", fluctuation["fluctuation_std"]))
-            },
-        }
-        if len(self.moments) == 1:  # only the fluctuation was asked for
-            return found
-        moved = self.moments["input_fluctuation"]
-        tightness = self.moments["tightness"]
-        return {
-            **found,
-            **self.moments["relative"].spread("relative"),
-            **_quantiles("relative", self.kept["relative"]),
-            **moved.spread("input_fluctuation"),
-            "gain": self.moments["fluctuation"].mean / moved.mean if moved.mean > 0 else None,
-            **{f"{name}_mean": self.moments[name].mean for name in ("bound", "bound_scale_moved", "bound_shift_passed")},
-            "tightness_mean": tightness.mean if tightness.count else None,
-            "tightness_max": tightness.largest if tightness.count else None,
-            "saturation_noisy": self.saturated / (self.images * self.elements),
-            "cosine_mean": self.moments["cosine"].mean if self.moments["cosine"].count else None,
+            **self.sigma.spread("sigma", (layer,)),
+            **_quantiles("sigma", self.sigmas[layer]),
+            **_quantiles("normalizer", np.sqrt(np.square(self.sigmas[layer]) + self.alpha)),
+            "normalizer_above_1": float(self.above.mean[layer]),
         }
 
 

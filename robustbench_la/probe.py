@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -72,24 +72,39 @@ class Probe:
         self._observe = observe
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """While the context lasts, forward passes are seen; afterwards the model is as it was."""
+    def watching(self, names: Sequence[str] | None = None) -> Iterator[None]:
+        """While the context lasts, forward passes are seen; afterwards the model is as it was.
+
+        names: of the calls of one forward pass, in order, where they are known from another: that saves the hooks on all modules.
+        """
         training = [module for module in self._modules if module.training]
-        hooks = nn.modules.module
-        before = hooks.register_module_forward_pre_hook(self._places.enter)
-        after = hooks.register_module_forward_hook(self._places.leave, always_call=True)
-        try:
-            for module in training:
-                module.training = False
-            with torch.compiler.set_stance("force_eager"), warnings.catch_warnings(), _Watch(self._places, self._observe):
-                # That the hooks are called once more for a compiled module does no harm: it has its module's path.
-                warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
-                yield
-        finally:
-            before.remove()
-            after.remove()
-            for module in training:
-                module.training = True
+        with contextlib.ExitStack() as stack:
+            stack.callback(_set_training, training, True)
+            _set_training(training, False)
+            if names is None:
+                hooks = nn.modules.module
+                stack.callback(hooks.register_module_forward_pre_hook(self._places.enter).remove)
+                stack.callback(hooks.register_module_forward_hook(self._places.leave, always_call=True).remove)
+                name: Callable[[str], str] = self._places.name
+            else:
+                name = _in_turn(names)
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(warnings.catch_warnings())
+            # That the hooks are called once more for a compiled module does no harm: it has its module's path.
+            warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
+            stack.enter_context(_Watch(name, self._observe))
+            yield
+
+
+def _set_training(modules: Sequence[nn.Module], training: bool) -> None:
+    for module in modules:
+        module.training = training
+
+
+def _in_turn(names: Sequence[str]) -> Callable[[str], str]:
+    """Names by the order of calls; one that comes after the last is named by its function."""
+    turns = iter(names)
+    return lambda function: next(turns, function)
 
 
 class _Places:
@@ -140,9 +155,9 @@ def _written(path: str) -> str:
 
 
 class _Watch(TorchFunctionMode):
-    def __init__(self, places: _Places, observe: Observe) -> None:
+    def __init__(self, name: Callable[[str], str], observe: Observe) -> None:
         super().__init__()
-        self.places = places
+        self.name = name
         self.observe = observe
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -160,7 +175,7 @@ class _Watch(TorchFunctionMode):
         in_place = func.__name__.endswith("_") or named.get("inplace", False) or any(value is True for value in rest)
         pre_activation = given.clone() if in_place else given
         result = func(*args, **kwargs)
-        self.observe(self.places.name(name), name, pre_activation, result, apply)
+        self.observe(self.name(name), name, pre_activation, result, apply)
         return result
 
 
