@@ -140,7 +140,7 @@ class _Pass:
         if self.totals is None:
             self._begin()
             if len(versions) > 1:
-                self._check_apart(logits, inputs[: min(len(filled), _ROWS)])
+                self._check_apart(logits, inputs[: min(len(filled), GROUP)])
         self._take_in()
 
     def _begin(self) -> None:
