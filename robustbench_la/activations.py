@@ -126,12 +126,12 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 
 
 def in_order(activations: Iterable[str]) -> list[str]:
-    """Layer-level ones first, each followed by its counterpart; then the others in the order of the table."""
+    """Layer-level ones first, each followed by its counterpart; the others in the order of the table, unknown ones last."""
     there = set(activations)
     ordered: list[str] = []
     for name, entry in ACTIVATIONS.items():
         ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
-    return list(dict.fromkeys(ordered))
+    return list(dict.fromkeys([*ordered, *sorted(there)]))
 
 
 def __getattr__(name: str) -> Any:

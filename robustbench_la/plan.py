@@ -265,7 +265,7 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    shipped = {found.stem: found for found in sorted(shipped_configs().glob("*.yaml"))}
+    shipped = {found.stem: found for found in sorted(shipped_configs().glob("*.yaml")) if found.stem != "published"}
     if path.stem in shipped and path.parent.name in ("", "configs"):
         return shipped[path.stem]
     raise UserError(f"no plan {name!r}{did_you_mean(path.stem, shipped)}")

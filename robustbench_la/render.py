@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from robustbench_la.compare import Column, Estimate, Row, Table, Value
+from robustbench_la.compare import Column, Estimate, Row, Table, Value, best, number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,22 +17,118 @@ _GAP = 1
 """Characters between columns; labels have one more behind them."""
 _BAR = 8
 """Characters of the longest bar."""
+GAP = "–"
+"""Stands for what was not measured."""
+LEVELS = (0.05, 0.01, 0.001)
+"""p-values below which a difference gets one more star."""
 _LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
 
 def text(value: Value, column: Column, *, signed: bool = False) -> str:
-    """A value as it is shown: percent with two decimals, gaps as a dash, an interval in a second line."""
+    """A value as it is shown: percent with two decimals, gaps as a dash; what more is known of it, line by line."""
+    return "\n".join(parts(value, column, signed=signed))
+
+
+def parts(value: Value, column: Column, *, signed: bool = False) -> list[str]:
+    """The number with its significance marks, then standard deviation, interval, and the other side of a difference.
+
+    >>> parts(Estimate(0.912, deviation=0.0023), Column(name="clean", kind="percent"))
+    ['91.20', '±0.23']
+    """
     if value is None:
-        return "" if column.kind == "text" else "–"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Estimate):
-        low, high = (f"{100 * end:.1f}" if column.kind == "percent" else f"{end:.4g}" for end in (value.low, value.high))
-        return f"{text(value.value, column, signed=signed)}\n{low}{' to ' if value.low < 0 else '–'}{high}"
+        return ["" if column.kind == "text" or (column.is_label and signed) else GAP]
+    if not isinstance(value, Estimate):
+        return value.split("\n") if isinstance(value, str) else [_number(value, column, signed=signed)]
+    evidence = value.evidence
+    shown = [_number(value.value, column, signed=signed) + marks(evidence.corrected if evidence else None)]
+    if value.deviation is not None and evidence is None:
+        shown.append("±" + _number(value.deviation, column))
+    if column.intervals and value.low is not None and value.high is not None:
+        scale, decimals = (100, ".1f") if column.kind == "percent" else (1, ".4g")
+        low, high = f"{scale * value.low:{decimals}}", f"{scale * value.high:{decimals}}"
+        shown.append(f"{low} to {high}" if value.low < 0 else f"{low}–{high}")
+    return shown
+
+
+def marks(p: float | None) -> str:
+    """Stars for a p-value: * below 0.05, ** below 0.01, *** below 0.001.
+
+    >>> marks(0.03), marks(0.0009), marks(0.05), marks(None)
+    ('*', '***', '', '')
+    """
+    return "" if p is None else "*" * sum(p < level for level in LEVELS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCell:
+    """A value as it is shown."""
+
+    parts: tuple[str, ...]
+    is_best: bool
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return " ".join(part.replace("±", "± ") if place else part for place, part in enumerate(self.parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRow:
+    """A row of them."""
+
+    cells: tuple[ShownCell, ...]
+    is_difference: bool
+    is_published: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTable:
+    """A table for formats that lay it out themselves."""
+
+    columns: tuple[Column, ...]
+    shared: tuple[tuple[str, str], ...]
+    """Names and values of the columns that all rows share."""
+    rows: tuple[ShownRow, ...]
+
+
+def laid_out(table: Table) -> ShownTable:
+    """What to show of a table: short checkpoint names, no columns that say nothing or always the same, the best ones marked."""
+    shown, shared = split_columns(table)
+    above = tuple((heading(table.columns[place]), text(table.rows[0].values[place], table.columns[place])) for place in shared)
+    table = shortened(table)
+    best_there = {place: best(table, place) for place in shown}
+    rows = []
+    for row in table.rows:
+        cells = []
+        for place in shown:
+            value, own = row.values[place], best_there[place]
+            top = own is not None and number(value) == own and not row.is_difference and not row.is_published
+            said = parts(value, table.columns[place], signed=row.is_difference)
+            cells.append(ShownCell(parts=tuple(said), is_best=top))
+        rows.append(ShownRow(cells=tuple(cells), is_difference=row.is_difference, is_published=row.is_published))
+    return ShownTable(columns=tuple(table.columns[place] for place in shown), shared=above, rows=tuple(rows))
+
+
+def plain(tables: Sequence[Table], width: int = 100) -> str:
+    """As in a terminal of a width, without colours."""
+    import io
+
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, highlight=False, color_system=None, legacy_windows=False)
+    for table in tables:
+        console.print(terminal(table, width=width), width=max(width, least_width(table)))
+        console.print()
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
+
+
+def _number(value: float, column: Column, *, signed: bool = False) -> str:
+    sign = "+" if signed or column.signed else ""
     if column.kind == "percent":
-        return f"{100 * value:{'+' if signed else ''}.2f}"
-    return f"{value:,d}" if isinstance(value, int) else f"{value:.4g}"
+        return f"{100 * value:{sign}.2f}"
+    return f"{value:,d}" if isinstance(value, int) else f"{value:{sign}.4g}"
 
 
 def show(tables: Sequence[Table]) -> None:
@@ -57,19 +153,19 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    shown, shared = _split_columns(table)
+    shown, shared = split_columns(table)
     above = [Text(f"{table.columns[place].name}: {text(table.rows[0].values[place], table.columns[place])}") for place in shared]
-    table = _shortened(table)
+    table = shortened(table)
     fold, blocks = _layout(table, shown, width)
-    grids = [_grid(table, places, fold, table.title if number == 0 else None) for number, places in enumerate(blocks)]
+    grids = [_grid(table, places, fold) for places in blocks]
     spaced = [line for grid in grids for line in (grid, Text())]
-    return Group(*above, *spaced, *(Text(note, style="dim") for note in table.notes))
+    return Group(*above, Text(table.title, style="bold"), *spaced, *(Text(note, style="dim") for note in table.notes))
 
 
 def least_width(table: Table) -> int:
     """Characters that the labels and the widest other column take."""
-    shown, _ = _split_columns(table)
-    table = _shortened(table)
+    shown, _ = split_columns(table)
+    table = shortened(table)
     labels = sum(_needed(table, place, _LABELS[-1]) + _GAP for place in shown if table.columns[place].is_label)
     return labels + max((_needed(table, place, 0) for place in shown if not table.columns[place].is_label), default=0)
 
@@ -106,13 +202,13 @@ def _blocks(table: Table, places: Sequence[int], width: int, fold: int) -> list[
 def _needed(table: Table, place: int, fold: int) -> int:
     """Characters that a column takes: its longest word of a heading, and its longest line."""
     column = table.columns[place]
-    words = max(map(len, _heading(column).split()))
+    words = max(map(len, heading(column).split()))
     longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
     longest += (_BAR + 1) * column.bar
     return longest + (column.kind == "text")
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
     return column.name.replace("_", " ")
 
 
@@ -137,15 +233,12 @@ def _folded(label: str, width: int) -> list[str]:
     return [line[start : start + width].rstrip() for line in lines for start in range(0, max(1, len(line.rstrip())), width)]
 
 
-def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> RenderableType:
+def _grid(table: Table, places: Sequence[int], fold: int) -> RenderableType:
     from rich import box
     from rich.table import Table as Grid
     from rich.text import Text
 
     grid = Grid(
-        title=title,
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -153,14 +246,15 @@ def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> 
     )
     for place in places:
         column, width = table.columns[place], _needed(table, place, fold)
-        grid.add_column(_heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
-    best = {place: _best(table, place) for place in places}
+        grid.add_column(heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
+    best_there = {place: best(table, place) for place in places}
     above: Row | None = None
     for row in table.rows:
         cells = []
         for place in places:
             value = row.values[place]
-            style = "dim" if row.is_difference else "bold" if best[place] is not None and _number(value) == best[place] else ""
+            there = best_there[place] is not None and number(value) == best_there[place]
+            style = "dim" if row.is_difference else "italic" if row.is_published else "bold" if there else ""
             lines = _lines(table, row, place, fold)
             if table.columns[place].grouped and above is not None and above.values[place] == value:
                 lines = []
@@ -174,15 +268,15 @@ def _grid(table: Table, places: Sequence[int], fold: int, title: str | None) -> 
 
 def _bar(table: Table, place: int, value: Value) -> str:
     """A bar of up to _BAR characters, in eighths of one, to be read against the largest of the column."""
-    sizes = [abs(number) for row in table.rows if (number := _number(row.values[place])) is not None]
-    own = _number(value)
+    sizes = [abs(known) for row in table.rows if (known := number(row.values[place])) is not None]
+    own = number(value)
     eighths = round(8 * _BAR * abs(own) / max(sizes)) if own is not None and max(sizes) > 0 else 0
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(_BAR)
 
 
-def _split_columns(table: Table) -> tuple[list[int], list[int]]:
+def split_columns(table: Table) -> tuple[list[int], list[int]]:
     """Places of the columns to show, and of text columns that say the same in each of several rows; empty ones are left out."""
-    rows = [row for row in table.rows if not row.is_difference]
+    rows = [row for row in table.rows if not row.is_difference] or list(table.rows)
     shared = [
         place
         for place, column in enumerate(table.columns)
@@ -192,22 +286,7 @@ def _split_columns(table: Table) -> tuple[list[int], list[int]]:
     return [place for place in range(len(table.columns)) if place not in (*shared, *empty)], shared
 
 
-def _best(table: Table, place: int) -> float | None:
-    """The best number of a column, to be set in bold, where rows differ."""
-    better = table.columns[place].better
-    values = [_number(row.values[place]) for row in table.rows if not row.is_difference]
-    numbers = [value for value in values if value is not None]
-    if better is None or len(set(numbers)) < 2:
-        return None
-    return max(numbers) if better == "higher" else min(numbers)
-
-
-def _number(value: Value) -> float | None:
-    value = value.value if isinstance(value, Estimate) else value
-    return None if isinstance(value, str) else value
-
-
-def _shortened(table: Table) -> Table:
+def shortened(table: Table) -> Table:
     """File names without the folder and the suffix that all of them share."""
     place = next((place for place, column in enumerate(table.columns) if column.name == "checkpoint"), None)
     if place is None:

@@ -17,13 +17,17 @@ LAYERS = [
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
     {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows"},
-    {"train", "evaluate", "augment"},
-    {"provenance", "fluctuate"},
+    {"train", "evaluate", "augment", "groups", "latex", "webpage"},
+    {"provenance", "fluctuate", "metrics", "published", "formats"},
+    {"measures"},
+    {"contrasts"},
+    {"comparison"},
     {"cli"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
+TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
@@ -80,8 +84,9 @@ def test_reading_needs_no_torch(module: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"]]
-    + [[command, "--help"] for command in ("eval", "fluctuation", "train", "results", "merge", "forget", "plot")]
+    + [[command, "--help"] for command in ("eval", "fluctuation", "train", "results", "compare", "merge", "forget", "plot")]
     + [["results", *more, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for more in ([], ["--json"], ["--csv"])]
+    + [["compare", "--format", form, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for form in ("text", "html", "csv")]
     + [["list", what] for what in ("corruptions", "activations", "architectures", "datasets")],
 )
 def test_help_lists_and_results_need_no_torch(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.plan import Plan, find_config, parse_noise, parse_severities, read_plan, shipped_configs
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization, parse_normalization
 
-CONFIGS = sorted(shipped_configs().glob("*.yaml"))
+CONFIGS = sorted(path for path in shipped_configs().glob("*.yaml") if path.stem != "published")  # that one is no plan
 PAPER = ["gaussian_noise", "shot_noise", "gaussian_blur"]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from robustbench_la import __version__
-from robustbench_la.cli import evaluate, fluctuation, forget, list_, merge, plot, quickstart, results, train
+from robustbench_la.cli import compare, evaluate, fluctuation, forget, list_, merge, plot, quickstart, results, train
 from robustbench_la.errors import UserError
 
 EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 5 nothing selected; 130 interrupted."
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("eval", help=evaluate.HELP)(evaluate.command)
 app.command("fluctuation", help=fluctuation.HELP)(fluctuation.command)
 app.command("results", help=results.HELP)(results.command)
+app.command("compare", help=compare.HELP)(compare.command)
 app.command("merge", help=merge.HELP)(merge.command)
 app.command("forget", help=forget.HELP)(forget.command)
 app.command("train", help=train.HELP)(train.command)

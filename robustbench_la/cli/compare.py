@@ -1,0 +1,156 @@
+"""``larobust compare``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from robustbench_la.cli import options
+
+if TYPE_CHECKING:
+    from robustbench_la.comparison import By
+    from robustbench_la.contrasts import Against, Answers
+    from robustbench_la.groups import Group
+    from robustbench_la.metrics import Detail
+    from robustbench_la.published import Published
+    from robustbench_la.store import Store
+
+Word = TypeVar("Word", bound=str)
+HELP = """Compare what is in the store: activations over training seeds, layer-level ones beside their element-level counterparts.
+
+One table for each architecture, dataset and level table, with mean, standard deviation, differences and their significance. What
+was not measured throughout is refused, not averaged.
+
+Example: larobust compare --data 'mnist:*' --against counterpart --format markdown -o mnist.md"""
+
+
+def command(
+    by: Annotated[str, typer.Option("--by", metavar="activation|checkpoint", help="What a row is.")] = "activation",
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="top1, top5, nll, ece, mce, relative-mce, unnormalised-mce, effective, relative, area.",
+        ),
+    ] = "top1",
+    detail: Annotated[
+        str | None,
+        typer.Option("--detail", metavar="group|corruption|severity", help="A column (corruption; group if --published)."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", metavar="counterpart|best|both|none", help="What layer-level ones are compared with.")
+    ] = "both",
+    reference: Annotated[
+        str | None, typer.Option("--reference", metavar="CKPT", help="What mCE is relative to: a checkpoint, or alexnet.")
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option("--published", metavar="FILE", help="Printed figures beside ours: a file, or published (the paper's)."),
+    ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help="Only these columns, in this order.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="COLUMN", help="Best of this column first.")] = None,
+    interval: Annotated[bool, typer.Option("--interval", help="Show 95 % intervals.")] = False,
+    tests: Annotated[bool, typer.Option("--tests", help="Add a table of every difference with its test and p-value.")] = False,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Show gaps where something was not measured.")] = False,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="text, markdown, latex, csv, json or html (by -o if not given)."),
+    ] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead.")] = None,
+    ckpt: options.FilterCheckpoint = None,
+    activation: options.FilterActivation = None,
+    arch: options.FilterArch = None,
+    data: options.FilterData = None,
+    noise: options.FilterNoise = None,
+    severity: options.FilterSeverity = None,
+    seed: options.FilterSeed = None,
+    store: options.Store = None,
+) -> None:
+    """Read arguments, read the store, print or write."""
+    from pathlib import Path
+
+    from robustbench_la import render
+    from robustbench_la.cli.results import NOTHING_SELECTED, select
+    from robustbench_la.comparison import Request, compare
+    from robustbench_la.errors import UserError
+    from robustbench_la.files import check_writable, write_whole
+    from robustbench_la.formats import FORMATS, format_for
+    from robustbench_la.store import Store
+
+    bys: tuple[By, ...] = ("activation", "checkpoint")
+    details: tuple[Detail, ...] = ("group", "corruption", "severity")
+    request = Request(
+        by=_one_of("--by", by, bys),
+        metric=_one_of("--metric", metric, _metrics()),
+        detail=_one_of("--detail", detail or ("corruption" if published is None else "group"), details),
+        against=_against(_one_of("--against", against, ("counterpart", "best", "both", "none"))),
+        reference=reference,
+        columns=tuple(word for word in (columns or "").split(",") if word.strip()),
+        sort=sort,
+        intervals=interval,
+        tests=tests or by == "checkpoint",
+        allow_missing=allow_missing,
+    )
+    form = _one_of("--format", format_, tuple(FORMATS)) if format_ else format_for(output) if output else None
+    path = options.store_path(store)
+    if output is not None:
+        check_writable(Path(output))
+        if Path(output).resolve() == path.resolve():
+            raise UserError(f"-o {output} would overwrite the store")
+    figures = _published(published)
+    selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    with Store(path, reading=True) as opened:
+        cells = opened.cells(selection)
+        if not cells:
+            print(f"{path} holds nothing that matches; `larobust results` shows what there is", file=sys.stderr)
+            raise typer.Exit(NOTHING_SELECTED)
+        tables = compare(cells, request, lambda group: _answers(opened, group), figures)
+    if output is not None:
+        write_whole(Path(output), FORMATS[form or "text"](tables).encode())
+        print(f"{output} written", file=sys.stderr)
+    elif form is None:
+        render.show(tables)
+    else:
+        print(FORMATS[form](tables), end="")
+
+
+def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
+    from robustbench_la.errors import UserError, did_you_mean
+
+    for name in known:
+        if name == word:
+            return name
+    raise UserError(f"{flag} {word!r} is unknown{did_you_mean(word, known)}")
+
+
+def _metrics() -> tuple[str, ...]:
+    from robustbench_la.metrics import METRICS
+
+    return tuple(METRICS)
+
+
+def _against(word: str) -> tuple[Against, ...]:
+    both: tuple[Against, Against] = ("counterpart", "best")
+    return both if word == "both" else tuple(name for name in both if name == word)
+
+
+def _published(name: str | None) -> list[Published]:
+    if name is None:
+        return []
+    from pathlib import Path
+
+    from robustbench_la.plan import shipped_configs
+    from robustbench_la.published import read_published
+
+    path = Path(name)
+    shipped = shipped_configs() / "published.yaml"
+    return read_published(shipped if not path.exists() and path.stem == "published" else path)
+
+
+def _answers(store: Store, group: Group) -> Answers:
+    """What reads whether each image was right, with the labels read once."""
+    labels = store.labels(group.fingerprint)
+    return lambda stored: store.predictions(stored) == labels
