@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +28,7 @@ Answers = Callable[["Stored"], "NDArray[np.bool_]"]
 BEST = "best element-level"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:
     """What a row of the table holds: the networks of an activation, or one network."""
 
@@ -161,12 +162,13 @@ class _Cached:
             found = paired_difference(*pairs[0])
             tested = Evidence(*names, test="McNemar, exact", p=found.p, gained=found.gained, lost=found.lost, answers=found.total)
             return Estimate(found.value, found.low, found.high, evidence=tested)
-        drawn = {condition: sum(draw[0] == condition for draw in draws) for condition, _ in draws}
+        drawn = Counter(condition for condition, _ in draws)
         values = np.zeros(len(pairs[0][0]))
         gained = lost = 0
         for (condition, _), (left, right) in zip(draws, pairs, strict=True):
-            values += (left.astype(np.float64) - right) * (weights[condition] / drawn[condition])
-            gained, lost = gained + int(np.count_nonzero(left & ~right)), lost + int(np.count_nonzero(~left & right))
+            difference = left.view(np.int8) - right.view(np.int8)
+            values += difference * (weights[condition] / drawn[condition])
+            gained, lost = gained + int(np.count_nonzero(difference > 0)), lost + int(np.count_nonzero(difference < 0))
         spread = over_seeds(values)
         statistic, p = _paired_t(values)
         tested = Evidence(

@@ -116,16 +116,19 @@ def _notes(group: Group, metric: Metric, detail: Detail, names: Sequence[str]) -
     """The definitions of the columns that are there."""
     severities = sorted({condition.severity for condition in group.conditions if condition.severity})
     own = any(condition.severity is None for condition in group.conditions)
-    levels = "its levels" if own else f"severit{'ies' if len(severities) > 1 else 'y'} {', '.join(map(str, severities))}"
+    numbers = f"{severities[0]} to {severities[-1]}" if len(severities) > 2 and severities == list(
+        range(severities[0], severities[-1] + 1)
+    ) else ", ".join(map(str, severities))  # fmt: skip
+    levels = "its levels" if own else f"severit{'ies' if len(severities) > 1 else 'y'} {numbers}"
     said = [metric.definition]
     if metric.of_means:
-        if detail == "corruption" and len(group.conditions) > len(group.corruptions) + 1:
-            said.append(f"A corruption: mean over {levels}.")
         if detail == "group" and len(names) > 2:
             members = {key.capitalize(): ", ".join(value) for key, value in GROUP_MEMBERS.items() if key.capitalize() in names}
-            said += [f"{key}: mean over {value}, of the means over {levels}." for key, value in members.items()]
+            said += [f"{key}: mean over {value}." for key, value in members.items()]
         if MEAN in names:
-            said.append(f"{MEAN.capitalize()}: mean over {_named(group.corruptions)}, each the mean over {levels}.")
+            said.append(f"{MEAN.capitalize()}: mean over {_named(group.corruptions)}.")
+        if group.corruptions and (detail != "severity" or MEAN in names):
+            said.append(f"A corruption stands for the mean over {levels}.")
         if PAPER_TOTAL in names:
             said.append(f"{PAPER_TOTAL}: mean over the 19 corruptions and, as a twentieth, clean images, as in the paper.")
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):

@@ -45,7 +45,8 @@ def parts(value: Value, column: Column, *, signed: bool = False) -> list[str]:
     if value.deviation is not None and evidence is None:
         shown.append("±" + _number(value.deviation, column))
     if column.intervals and value.low is not None and value.high is not None:
-        scale, decimals = (100, ".1f") if column.kind == "percent" else (1, ".4g")
+        precise = evidence is not None or value.count is not None  # intervals over seeds are narrower than those over images
+        scale, decimals = (100, ".2f" if precise else ".1f") if column.kind == "percent" else (1, ".4g")
         low, high = f"{scale * value.low:{decimals}}", f"{scale * value.high:{decimals}}"
         shown.append(f"{low} to {high}" if value.low < 0 else f"{low}–{high}")
     return shown
@@ -70,7 +71,8 @@ class ShownCell:
     @property
     def text(self) -> str:
         """All of it in one line."""
-        return " ".join(part.replace("±", "± ") if place else part for place, part in enumerate(self.parts))
+        first, *rest = self.parts
+        return " ".join([first, *(part.replace("±", "± ") if part.startswith("±") else f"({part})" for part in rest)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,16 +18,16 @@ body { margin: 0 auto; padding: 1rem; max-width: 90rem; color: var(--ink); backg
 section { margin-bottom: 2.5rem; }
 h2 { font-size: 1.1rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .6rem; text-align: right; vertical-align: top; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--rule); vertical-align: bottom; white-space: normal; }
-tbody tr { border-bottom: 1px solid var(--rule); }
+tbody th, tbody td { border-bottom: 1px solid var(--rule); }
 .label { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
 tbody th { font-weight: normal; position: sticky; left: 0; background: var(--paper); }
 .difference td, .difference th { color: var(--dim); background: var(--band); }
 .published td, .published th { font-style: italic; }
 small { display: block; color: var(--dim); font-weight: normal; }
-p { margin: .4rem 0; max-width: 70ch; font-size: .85rem; color: var(--dim); overflow-wrap: anywhere; }
+p { margin: .4rem 0; max-width: 110ch; font-size: .85rem; color: var(--dim); overflow-wrap: anywhere; }
 @media print {
   :root { --ink: #000; --paper: #fff; --dim: #333; --rule: #999; --band: #fff; }
   .wide { overflow: visible; } table { font-size: .65rem; } th, td { padding: .15rem .3rem; }
