@@ -257,7 +257,8 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
 
 
 def _difference_row(one: Contrast, labels: int, request: Request) -> Row:
-    count = next((estimate.count for estimate in one.estimates if estimate and estimate.count), None)
+    counts = {estimate.count for estimate in one.estimates if estimate}
+    count = counts.pop() if len(counts) == 1 else None  # against the best ones, it may differ from column to column
     name = f"{one.side.variant.activation} − {one.against}"
     texts: tuple[Value, ...] = (name, "") if request.by == "checkpoint" else (name,)
     last: Value = count if request.by == "activation" else next(iter(one.side.seeds), None)
@@ -328,7 +329,7 @@ def _notes(
     if found.images < found.dataset_images:
         notes.append(f"Partial: {found.images:,} of {found.dataset_images:,} images.")
     if any(None in row.values for row in rows) and request.allow_missing:
-        notes.append("–: not all measured; a mean is never over a part.")
+        notes.append("–: not all measured; a mean is never over a part, and the best is of those without a gap.")
     if any(row.is_published for row in rows):
         notes += [entry.note for entry in published if entry.fits(found)]
     return tuple(notes)

@@ -24,7 +24,10 @@ _SPECIAL = {
     "σ": r"$\sigma$",
     "²": r"$^2$",
     "×": r"$\times$",
-    "*": r"\textasteriskcentered{}",
+    # At the beginning of a row, \\ would take these for its own.
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
     "\n": " ",
     "\r": " ",
     "\t": " ",

@@ -50,6 +50,8 @@ def measure(group: Group, metric: str, detail: Detail, reference: Reference | No
     Raises: ValueError when the figure is not defined for what was measured.
     """
     entry = METRICS[metric]
+    if entry.derived and not group.corruptions:
+        raise ValueError(f"{entry.title.lower()} needs corrupted images, and only clean ones were measured")
     conditions = group.conditions
     seeds: dict[Condition, list[int | None]] = {condition: [] for condition in conditions}
     for condition, seed in group.draws:

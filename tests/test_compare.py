@@ -282,6 +282,8 @@ def test_what_was_not_measured_is_refused_by_name_or_shown_as_a_gap(path) -> Non
     fill(path, SMALL, left_out=lambda activation, seed, condition: (activation, seed, condition) == ("silu", 22, blur))
     with pytest.raises(UserError, match=r"runs/silu-22\.pt lacks gaussian_blur 3;.*--allow-missing"):
         tables(path)
+    with pytest.raises(UserError, match="needs corrupted images"):
+        tables(path, Request(metric="area"), Selection(corruptions=("clean",)))
     (table,) = tables(path, Request(allow_missing=True))
     names = [column.name for column in table.columns]
     silu = next(row for row in table.rows if row.values[0] == "silu")
@@ -324,6 +326,26 @@ def test_two_checkpoints_of_one_activation_and_seed_are_not_averaged(path) -> No
     with pytest.raises(UserError, match="both silu of training seed 11"):
         tables(path)
     assert len(tables(path, Request(by="checkpoint", against=()))[0].rows) == 4 * 6
+
+
+def test_seeds_that_only_one_side_has_are_left_out_of_the_difference_and_its_n(path) -> None:
+    answers = fill(path, SMALL, left_out=lambda activation, seed, condition: (activation, seed) == ("silu", 22))
+    (table,) = tables(path, Request(against=("counterpart",)))
+    shared = [seed for seed in SEEDS if seed != 22]
+    pairs = [[answers[name, seed, CLEAN, None].mean() for seed in shared] for name in ("la_silu", "silu")]
+
+    assert [row.values[1] for row in table.rows] == [6, 5, 5, 6]
+    assert found(table, "la_silu − silu", "clean").value == pytest.approx(np.mean(pairs[0]) - np.mean(pairs[1]))
+
+
+def test_networks_without_a_training_seed_are_shown_and_not_tested(path) -> None:
+    fill(path, SMALL, seeds=(None,))
+    (table,) = tables(path)
+    value = found(table, "la_silu − silu", "clean")
+
+    assert value.evidence is not None
+    assert value.evidence.p is None
+    assert value.value == pytest.approx(found(table, "la_silu", "clean").value - found(table, "silu", "clean").value)
 
 
 def test_rows_are_sorted_and_columns_chosen_by_name(path) -> None:
