@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ class Published:
         names = {name.split(":")[0] for name in group.data}
         whole = group.images == group.dataset_images
         return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, "cifar-c")
+
+    def only(self, activations: Sequence[str], architectures: Sequence[str]) -> Published:
+        """The rows that filters leave; no filter leaves all."""
+        stays = not architectures or self.architecture in architectures
+        return replace(self, rows={n: row for n, row in self.rows.items() if stays and (not activations or n in activations)})
 
     @property
     def note(self) -> str:

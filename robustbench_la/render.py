@@ -143,7 +143,9 @@ def show(tables: Sequence[Table]) -> None:
             raise BrokenPipeError
 
     console = Pipe(highlight=False)
-    for table in tables:
+    for place, table in enumerate(tables):
+        if place:
+            console.print()
         console.print(terminal(table, width=console.width), width=max(console.width, least_width(table)))
 
 

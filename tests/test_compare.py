@@ -510,6 +510,10 @@ def test_the_papers_figures_stand_beside_ours_and_are_labelled(path, monkeypatch
     assert float(theirs["cifar10resnet20", "gelu", "clean"]["value"]) == pytest.approx(0.9150)
     assert "resnet32" in theirs["", "relu (published)", "clean"]["table"]
     assert ("mlp", "relu", "clean") not in theirs
+    assert run([f"--store={path}", "--published=published", "--arch=resnet32", "--activation=silu"], monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert "silu (published)" in out
+    assert "gelu" not in out
 
 
 def test_the_published_totals_are_the_means_that_they_are_said_to_be() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from robustbench_la.groups import Group
     from robustbench_la.metrics import Detail
     from robustbench_la.published import Published
+    from robustbench_la.schema import Selection
     from robustbench_la.store import Store
 
 Word = TypeVar("Word", bound=str)
@@ -100,8 +101,8 @@ def command(
         check_writable(Path(output))
         if Path(output).resolve() == path.resolve():
             raise UserError(f"-o {output} would overwrite the store")
-    figures = _published(published)
     selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    figures = _published(published, selection)
     with Store(path, reading=True) as opened:
         cells = opened.cells(selection)
         if not cells:
@@ -137,7 +138,7 @@ def _against(word: str) -> tuple[Against, ...]:
     return both if word == "both" else tuple(name for name in both if name == word)
 
 
-def _published(name: str | None) -> list[Published]:
+def _published(name: str | None, selection: Selection) -> list[Published]:
     if name is None:
         return []
     from pathlib import Path
@@ -147,7 +148,8 @@ def _published(name: str | None) -> list[Published]:
 
     path = Path(name)
     shipped = shipped_configs() / "published.yaml"
-    return read_published(shipped if not path.exists() and path.stem == "published" else path)
+    found = read_published(shipped if not path.exists() and path.stem == "published" else path)
+    return [entry for entry in (one.only(selection.activations, selection.architectures) for one in found) if entry.rows]
 
 
 def _answers(store: Store, group: Group) -> Answers:
