@@ -138,7 +138,7 @@ def _points(axes: Axes, panel: Panel, per_element: bool) -> None:
         each = one.over_layers(_value(per_element, "mean"))[:, 0]
         if len(each) > 1:
             axes.plot(each, np.full(len(each), row + 0.27), "|", color=one.look.colour, markersize=3.5, markeredgewidth=0.7)
-        axes.plot([mean], [row], label=one.look.label, linestyle="", **(one.look.points() | {"markersize": 5}))
+        axes.plot([mean], [row], label=one.look.label, linestyle="", **one.look.points())
     _name_rows(axes, [one.look for one in panel.series])
 
 
@@ -214,7 +214,7 @@ def distribution(
 
 
 _ROW_NOTE = "Marker: mean; thick bar: middle half, with the median."
-_CUT_NOTE = " The axis leaves out the outermost 0.1 % of each row on either side."
+_CUT_NOTE = " The axis leaves out at most 0.1 % of a row on either side."
 
 
 def activation_means(measured: Sequence[NetworkFluctuation], *, columns: Columns = 2) -> Figure:
