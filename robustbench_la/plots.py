@@ -160,6 +160,8 @@ def _layers_note(shown: Sequence[Panel], per_element: bool) -> str:
     some = "" if flat or all(_banded(panel) == list(panel.series) for panel in shown) else " (LayerAct and counterparts)"
     levels = "" if flat else " Solid, filled: layer level; dashed, hollow: element level."
     band = f"; {'bar' if flat else 'band'}{some}: middle half of the images, 25 % to 75 % quantile"
+    if flat and any(len(one.checkpoints) > 1 for panel in shown for one in panel.series):
+        band += "; ticks below it: each checkpoint's mean"
     return f"{definition} {_about(shown)}{band if flat or any(_banded(panel) for panel in shown) else ''}.{levels}"
 
 
