@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from robustbench_la.compare import in_order
+from robustbench_la.activations import in_order
 from robustbench_la.errors import UserError
 from robustbench_la.records import CLEAN, Condition
 
