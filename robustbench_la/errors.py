@@ -23,6 +23,18 @@ class RunError(UserError):
     exit_code = 3
 
 
+class NotComparableError(UserError):
+    """There is nothing that the measurement could be judged against: no baseline, other data, other noise; exit code 4."""
+
+    exit_code = 4
+
+
+class NothingSelectedError(UserError):
+    """What was asked for fits nothing that is there; exit code 5."""
+
+    exit_code = 5
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in at most one line of 160 characters; its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

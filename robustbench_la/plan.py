@@ -90,6 +90,8 @@ class Plan(_Part):
     device: str = "auto"
     batch_size: _Positive | None = None
     amp: bool = False
+    fluctuation: bool = False
+    """Whether a baseline also holds how much activations move."""
     train: Recipe = Recipe(epochs=30, lr=0.05, milestones=[15, 25])
     seeds: _Seeds = [11]
     """Of the training."""

@@ -135,13 +135,22 @@ def pack_classes(classes: ArrayLike) -> bytes:
     return bytes([width]) + zlib.compress(planes[:width].tobytes(), level=6)
 
 
-def unpack_classes(packed: bytes) -> NDArray[np.uint16]:
-    """What ``pack_classes`` packed, (N,). Raises: UserError for bytes that are damaged or empty."""
+def unpack_classes(packed: bytes, count: int | None = None) -> NDArray[np.uint16]:
+    """What ``pack_classes`` packed, (N,). count: of classes that there must be; nothing beyond them is decompressed.
+
+    Raises: UserError for bytes that are damaged or empty, or hold another number of classes.
+    """
     import numpy as np
 
     try:
         width = packed[0]
-        planes = np.frombuffer(zlib.decompress(packed[1:]), dtype=np.uint8).reshape(width, -1).astype(np.uint16)
+        if width not in (1, 2):
+            raise ValueError(f"{width} bytes a class")
+        stream = zlib.decompressobj()
+        content = stream.decompress(packed[1:], 0 if count is None else width * count + 1)
+        if not stream.eof or (count is not None and len(content) != width * count):
+            raise ValueError("incomplete, or of another number of images")
+        planes = np.frombuffer(content, dtype=np.uint8).reshape(width, -1).astype(np.uint16)
         array: NDArray[np.uint16] = planes[0] if width == 1 else planes[0] + 256 * planes[1]
         return array
     except (IndexError, ValueError, zlib.error) as error:

@@ -47,8 +47,9 @@ def parts(value: Value, column: Column, *, signed: bool = False) -> list[str]:
     if column.intervals and value.low is not None and value.high is not None:
         precise = evidence is not None or value.count is not None  # intervals over seeds are narrower than those over images
         scale, decimals = (100, ".2f" if precise else ".1f") if column.kind == "percent" else (1, ".4g")
-        low, high = f"{scale * value.low:{decimals}}", f"{scale * value.high:{decimals}}"
-        shown.append(f"{low} to {high}" if value.low < 0 else f"{low}–{high}")
+        sign = "+" if column.signed else ""
+        low, high = f"{scale * value.low:{sign}{decimals}}", f"{scale * value.high:{sign}{decimals}}"
+        shown.append(f"{low} to {high}" if value.low < 0 or column.signed else f"{low}–{high}")
     return shown
 
 

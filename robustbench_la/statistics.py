@@ -304,8 +304,6 @@ def paired_bootstrap(
     >>> paired_bootstrap([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], margin=0.05, resamples=99).p_exceeds
     0.01
     """
-    from scipy.stats import bootstrap
-
     first, second = _sample(one), _sample(other)
     _check_pairs(first, second, least=2)
     if statistic == "ratio" and (min(first.min(), second.min()) < 0 or not second.any()):
@@ -321,28 +319,50 @@ def paired_bootstrap(
 
     # The difference of two means over the same images is the mean of the differences, in half the time.
     samples = (first, second) if statistic == "ratio" else (first - second,)
-    drawn = bootstrap(
-        samples,
-        reduce,
-        paired=statistic == "ratio",
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, _BATCH // first.size),
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    # Draw for draw what scipy.stats.bootstrap does, whose import alone takes longer than judging a baseline may.
+    rng, batch = np.random.default_rng(seed), max(1, _BATCH // first.size)
+    parts = []
+    for done in range(0, resamples, batch):
+        drawn = rng.integers(0, first.size, (min(batch, resamples - done), first.size))
+        parts.append(reduce(*(sample[drawn] for sample in samples), axis=-1))
+    means = np.concatenate(parts)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     p_exceeds = None
     if margin is not None:
         # A resample that is the margin but for rounding does not exceed it.
-        tolerance = _NOISE * max(float(np.max(np.abs(drawn.bootstrap_distribution))), abs(margin))
-        p_exceeds = (int(np.count_nonzero(drawn.bootstrap_distribution <= margin + tolerance)) + 1) / (resamples + 1)
-    return Bootstrap(
-        value=float(reduce(*samples, axis=-1)),
-        low=float(drawn.confidence_interval.low),
-        high=float(drawn.confidence_interval.high),
-        p_exceeds=p_exceeds,
-    )
+        tolerance = _NOISE * max(float(np.max(np.abs(means))), abs(margin))
+        p_exceeds = (int(np.count_nonzero(means <= margin + tolerance)) + 1) / (resamples + 1)
+    return Bootstrap(value=float(reduce(*samples, axis=-1)), low=float(low), high=float(high), p_exceeds=p_exceeds)
+
+
+def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:
+    """How many images would show a fall like this one: at ``level``, one-sided, with the probability ``power``.
+
+    lost, gained: of ``total`` images. With shares d = (lost + gained) / total of answers that differ and
+    f = (lost - gained) / total of the fall, McNemar's test needs (z(1 - level) sqrt(d) + z(power) sqrt(d - f^2))^2 / f^2 images
+    (Connor 1987, Biometrics 43:207). None where nothing fell, or where any fall is significant (a level of one half or more).
+
+    >>> images_to_settle(30, 10, 2000, 0.05), images_to_settle(10, 30, 2000, 0.05)
+    (1235, None)
+    """
+    if lost <= gained or not 0 < level < 0.5:
+        return None
+    from scipy.special import ndtri
+
+    differ, fall = (lost + gained) / total, (lost - gained) / total
+    root = -float(ndtri(level)) * math.sqrt(differ) + float(ndtri(power)) * math.sqrt(max(differ - fall**2, 0.0))
+    return math.ceil((root / fall) ** 2)
+
+
+def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) -> int | None:
+    """The same for a mean of ``changes``, one an image, above 0 where it is worse: ((z(1 - level) + z(power)) s / mean)^2."""
+    sample = _sample(changes)
+    mean, deviation = float(sample.mean()), float(sample.std())
+    if mean <= 0 or not 0 < level < 0.5:
+        return None
+    from scipy.special import ndtri
+
+    return math.ceil(((-float(ndtri(level)) + float(ndtri(power))) * deviation / mean) ** 2)
 
 
 def _sample(values: ArrayLike) -> NDArray[np.float64]:

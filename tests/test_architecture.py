@@ -16,18 +16,23 @@ LAYERS = [
     {"activations", "layeract", "files", "records", "preprocessing"},
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
     {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
-    {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows"},
-    {"train", "evaluate", "augment", "groups", "latex", "webpage"},
-    {"provenance", "fluctuate", "metrics", "published", "formats"},
-    {"measures"},
+    {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
+    {"snapshot", "groups", "latex", "webpage"},
+    {"baseline", "gate", "metrics", "published", "formats"},
+    {"report", "measures"},
     {"contrasts"},
     {"comparison"},
+    {"train", "evaluate", "augment"},
+    {"provenance", "fluctuate"},
+    {"remeasure"},
     {"cli"},
+    {"pytest_plugin"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
+TORCH_FREE += ["rules", "snapshot", "baseline", "gate", "report", "pytest_plugin"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
@@ -85,6 +90,7 @@ def test_reading_needs_no_torch(module: str) -> None:
     "arguments",
     [["--help"], ["--version"]]
     + [[command, "--help"] for command in ("eval", "fluctuation", "train", "results", "compare", "merge", "forget", "plot")]
+    + [[command, "--help"] for command in ("baseline", "check")]
     + [["results", *more, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for more in ([], ["--json"], ["--csv"])]
     + [["compare", "--format", form, "--store", str(ROOT / "tests" / "stores" / "v1.sqlite")] for form in ("text", "html", "csv")]
     + [["list", what] for what in ("corruptions", "activations", "architectures", "datasets")],

@@ -12,6 +12,8 @@ from robustbench_la.plan import Plan, find_config, parse_noise, parse_severities
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization, parse_normalization
 
 CONFIGS = sorted(path for path in shipped_configs().glob("*.yaml") if path.stem != "published")  # that one is no plan
+RECIPES = [path for path in CONFIGS if path.stem != "ci"]
+"""Those that train; the other is judged by."""
 PAPER = ["gaussian_noise", "shot_noise", "gaussian_blur"]
 
 
@@ -145,11 +147,21 @@ def test_a_plan_builds_no_python_objects(write):
     assert not Path("executed").exists()
 
 
+def test_the_plan_of_our_own_gate_is_valid_and_is_that_of_the_committed_baseline():
+    from robustbench_la import baseline
+
+    plan = read_plan("ci", {})
+    known = baseline.read(Path(__file__).parent / "baselines" / "quickstart.json")
+
+    assert plan.conditions(height=8, width=8) == [one.condition for one in known.answers[1:]]
+    assert (plan.data, plan.seed, plan.fluctuation) == (known.data, known.seed, False)
+
+
 def test_there_are_shipped_plans():
     assert {"quickstart", "paper-mnist", "paper-cifar10", "paper-cifar100", "paper-imagenet"} <= {path.stem for path in CONFIGS}
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_plan_is_valid_and_says_what_it_holds(path):
     plan = read_plan(str(path), {}, purpose="train")
 
@@ -332,7 +344,7 @@ def test_flags_change_single_settings_of_a_recipe():
     assert shorter.augment.pad == 4
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_leaves_the_network_to_the_checkpoints_when_it_evaluates(path):
     plan = read_plan(str(path), {})
 

@@ -377,6 +377,27 @@ def test_the_bootstrap_agrees_with_a_plain_loop(statistic) -> None:
     assert found.p_exceeds == pytest.approx(np.mean(reference <= (1.09 if statistic == "ratio" else 0.38)), abs=0.03)
 
 
+@pytest.mark.parametrize("statistic", ["mean", "ratio"])
+def test_the_bootstrap_is_scipys_draw_for_draw(statistic) -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.gamma(2, 1, 700), rng.gamma(2, 0.9, 700)
+    found = paired_bootstrap(one, other, statistic, margin=1.1 if statistic == "ratio" else 0.2, resamples=3000, seed=4)
+    by_scipy = scipy.stats.bootstrap(
+        (one, other) if statistic == "ratio" else (one - other,),
+        (lambda a, b, axis: a.mean(axis) / b.mean(axis)) if statistic == "ratio" else np.mean,
+        paired=statistic == "ratio",
+        vectorized=True,
+        n_resamples=3000,
+        batch=2**20 // 700,
+        method="percentile",
+        rng=np.random.default_rng(4),
+    )
+
+    assert (found.low, found.high) == pytest.approx(tuple(by_scipy.confidence_interval))
+    within = np.count_nonzero(by_scipy.bootstrap_distribution <= (1.1 if statistic == "ratio" else 0.2))
+    assert found.p_exceeds == pytest.approx((within + 1) / 3001)
+
+
 def test_with_many_images_the_bootstrap_is_the_normal_law() -> None:
     generator = np.random.default_rng(2)
     difference = generator.normal(0.02, 1.0, size=10_000)

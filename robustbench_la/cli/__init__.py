@@ -11,10 +11,26 @@ from typing import Annotated
 import typer
 
 from robustbench_la import __version__
-from robustbench_la.cli import compare, evaluate, fluctuation, forget, list_, merge, plot, quickstart, results, train
+from robustbench_la.cli import (
+    baseline,
+    check,
+    compare,
+    evaluate,
+    fluctuation,
+    forget,
+    list_,
+    merge,
+    plot,
+    quickstart,
+    results,
+    train,
+)
 from robustbench_la.errors import UserError
 
-EXIT_CODES = "Exit codes: 0 fine; 2 a mistake in what was given; 3 could not run here; 5 nothing selected; 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 a regression (check alone); 2 a mistake in what was given; 3 could not run here; 4 not comparable; "
+    "5 nothing selected; 130 interrupted."
+)
 
 app = typer.Typer(
     name="larobust",
@@ -32,6 +48,8 @@ app.command("results", help=results.HELP)(results.command)
 app.command("compare", help=compare.HELP)(compare.command)
 app.command("merge", help=merge.HELP)(merge.command)
 app.command("forget", help=forget.HELP)(forget.command)
+app.command("baseline", help=baseline.HELP)(baseline.command)
+app.command("check", help=check.HELP)(check.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("list", help=list_.HELP)(list_.command)
 app.command("plot", help=plot.HELP)(plot.command)

@@ -1,0 +1,112 @@
+"""``larobust baseline``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robustbench_la.cli import options
+
+if TYPE_CHECKING:
+    from robustbench_la.snapshot import Snapshot
+
+HELP = """Measure a checkpoint and write what `larobust check` judges later ones by.
+
+The file is small, readable, and meant to be reviewed and committed like code.
+
+Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"""
+
+DEFAULT = "robustness-baseline.json"
+
+
+def command(
+    ckpt: options.Checkpoints = None,
+    arch: options.Arch = None,
+    activation: options.Activation = None,
+    alpha: options.Alpha = None,
+    normalize: options.Normalize = None,
+    data: options.Data = None,
+    download: options.Download = False,
+    resize: options.Resize = None,
+    crop: options.Crop = None,
+    limit: options.Limit = None,
+    noise: options.Noise = None,
+    severity: options.Severity = None,
+    profile: options.Profile = None,
+    seed: options.NoiseSeed = None,
+    noise_seeds: options.NoiseSeeds = None,
+    device: options.Device = None,
+    batch_size: options.BatchSize = None,
+    amp: options.Amp = False,
+    config: options.Config = None,
+    fluctuation: Annotated[bool, typer.Option("--fluctuation", help="Also hold how much activations move.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Replace the baseline, measured by its own plan unless another is given; tell what moved."),
+    ] = False,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.")] = DEFAULT,
+) -> None:
+    """Read arguments, measure, write, say what moved."""
+    from pathlib import Path
+
+    from robustbench_la import baseline as baselines
+    from robustbench_la.errors import UserError
+    from robustbench_la.files import check_writable
+    from robustbench_la.plan import read_plan
+
+    path = Path(output)
+    check_writable(path)
+    if path.exists() and not update:
+        raise UserError(f"{path} exists; give --update to replace it")
+    old = baselines.read(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
+    network = {"checkpoints": ckpt, "arch": arch, "activation": activation, "alpha": alpha, "normalize": normalize, "data": data}
+    where = {"device": device, "batch_size": batch_size}
+    by_plan = {
+        "resize": resize,
+        "crop": crop,
+        "limit": limit,
+        "noise": noise,
+        "severity": severity,
+        "profile": profile,
+        "seed": seed,
+        "noise_seeds": noise_seeds,
+        "amp": amp or None,
+    }
+    anew = old is None or config is not None or any(value is not None for value in by_plan.values())
+    plan = read_plan(config, {**network, **where, **by_plan, "fluctuation": fluctuation or None})
+    from robustbench_la import evaluate, remeasure
+    from robustbench_la.cli.evaluate import announce
+    from robustbench_la.progress import bar
+
+    meter = bar("images")
+    if any(path.resolve() == found.resolve() for found in evaluate.find_checkpoints(plan.checkpoints)):
+        raise UserError(f"-o {path} would overwrite what is measured")
+    if old is None or anew:
+        evaluation, said = evaluate.prepare(plan, download=download, meter=meter), remeasure.given(plan)
+    else:
+        evaluation = remeasure.prepare(old, {**network, **where}, download=download, meter=meter)
+        said = {**old.given, **remeasure.given(plan)}
+    announce(evaluation)
+    wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
+    new = remeasure.measure(evaluation, fluctuation=wanted, said=said, meter=meter)
+    if old is not None:
+        _show_what_moved(old, new)
+    size = baselines.write(path, new)
+    print(f"{path}: {len(new.answers)} conditions of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
+
+
+def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
+    """The table of ``larobust check`` on stdout, with no tolerance: whatever is significant counts."""
+    from robustbench_la import gate, render, report
+    from robustbench_la.errors import NotComparableError
+    from robustbench_la.rules import parse_rules
+
+    try:
+        verdict = gate.judge(old, new, parse_rules(["0"], ["0%"]))
+    except NotComparableError as error:
+        print(f"what moved cannot be said: {error}", file=sys.stderr)
+        return
+    render.show(report.tables(verdict))
+    print(report.about(verdict), file=sys.stderr)

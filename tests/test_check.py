@@ -1,0 +1,429 @@
+"""``larobust baseline`` and ``check`` from end to end: every exit code, on real digits."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from robustbench_la import baseline, checkpoints, gate
+from robustbench_la.cli import _run
+
+CONSOLE_SCRIPT = Path(sys.executable).with_name("larobust")
+FROM_HERE = "import sys; sys.path.insert(0, {root!r}); from robustbench_la.cli import main; main()"
+
+
+def larobust(blocked: str = "") -> list[str]:
+    """The installed command, if it is this tree's; otherwise what it runs."""
+    root = str(Path(baseline.__file__).parent.parent)
+    if not blocked and CONSOLE_SCRIPT.exists() and not os.environ.get("PYTHONPATH"):
+        return [str(CONSOLE_SCRIPT)]
+    return [sys.executable, "-c", blocked + FROM_HERE.format(root=root)]
+
+
+def apart(*words: object, folder: Path, blocked: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
+    return subprocess.run(
+        [*larobust(blocked), *map(str, words)],
+        cwd=folder,
+        env={**own, "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def command(*words: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in this process, which spares the import of torch."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+            patch.delenv(name, raising=False)
+        for name, value in {"COLUMNS": "100", **environment}.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["larobust", *map(str, words)])
+        code = _run()
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Path:
+    """A folder with a trained model, its baseline, results of it in a store, a copy with noise on its weights, a broken one."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(digits_pair[1], folder / "model.pt")
+    noise = ["--noise", "gaussian,blur", "--severity", "3,5", "--profile", "imagenet-c"]
+    done = command("baseline", "--ckpt", "model.pt", *noise, "--fluctuation", folder=folder)
+    assert done.returncode == 0, done.stderr
+    damage(folder / "model.pt", folder / "worse.pt", 0.6)
+    damage(folder / "model.pt", folder / "huge.pt", 1e30)
+    for name in ("model.pt", "worse.pt"):
+        done = command("eval", "--ckpt", name, *noise, folder=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def damage(source: Path, target: Path, scale: float) -> None:
+    """Write a checkpoint with Gaussian noise on its weights, ``scale`` times as large as they are on average."""
+    content = torch.load(source, weights_only=True)
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in content["state_dict"].items():
+        if tensor.is_floating_point() and tensor.dim() > 1:
+            noise = torch.randn(tensor.shape, generator=generator)
+            content["state_dict"][name] = tensor + scale * tensor.std() * noise
+    torch.save(content, target)
+
+
+def test_the_same_checkpoint_passes_with_exit_code_0(project: Path) -> None:
+    done = apart("check", "--ckpt", "model.pt", folder=project)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("PASS: none of 10 regressed\n")
+    assert "the same checkpoint as the baseline's" in done.stderr
+
+
+def test_a_worse_one_is_a_regression_with_exit_code_1(project: Path) -> None:
+    done = apart("check", "--ckpt", "worse.pt", folder=project)
+
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("REGRESSION: ")
+    assert "gaussian_noise 5" in done.stdout
+
+
+CODES: dict[str, tuple[str, int, str]] = {
+    "a checkpoint that is not there": ("check --ckpt gone.pt", 2, "gone.pt"),
+    "a checkpoint that cannot be read": ("check --ckpt robustness-baseline.json", 2, "robustness-baseline.json"),
+    "nothing to judge": ("check", 2, "--ckpt"),
+    "a tolerance that is none": ("check --ckpt model.pt --max-drop much", 2, "--max-drop much"),
+    "an unknown corruption": ("check --ckpt model.pt --max-drop gausian:1", 2, "gaussian_noise"),
+    "a rise that a store cannot tell": ("check --results runs/results.sqlite --max-rise fluctuation:1%", 2, "--ckpt"),
+    "a dataset that is not there": ("check --ckpt model.pt --data folder:gone", 2, "gone"),
+    "several checkpoints in the store": ("check --results runs/results.sqlite", 2, "say which with --ckpt"),
+    "a store that is not there": ("check --results gone.sqlite", 2, "gone.sqlite"),
+    "a report below a file": ("check --ckpt model.pt --junit model.pt/report.xml", 2, "model.pt"),
+    "a baseline that exists": ("baseline --ckpt model.pt", 2, "--update"),
+    "a baseline of two": ("baseline --ckpt model.pt --ckpt worse.pt -o two.json", 2, "one checkpoint"),
+    "a baseline over its checkpoint": ("baseline --ckpt model.pt -o model.pt --update", 2, "model.pt"),
+    "numbers that are not finite": ("check --ckpt huge.pt", 3, "NaN"),
+    "no baseline": ("check --baseline none.json --ckpt model.pt", 4, "larobust baseline --ckpt model.pt -o none.json"),
+    "no baseline to update": ("baseline --update --ckpt model.pt -o none.json", 4, "larobust baseline"),
+    "other images": ("check --ckpt model.pt --data folder:images", 4, "data (fingerprint)"),
+    "a filter that matches nothing": ("check --ckpt model.pt --noise speckle", 5, "no condition that matches"),
+    "results of nothing": ("check --results runs/results.sqlite --ckpt gone.pt", 5, "holds no results of gone.pt"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "said"), CODES.values(), ids=CODES)
+def test_what_is_no_regression_never_looks_like_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, code: int, said: str
+) -> None:
+    monkeypatch.chdir(project)
+    if "folder:images" in words:
+        from PIL import Image
+
+        for label in range(10):
+            (project / "images" / str(label)).mkdir(parents=True, exist_ok=True)
+            for place in range(50):
+                Image.new("L", (8, 8), 25 * label + place // 10).save(project / "images" / str(label) / f"{place}.png")
+    before = (project / "robustness-baseline.json").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["larobust", *words.split()])
+
+    found = _run()
+    error = capsys.readouterr().err.strip().splitlines()
+    assert found == code, error
+    assert said in error[-1]
+    assert error[-1].startswith("larobust: ")
+    assert (project / "robustness-baseline.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("check --ckpt model.pt --max-drop much", 2),
+        ("check --ckpt huge.pt", 3),
+        ("check --baseline none.json --ckpt model.pt", 4),
+        ("check --ckpt model.pt --noise speckle", 5),
+    ],
+)
+def test_the_installed_command_exits_with_that_code(project: Path, words: str, code: int) -> None:
+    done = apart(*words.split(), folder=project)
+
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_exits_with_130(project: Path) -> None:
+    words = ["check", "--ckpt", "model.pt", "--batch-size", "1"]
+    with subprocess.Popen(
+        [*larobust(), *words], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()  # what will be measured: measuring begins
+        assert "images at a time" in line
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+
+    assert running.returncode == 130, err
+    assert out == ""
+
+
+def test_a_crash_is_no_regression(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(gate, "judge", crash)
+    monkeypatch.setattr(sys, "argv", ["larobust", "check", "--results", "runs/results.sqlite", "--ckpt", "model.pt"])
+
+    assert _run() == 3
+
+
+@pytest.mark.parametrize("name", ["baseline", "check"])
+def test_help_tells_the_exit_codes(project: Path, name: str) -> None:
+    help_ = command("--help", folder=project).stdout + command(name, "--help", folder=project).stdout
+
+    for code in ("1 a regression", "2 a mistake", "3 could not", "4 not comparable", "5 nothing selected", "130 interrupted"):
+        assert code in " ".join(help_.split())
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (7, 2), (1000, 2)])
+def test_measured_again_not_one_answer_is_another(project: Path, batch_size: int, threads: int) -> None:
+    words = ["check", "--ckpt", "model.pt", "--batch-size", batch_size, "--json"]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        done = command(*words, folder=project)
+    finally:
+        torch.set_num_threads(before)
+    told = json.loads(done.stdout)
+
+    assert (done.returncode, told["flips"], told["verdict"]) == (0, 0, "pass")
+    assert all(one["difference"] == pytest.approx(0, abs=1e-4) for one in told["judgements"])
+
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
+
+
+def test_results_are_judged_without_torch_as_they_are_measured(project: Path) -> None:
+    for name, code in (("model.pt", 0), ("worse.pt", 1)):
+        measured = command("check", "--ckpt", name, "--json", folder=project)
+        done = apart("check", "--results", "runs/results.sqlite", "--ckpt", name, "--json", folder=project, blocked=WITHOUT_TORCH)
+        assert (done.returncode, measured.returncode) == (code, code), done.stderr
+        one, other = (
+            [row for row in json.loads(text)["judgements"] if row["subject"] != "fluctuation"]
+            for text in (measured.stdout, done.stdout)
+        )
+        assert one == other
+        assert "fluctuation was not measured, so it is not judged" in done.stderr
+
+
+def test_results_are_judged_in_a_second_and_a_half(project: Path) -> None:
+    """Of the processor's time: other tests may keep it busy."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = apart("check", "--results", "runs/results.sqlite", "--ckpt", "model.pt", folder=project, blocked=WITHOUT_TORCH)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    assert done.returncode == 0
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+
+
+def test_results_are_found_by_content_name_or_digest(project: Path) -> None:
+    digest = checkpoints.read(project / "worse.pt").sha256[:10]
+    (project / "copy.pt").write_bytes((project / "worse.pt").read_bytes())
+    for word in ("worse.pt", "copy.pt", "wor*.pt", digest):
+        done = command("check", "--results", "runs/results.sqlite", "--ckpt", word, "--json", folder=project)
+        assert json.loads(done.stdout)["now"]["checkpoint"] == "worse.pt"
+
+
+def test_results_that_lack_a_condition_are_a_regression_and_results_of_other_noise_are_not_comparable(project: Path) -> None:
+    common = ["--ckpt", "model.pt", "--profile", "imagenet-c", "--noise"]
+    for store, words in {
+        "few.sqlite": ["gaussian", "--severity", "3,5"],
+        "seed.sqlite": ["gaussian,blur", "--severity", "3,5", "--seed", "4"],
+        "levels.sqlite": ["gaussian,blur", "--severity", "3,5", "--profile", "cifar-c"],
+        "data.sqlite": ["gaussian", "--severity", "3", "--limit", "100"],
+    }.items():
+        assert command("eval", *common, *words, "--store", store, folder=project).returncode == 0
+    found = {
+        store: command("check", "--results", f"{store}.sqlite", folder=project) for store in ("few", "seed", "levels", "data")
+    }
+
+    assert {store: done.returncode for store, done in found.items()} == {"few": 1, "seed": 4, "levels": 4, "data": 4}
+    assert "gaussian_blur 3 not there any more" in found["few"].stdout
+    assert "noise seed of gaussian_noise 3: 0 in the baseline, 4 here" in found["seed"].stderr
+    assert "level of gaussian_noise 3: 0.18 (imagenet-c) in the baseline, 0.08 (cifar-c) here" in found["levels"].stderr
+    assert "number of images: 500 in the baseline, 100 in data.sqlite" in found["data"].stderr
+
+
+def test_a_filter_judges_only_what_it_names(project: Path) -> None:
+    done = command("check", "--ckpt", "worse.pt", "--noise", "blur,clean", "--max-drop", "100", "--json", folder=project)
+
+    names = {one["name"] for one in json.loads(done.stdout)["judgements"] if one["subject"] == "accuracy"}
+    assert names == {"clean", "gaussian_blur 3", "gaussian_blur 5"}
+
+
+def test_reports_are_written_where_they_are_asked_for(project: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n")
+    done = command(
+        *("check", "--results", "runs/results.sqlite", "--ckpt", "worse.pt", "--junit", tmp_path / "new" / "report.xml"),
+        folder=project,
+        GITHUB_STEP_SUMMARY=str(page),
+        GITHUB_ACTIONS="true",
+    )
+
+    assert done.returncode == 1
+    assert page.read_text().startswith("before\n### ❌ larobust: REGRESSION")
+    assert (tmp_path / "new" / "report.xml").read_bytes().startswith(b"<?xml")
+    assert "::error title=larobust%3A regression::" in done.stderr
+    assert "::error" not in done.stdout
+
+
+def test_summary_and_json_share_stdout_only_with_themselves(project: Path, tmp_path: Path) -> None:
+    words = ["check", "--results", "runs/results.sqlite", "--ckpt", "model.pt", "--summary"]
+    printed = command(*words, "-", folder=project)
+    both = command(*words, "-", "--json", folder=project)
+    written = command(*words, tmp_path / "page.md", folder=project, GITHUB_STEP_SUMMARY=str(tmp_path / "other.md"))
+
+    assert printed.stdout.startswith("### ✅ larobust: PASS")
+    assert json.loads(both.stdout)["failed"] is False
+    assert "### ✅ larobust: PASS" in both.stderr
+    assert (tmp_path / "page.md").read_text() == printed.stdout
+    assert written.stdout.startswith("PASS: ")
+    assert not (tmp_path / "other.md").exists()
+
+
+def test_a_first_run_without_a_baseline_may_pass(project: Path, tmp_path: Path) -> None:
+    words = ["check", "--baseline", "none.json", "--ckpt", "model.pt", "--allow-missing-baseline", "--junit", tmp_path / "r.xml"]
+    done = command(*words, folder=project)
+
+    assert done.returncode == 0
+    assert "NO BASELINE" in done.stdout
+    assert "larobust baseline --ckpt model.pt -o none.json" in done.stderr
+    assert b'skipped="1"' in (tmp_path / "r.xml").read_bytes()
+
+
+def test_strict_fails_on_what_is_inconclusive(project: Path) -> None:
+    words = ["check", "--results", "runs/results.sqlite", "--ckpt", "worse.pt", "--max-drop", "0", "--alpha", "1e-300"]
+    loose, strict = command(*words, folder=project), command(*words, "--strict", folder=project)
+
+    assert (loose.returncode, strict.returncode) == (0, 1)
+    assert "inconclusive" in loose.stdout
+    assert strict.stdout.startswith("INCONCLUSIVE: ")
+
+
+def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Path) -> None:
+    shutil.copy(project / "robustness-baseline.json", project / "updated.json")
+    done = command("baseline", "--update", "--ckpt", "worse.pt", "-o", "updated.json", folder=project)
+    old, new = (baseline.read(project / name) for name in ("robustness-baseline.json", "updated.json"))
+
+    assert done.returncode == 0, done.stderr
+    assert "REGRESSION" in done.stdout
+    assert [one.key for one in new.answers] == [one.key for one in old.answers]
+    assert (new.sha256 == old.sha256, new.fingerprint == old.fingerprint, len(new.fluctuations)) == (False, True, 4)
+    assert command("check", "--baseline", "updated.json", "--ckpt", "worse.pt", folder=project).returncode == 0
+
+
+def test_an_update_by_another_plan_says_why_nothing_can_be_compared(project: Path) -> None:
+    shutil.copy(project / "robustness-baseline.json", project / "replanned.json")
+    words = ["baseline", "--update", "--ckpt", "model.pt", "-o", "replanned.json", "--limit", 50, "--noise", "blur=1"]
+    done = command(*words, folder=project)
+
+    assert done.returncode == 0, done.stderr
+    assert "number of images: 500 in the baseline, 50" in done.stderr
+    assert baseline.read(project / "replanned.json").images == 50
+
+
+def test_a_plan_makes_a_baseline_with_fluctuation_and_several_seeds(project: Path) -> None:
+    plan = "data: digits\nlimit: 60\nnoise: [gaussian_noise=0.3, blur=1]\nseed: 5\nnoise_seeds: 2\nfluctuation: true\n"
+    (project / "ci.yaml").write_text(plan)
+    done = command("baseline", "--config", "ci.yaml", "--ckpt", "model.pt", "-o", "ci.json", folder=project)
+    assert done.returncode == 0, done.stderr
+
+    told = json.loads(command("check", "--baseline", "ci.json", "--ckpt", "model.pt", "--json", folder=project).stdout)
+    names = {one["name"] for one in told["judgements"]}
+    assert {
+        "clean",
+        "gaussian_noise=0.3, seed 5",
+        "gaussian_blur=1, seed 6",
+        "fluctuation under gaussian_blur=1, seed 6",
+    } <= names
+    assert (told["flips"], len(names)) == (0, 1 + 4 + 1 + 4)
+
+
+def test_a_foreign_checkpoint_is_told_once(project: Path) -> None:
+    """What the baseline was told of it holds for the next one."""
+    network = checkpoints.read(project / "model.pt").content
+    state = {f"module.{name}": tensor for name, tensor in network["state_dict"].items()}
+    torch.save({"state_dict": state}, project / "foreign.pth")
+    words = ["--activation", "silu", "--normalize", "half", "--data", "digits", "--noise", "blur=1", "-o", "foreign.json"]
+    made = command("baseline", "--ckpt", "foreign.pth", *words, folder=project)
+    assert made.returncode == 0, made.stderr
+
+    assert command("check", "--baseline", "foreign.json", "--ckpt", "foreign.pth", folder=project).returncode == 0
+    other = command("check", "--baseline", "foreign.json", "--ckpt", "foreign.pth", "--normalize", "mnist", folder=project)
+    assert other.returncode == 4
+    assert "normalization: half in the baseline, mnist in this measurement" in other.stderr
+
+
+def test_a_baseline_never_makes_code_run(project: Path) -> None:
+    text = (project / "robustness-baseline.json").read_text()
+    (project / "code.json").write_text(text.replace('"given": {}', '"given": {"arch": "evil.py:make"}'))
+    (project / "evil.py").write_text("raise SystemExit(1)")
+    done = command("check", "--baseline", "code.json", "--ckpt", "model.pt", folder=project)
+
+    assert done.returncode == 2
+    assert "allow that with --arch evil.py:make" in done.stderr
+
+
+def test_a_level_that_means_something_else_now_is_not_comparable(project: Path) -> None:
+    text = (project / "robustness-baseline.json").read_text()
+    (project / "level.json").write_text(text.replace('"parameter": 0.18', '"parameter": 0.17'))
+    done = command("check", "--baseline", "level.json", "--ckpt", "model.pt", folder=project)
+
+    assert done.returncode == 4
+    assert "level of gaussian_noise 3: 0.17 in the baseline, 0.18 here" in done.stderr
+
+
+def test_a_gate_of_clean_accuracy_alone_would_miss_what_this_one_catches(tmp_path: Path, digits_trained: Path) -> None:
+    """Weight noise is raised until accuracy under noise has fallen by 3 points, while clean accuracy has not by half a one."""
+    noise = ["--noise", "gaussian_noise=0.2,0.3", "--noise", "blur=0.8,1", "--noise", "shot_noise=15"]
+    assert command("baseline", "--ckpt", digits_trained, *noise, "-o", "b.json", folder=tmp_path).returncode == 0
+    for scale in (0.15, 0.2, 0.25, 0.3):
+        damage(digits_trained, tmp_path / "worse.pt", scale)
+        done = command("check", "--baseline", "b.json", "--ckpt", "worse.pt", "--json", folder=tmp_path)
+        told = {one["name"]: one for one in json.loads(done.stdout)["judgements"]}
+        if told[gate.MEAN]["difference"] <= -0.03 and told["clean"]["difference"] > -0.005:
+            break
+    else:
+        pytest.fail("no such network was found")
+
+    assert done.returncode == 1
+    assert told["clean"]["outcome"] == "pass"
+    assert told["gaussian_blur=1"]["outcome"] == told["gaussian_noise=0.3"]["outcome"] == "regression"
+    assert "REGRESSION: " in done.stdout
+    assert "gaussian_blur=1 -" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def digits_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cnn on digits, trained to the end: clean accuracy with something to spare."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ["train", "--data", "digits", "--arch", "cnn", "--activation", "silu", "--epochs", 12, "-o", "model.pt"]
+    assert command(*words, folder=folder).returncode == 0
+    return folder / "model.pt"

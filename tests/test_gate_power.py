@@ -1,0 +1,85 @@
+"""How often the gate is wrong: real predictions of two MNIST networks, with a known share of answers changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustbench_la import baseline, gate
+from robustbench_la.rules import Rules
+from robustbench_la.snapshot import Snapshot
+
+HERE = Path(__file__).parent / "baselines"
+"""2,000 test images under 16 conditions, answered by two networks that differ only in the seed of their training."""
+
+
+def retrained(one: Snapshot, other: Snapshot, rng: np.random.Generator) -> tuple[Snapshot, Snapshot]:
+    """Two networks of which neither is better: for each image it is drawn which of them gives which side's answers.
+
+    So they disagree as two trainings do, in both directions and with an image's answers under all conditions hanging together.
+    """
+    swap = rng.random(one.images) < 0.5
+    sides = []
+    for left, right in ((one, other), (other, one)):
+        pairs = zip(left.answers, right.answers, strict=True)
+        answers = [
+            dataclasses.replace(mine, predictions=np.where(swap, mine.predictions, theirs.predictions)) for mine, theirs in pairs
+        ]
+        sides.append(dataclasses.replace(left, answers=tuple(answers)))
+    return sides[0], sides[1]
+
+
+def spoilt(snapshot: Snapshot, points: float, rng: np.random.Generator) -> Snapshot:
+    """Exactly so many points less accurate under every condition; mostly the same images under all."""
+    order = rng.permutation(snapshot.images)
+    answers = []
+    for own in snapshot.answers:
+        right = order[snapshot.correct(own)[order]]
+        predictions = own.predictions.copy()
+        gone = right[: round(points / 100 * snapshot.images)]
+        predictions[gone] = (predictions[gone] + rng.integers(1, 10, len(gone))) % 10
+        answers.append(dataclasses.replace(own, predictions=predictions))
+    return dataclasses.replace(snapshot, answers=tuple(answers))
+
+
+def rates(points: float, runs: int, seed: int = 0) -> dict[str, float]:
+    """Shares of runs in which the gate closed, the mean corrupted accuracy regressed, something was inconclusive; and the share
+    of conditions that regressed."""
+    one, other = (baseline.read(HERE / f"mnist-silu-{number}.json") for number in (11, 22))
+    rng = np.random.default_rng(seed)
+    seen: Counter[str] = Counter()
+    for _ in range(runs):
+        before, after = retrained(one, other, rng)
+        verdict = gate.judge(before, spoilt(after, points, rng), Rules())
+        seen["closed"] += bool(verdict.failing())
+        seen["mean"] += any(found.subject == "mean" for found in verdict.failing())
+        seen["inconclusive"] += bool(verdict.having("inconclusive"))
+        seen["conditions"] += sum(found.subject == "accuracy" for found in verdict.failing()) / len(one.answers)
+    return {name: seen[name] / runs for name in ("closed", "mean", "inconclusive", "conditions")}
+
+
+def test_sixty_retrained_networks_that_are_no_worse_pass() -> None:
+    assert rates(0, runs=60)["closed"] == 0
+
+
+def test_sixty_falls_of_two_points_are_caught() -> None:
+    assert rates(2, runs=60)["closed"] == 1
+
+
+@pytest.mark.slow
+def test_five_hundred_runs_of_each_fall_are_judged_rightly(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of the changelog; ``pytest --slow tests/test_gate_power.py`` prints it."""
+    found = {points: rates(points, runs=500) for points in (0, 0.5, 1, 2)}
+    with capsys.disabled():
+        print("\n true fall   gate closed   mean regressed   something inconclusive   conditions regressed")
+        for points, row in found.items():
+            shares = "".join(f"{100 * share:{width}.1f} %" for share, width in zip(row.values(), (11, 14, 23, 21), strict=True))
+            print(f" {points:4g} points{shares}")
+
+    assert found[0]["closed"] <= 0.01
+    assert found[2]["closed"] >= 0.95
+    assert found[2]["conditions"] >= 0.95

@@ -1,0 +1,108 @@
+"""The pytest plugin, in a project of its own with a pytest run of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BASELINES = Path(__file__).parent / "baselines"
+
+
+@pytest.fixture
+def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
+    """A small project with a test of its own, two models, and a baseline of the first."""
+    from robustbench_la import baseline, evaluate, remeasure
+    from robustbench_la.plan import read_plan
+
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_own.py").write_text("def test_own():\n    pass\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\ntestpaths = ['tests']\nfilterwarnings = ['error']\n")
+    shutil.copy(digits_pair[1], tmp_path / "model.pt")
+    shutil.copy(digits_pair[0], tmp_path / "other.pt")
+    plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
+    measured = remeasure.measure(evaluate.prepare(read_plan(None, plan)), fluctuation=False, said={})
+    baseline.write(tmp_path / "robustness-baseline.json", measured)
+    return tmp_path
+
+
+def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """pytest, with the plugin as its entry point brings it where it is installed."""
+    points = importlib.metadata.entry_points(group="pytest11", name="larobust")
+    plugin = [] if points else ["-p", "robustbench_la.pytest_plugin"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_entry_point_names_the_plugin() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["entry-points"]["pytest11"] == {"larobust": "robustbench_la.pytest_plugin"}
+
+
+def test_one_test_a_condition_passes_for_the_same_checkpoint(project: Path) -> None:
+    done = run(project, "-v", "--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "model.pt")
+
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+    for name in ("clean", "gaussian_noise=0.3", "gaussian_blur=1", "mean corr."):
+        assert f"robustness-baseline.json::{name} PASSED" in done.stdout
+
+
+def test_a_regression_is_a_failure_of_a_line(project: Path) -> None:
+    words = ["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "other.pt"]
+    done = run(project, *words, "--larobust-max-drop", "0", "--larobust-alpha", "1", "-k", "not own")
+
+    assert done.returncode == 1
+    assert "accuracy fell from" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "1 deselected" in done.stdout
+
+
+def test_what_is_inconclusive_is_skipped_and_with_strict_fails(project: Path) -> None:
+    words = ["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "other.pt", "--larobust-max-drop", "0"]
+    loose = run(project, *words, "--larobust-alpha", "1e-30", "-rs")
+    strict = run(project, *words, "--larobust-alpha", "1e-30", "--larobust-strict")
+
+    assert (loose.returncode, strict.returncode) == (0, 1)
+    assert "may be chance" in loose.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--larobust-baseline", "none.json", "--larobust-ckpt", "model.pt"], "there is no baseline"),
+        (["--larobust-baseline", "robustness-baseline.json"], "--larobust-ckpt or --larobust-results"),
+        (["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "x", "--larobust-alpha", "much"], "'much'"),
+    ],
+)
+def test_a_mistake_is_a_usage_error_of_pytest(project: Path, words: list[str], said: str) -> None:
+    done = run(project, *words)
+
+    assert done.returncode == 4
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_not_asked_for_it_imports_nothing_and_changes_nothing(project: Path) -> None:
+    (project / "tests" / "test_own.py").write_text(
+        "import sys\n\ndef test_own():\n    assert not {'torch', 'numpy', 'robustbench_la.gate'} & set(sys.modules)\n"
+    )
+    done = run(project)
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
