@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -56,10 +55,12 @@ class GaussianBlur:
         starts = list(range(0, len(planes), step))
 
         def work() -> None:
-            with contextlib.suppress(IndexError):
-                while True:
-                    part = slice(start := starts.pop(), start + step)
-                    blur(pixels[part], blurred[part], self.weights)
+            while True:
+                try:
+                    start = starts.pop()
+                except IndexError:  # another thread took the last one
+                    return
+                blur(pixels[start : start + step], blurred[start : start + step], self.weights)
 
         helpers = min(torch.get_num_threads(), len(starts)) - 1
         others = [_pool(helpers).submit(work) for _ in range(helpers)]

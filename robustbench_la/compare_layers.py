@@ -117,6 +117,12 @@ def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
             name, before, after = rise
             of = f" ({worst.layers[0].condition})" if len(own) > 1 else ""
             said.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
+        others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].activation]
+        if others:
+            more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+            none = len(others) == len(own[0].layers)
+            counted = "none of its calls is" if none else "its means hold calls of other functions than"
+            said.append(f"{counted} {own[0].layers[0].activation}: {', '.join(others[:4])}{more}")
         if own[0].unreached:
             said.append(f"never reached: {', '.join(own[0].unreached)}")
         if own[0].skipped:
@@ -197,7 +203,7 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
         Column(name="ratio", kind="number"),
     )
     notes = (
-        "An image's value: the mean over layers, conditions and checkpoints ("
+        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, conditions and checkpoints ("
         + ", ".join(f"{count} of {name}" for name, count in counts.items())
         + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each its 95 % interval, "
         "a paired bootstrap over images. Below 0 (below 1) noise moves the layer-level activation less.",
@@ -212,8 +218,6 @@ def _pair(
     one: Sequence[NetworkFluctuation],
     other: Sequence[NetworkFluctuation],
 ) -> Iterable[Row]:
-    from robustbench_la.statistics import paired_bootstrap
-
     titles = {
         "fluctuation": "fluctuation",
         "relative": "relative",
@@ -227,16 +231,30 @@ def _pair(
             continue
         known = ~(_isnan(values) | _isnan(others))
         values, others = values[known], others[known]
-        labels = (architecture, f"{layer} − {element}")
-        difference, ratio = (
-            Estimate(found.value, found.low, found.high)
-            for found in (paired_bootstrap(values, others, "mean"), paired_bootstrap(values, others, "ratio"))
-        )
-        yield Row(values=(*labels, title, "mean", float(values.mean()), float(others.mean()), difference, ratio))
+        if not len(values):
+            continue
+        labels = (architecture, f"{layer} − {element}", title)
+        means = float(values.mean()), float(others.mean())
+        yield Row(values=(*labels, "mean", *means, *_compared(values, others)))
         if len(values) > 1:
             spreads = float(values.std(ddof=1)), float(others.std(ddof=1))
             apart: Value = spreads[0] / spreads[1] if spreads[1] else None
-            yield Row(values=(*labels, title, "std. dev.", *spreads, spreads[0] - spreads[1], apart))
+            yield Row(values=(*labels, "std. dev.", *spreads, spreads[0] - spreads[1], apart))
+
+
+def _compared(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[Value, Value]:
+    """Difference and ratio of two means, with intervals where there are two images and more; no ratio to nothing."""
+    from robustbench_la.statistics import paired_bootstrap
+
+    one, other = float(values.mean()), float(others.mean())
+    if len(values) < 2:
+        return one - other, one / other if other else None
+    found = paired_bootstrap(values, others, "mean")
+    difference = Estimate(found.value, found.low, found.high)
+    if (others <= 0).any():  # some draw of images may have nothing to divide by
+        return difference, one / other if other else None
+    found = paired_bootstrap(values, others, "ratio")
+    return difference, Estimate(found.value, found.low, found.high)
 
 
 def _per_image(measured: Sequence[NetworkFluctuation], name: str) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,17 @@ from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.checkpoints import Network
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.evaluate import Evaluation, corrupted, forward, key_of
-from robustbench_la.fluctuation import GROUP, CleanSums, NoisySums, flat, fluctuations, sigma, sums, sums_over_images
+from robustbench_la.fluctuation import (
+    GROUP,
+    CleanSums,
+    NoisySums,
+    axis_of_images,
+    flat,
+    fluctuations,
+    sigma,
+    sums,
+    sums_over_images,
+)
 from robustbench_la.inject import Injection, layer_keys
 from robustbench_la.layer_totals import LayerTotals, Sample
 from robustbench_la.memory import keep_freed_memory
@@ -29,6 +40,8 @@ THRESHOLD = 0.01
 """Of the scale: below it an element counts as saturated."""
 _TOGETHER = 5
 """Conditions that share one clean pass."""
+_NETWORKS = 16
+"""Networks that are shown the same batches, which bounds the memory."""
 _ROWS = 32
 """Batches are filled up to multiples of this. Below 16 images torch takes other convolutions, and it computes what is left of a
 vector (twice 16 float32) one by one: the last bits of either differ."""
@@ -71,8 +84,9 @@ def run(
         lacking.setdefault(missing, []).append(network)
     together = _TOGETHER if evaluation.batch_size >= 2 * _ROWS else 1
     todo = [
-        (missing[start : start + together], networks)
+        (missing[start : start + together], networks[first : first + _NETWORKS])
         for missing, networks in lacking.items()
+        for first in range(0, len(networks), _NETWORKS)
         for start in range(0, len(missing), together)
     ]
     sample = Sample(evaluation.images.ids)
@@ -92,6 +106,18 @@ def run(
                     advance(where.stop - where.start)
             for one in passes:
                 yield from one.results()
+
+
+@dataclass(slots=True)
+class _Shape:
+    """One activation call, as a few images showed it."""
+
+    layer: str
+    few: tuple[int, ...]
+    ratio: Fraction
+    """How many times as many images the first pass has."""
+    axis: int | None = None
+    """Of the images; None until the first pass, and where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +145,17 @@ class _Pass:
         self.measure, self.sample = measure, sample
         self.probe = Probe(network.model, self._observe)
         self.batch: list[_Call] = []
-        """Calls of the forward pass that is being made."""
+        """What those of the forward pass that is being made gave."""
         self.layers: list[tuple[str, str, int]] = []
         """Name, function and D of each call; known after the first batch."""
         self.totals: LayerTotals | None = None
+        self.called: list[_Shape] = []
+        """Every call of the first pass, also those that are left out, with the axis of the images."""
         self.skipped: dict[str, None] = {}
         self.where = slice(0, 0)
         self.parts = 0
+        self.turn = 0
+        """Calls of the forward pass that is being made."""
 
     @torch.inference_mode()
     def show(self, where: slice, versions: Sequence[Tensor]) -> None:
@@ -133,15 +163,25 @@ class _Pass:
         network, count = self.network, len(versions[0])
         filled = torch.arange(_padded(count, len(versions)), device=versions[0].device) % count
         inputs = network.normalization.apply(torch.cat([version[filled] for version in versions]))
-        self.where, self.parts = where, len(versions)
+        self.where, self.parts, self.turn = where, len(versions), 0
         self.batch.clear()
-        with self.probe.watching([layer for layer, _, _ in self.layers] or None):
+        first = self.totals is None
+        few = self._look(inputs[:GROUP], len(inputs)) if first else None
+        with self.probe.watching(None if first else [call.layer for call in self.called]):
             logits = forward(network, inputs, self.evaluation)
-        if self.totals is None:
+        if few is not None:
             self._begin()
-            if len(versions) > 1:
-                self._check_apart(logits, inputs[: min(len(filled), GROUP)])
+            self._check_apart(logits, few, inputs[:GROUP])
         self._take_in()
+
+    def _look(self, few: Tensor, rows: int) -> Tensor:
+        """Note the calls for a few images, so that among more of them the axis of the images shows; gives their logits."""
+        seen: list[tuple[str, tuple[int, ...]]] = []
+        probe = Probe(self.network.model, lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape))))
+        with probe.watching():
+            logits = forward(self.network, few, self.evaluation)
+        self.called = [_Shape(layer, shape, Fraction(rows, len(few))) for layer, shape in seen]
+        return logits
 
     def _begin(self) -> None:
         """After the first forward pass: what it called is what all have to call."""
@@ -180,57 +220,72 @@ class _Pass:
         clean = torch.stack([call.clean for call in self.batch if call.clean is not None]).cpu().numpy()
         self.totals.update(self.where, CleanSums(clean), NoisySums(noisy))
 
-    def _check_apart(self, logits: Tensor, clean: Tensor) -> None:
-        """Raise UserError if the first, ``clean`` images give other logits without those that went with them."""
-        alone = forward(self.network, clean, self.evaluation).float()
-        together = logits[: len(clean)].float()
-        tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.abs().max())
-        if float((together - alone).abs().max()) > tolerance:
-            raise UserError(
-                f"{self.network.name}: images that go through the network together change each other's outputs "
-                "(a BatchNorm without running statistics does that), so noisy and clean ones cannot be compared"
-            )
+    def _check_apart(self, logits: Tensor, alone: Tensor, few: Tensor) -> None:
+        """Raise UserError if ``few`` images give other logits ``alone`` than together with others."""
+        tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.float().abs().max())
+
+        def far(one: Tensor, other: Tensor) -> bool:
+            return float((one.float() - other.float()).abs().max()) > tolerance
+
+        if not far(logits[: len(few)], alone):
+            return
+        if far(forward(self.network, few, self.evaluation), alone):
+            raise UserError(f"{self.network.name} gives other outputs for the same images (dropout that is never off does that)")
+        raise UserError(
+            f"{self.network.name}: images that go through the network together change each other's outputs "
+            "(a BatchNorm without running statistics does that), so noisy and clean ones cannot be compared"
+        )
 
     def _observe(self, layer: str, function: str, pre_activation: Tensor, activation: Tensor, apply: Apply) -> None:
-        versions = self._versions(pre_activation, activation, apply)
-        if versions is None:
+        axis = self._axis(layer, tuple(pre_activation.shape))
+        if axis is None:
             self.skipped[layer] = None
             return
+        versions = self._versions(axis, pre_activation, activation, apply)
         told = (layer, function, versions[0][0].shape[1])
         if self.measure.only is not None:
             call = _Call(*told, fluctuations(versions[0][1], [other for _, other in versions[1:]]))
         else:
-            clean, noisy = sums(versions[0], versions[1:], self.measure.threshold)
-            if not bool(noisy.isfinite().all()):  # a pre-activation of exactly 0, most likely
-                pre_activation = pre_activation.masked_fill(pre_activation == 0, _NEAR_ZERO)
-                versions = self._versions(pre_activation, apply(pre_activation), apply)
-                assert versions is not None
-                clean, noisy = sums(versions[0], versions[1:], self.measure.threshold)
+            limits = torch.finfo(pre_activation.dtype)
+            # A scale that is read off is off by roundings: one that stands at the threshold is not below it.
+            threshold = self.measure.threshold * (1 - 4 * limits.eps)
+            clean, noisy = sums(versions[0], versions[1:], threshold)
+            if not bool(noisy.isfinite().all() & clean.isfinite().all()):  # a pre-activation of exactly 0, most likely
+                pre_activation = pre_activation.masked_fill(pre_activation == 0, min(_NEAR_ZERO, -limits.tiny))
+                versions = self._versions(axis, pre_activation, apply(pre_activation), apply)
+                clean, noisy = sums(versions[0], versions[1:], threshold)
             call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
         if not bool(call.noisy.isfinite().all()):
             raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
         self.batch.append(call)
 
-    def _versions(self, pre_activation: Tensor, activation: Tensor, apply: Apply) -> list[tuple[Tensor, Tensor]] | None:
-        """Pre-activation and activation, float32 (N, D), clean and for each condition; None without an axis for the images."""
+    def _axis(self, layer: str, shape: tuple[int, ...]) -> int | None:
+        """The axis of the images of the call that is being made; None where it is left out."""
+        turn, self.turn = self.turn, self.turn + 1
+        if turn >= len(self.called) or self.called[turn].layer != layer:
+            raise RunError(f"{self.network.name} does not call the same activations for all images: {layer} comes unexpectedly")
+        call = self.called[turn]
+        if self.totals is None:
+            call.axis = axis_of_images(call.few, shape, call.ratio)
+        return call.axis
+
+    def _versions(self, axis: int, pre_activation: Tensor, activation: Tensor, apply: Apply) -> list[tuple[Tensor, Tensor]]:
+        """Pre-activation and activation, float32 (N, D), clean and for each condition."""
         count = self.where.stop - self.where.start
         rows = _padded(count, self.parts) * self.parts
         if not self.measure.injections:
-            y, a = flat(pre_activation, rows), flat(activation, rows)
-            if y is None or a is None or y.shape != a.shape:
-                return None
-            return [(one[:count], other[:count]) for one, other in zip(y.chunk(self.parts), a.chunk(self.parts), strict=True)]
-        if pre_activation.dim() == 0 or pre_activation.shape[0] % rows or pre_activation.shape != activation.shape:
-            return None
-        own = slice(pre_activation.shape[0] // rows * count)  # the noise belongs to places, however they lie in memory
-        y = pre_activation[own].reshape(count, -1).float()
+            parts = (flat(tensor, rows, axis).chunk(self.parts) for tensor in (pre_activation, activation))
+            return [(y[:count], a[:count]) for y, a in zip(*parts, strict=True)]
+        own = slice(pre_activation.shape[axis] // rows * count)
+        clean = pre_activation.movedim(axis, 0)[own]
+        y = clean.reshape(count, -1).float()  # the noise belongs to places, however they lie in memory
         ids = torch.from_numpy(self.evaluation.images.ids[self.where]).to(y.device)
         keys = layer_keys(self.evaluation.seed, len(self.batch), ids)
-        versions = [(y, activation[own].reshape(count, -1).float())]
+        versions = [(y, activation.movedim(axis, 0)[own].reshape(count, -1).float())]
         for injection in self.measure.injections:
-            noisy = injection.on(y, sigma(y), keys)
-            answer = apply(noisy.view(pre_activation[own].shape).to(pre_activation.dtype))
-            versions.append((noisy, answer.reshape(count, -1).float()))
+            noisy = injection.on(y, sigma(y), keys).to(clean.dtype)
+            answer = apply(noisy.view(clean.shape).movedim(0, axis)).movedim(axis, 0)
+            versions.append((noisy.float(), answer.reshape(count, -1).float()))
         return versions
 
     def results(self) -> Iterator[NetworkFluctuation]:

@@ -7,6 +7,7 @@ g(y)_i = y_i s_i, so the scale of an element is read off as s_i = g(y)_i / y_i.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -20,8 +21,6 @@ _SEGMENT = 4096
 """Elements added up in float32 before float64 takes over."""
 GROUP = 16
 """Images added up in float32 before float64 takes over."""
-_SURE = 1 - 1e-6
-"""A scale read off by division is off by a rounding: one that stands at the threshold exactly is not below it."""
 
 
 Values = NDArray[np.float64]
@@ -76,21 +75,22 @@ class NoisySums(_Sums):
         return np.maximum(self.scale_moved + self.shift_passed, self.fluctuation)
 
 
-def flat(tensor: Tensor, images: int) -> Tensor | None:
-    """``tensor`` as float32 (images, D), channels last; None where no axis belongs to the images.
+def flat(tensor: Tensor, images: int, axis: int) -> Tensor:
+    """``tensor`` as float32 (images, D), channels last.
 
-    images: how many went through the network together. A first axis that holds several parts of each (windows, say) counts.
+    images: how many went through the network together.  axis: theirs; where it holds several parts of each (windows, say), the
+    parts of an image follow each other.
     """
-    if tensor.dim() == 0:
-        return None
-    if tensor.shape[0] % images:
-        axes = [axis for axis, size in enumerate(tensor.shape) if size == images]
-        if len(axes) != 1:
-            return None
-        tensor = tensor.movedim(axes[0], 0)
+    tensor = tensor.movedim(axis, 0)
     if tensor.dim() == 4:
         tensor = tensor.permute(0, 2, 3, 1)  # as channels_last tensors lie in memory: no copy
     return tensor.reshape(images, -1).float()
+
+
+def axis_of_images(few: Sequence[int], many: Sequence[int], ratio: Fraction) -> int | None:
+    """The axis that grows with the number of images, of a call's shapes for few and for ``ratio`` times as many; None without."""
+    grown = [axis for axis, (one, other) in enumerate(zip(few, many, strict=False)) if one != other]
+    return grown[0] if len(few) == len(many) and len(grown) == 1 and many[grown[0]] == few[grown[0]] * ratio else None
 
 
 class _Rows:
@@ -102,18 +102,18 @@ class _Rows:
     def __init__(self, sums: int, squares: int, like: Tensor) -> None:
         """For so many sums, and behind them sums of squares, of the images of ``like``, (N, D)."""
         images, elements = like.shape
-        parts = _parts(elements)
-        self.shape = (-1, parts, elements // parts)
+        self.whole = elements // _SEGMENT * _SEGMENT
         self.sums = sums
-        self.found = like.new_empty(sums + squares, images, parts)
+        self.found = like.new_empty(sums + squares, images, -(-elements // _SEGMENT))
 
     def add(self, place: int, block: slice, values: Tensor) -> None:
         """Of ``values``, float32 (N, D); sums of squares come as norms first, to be squared before they are added up."""
-        values = values.view(self.shape)
-        if place < self.sums:
-            torch.sum(values, 2, out=self.found[place, block])
-        else:
-            torch.linalg.vector_norm(values, dim=2, out=self.found[place, block])
+        found, whole = self.found[place, block], self.whole
+        add_up = _sum if place < self.sums else _norm
+        if whole:
+            add_up(values[:, :whole].view(len(values), -1, _SEGMENT), found[:, : whole // _SEGMENT])
+        if whole < values.shape[1]:
+            add_up(values[:, whole:], found[:, -1])
 
     def totals(self) -> Tensor:
         """float64 (sums + squares, N)."""
@@ -122,10 +122,12 @@ class _Rows:
         return double.sum(2)
 
 
-def _parts(elements: int) -> int:
-    """The least number of equal parts of D elements that hold at most _SEGMENT each."""
-    least = -(-elements // _SEGMENT)
-    return next(parts for parts in range(least, elements + 1) if elements % parts == 0)
+def _sum(values: Tensor, out: Tensor) -> None:
+    torch.sum(values, -1, out=out)
+
+
+def _norm(values: Tensor, out: Tensor) -> None:
+    torch.linalg.vector_norm(values, dim=-1, out=out)
 
 
 def _blocks(values: Tensor) -> list[slice]:
@@ -147,32 +149,34 @@ def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> Tensor:
 def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], threshold: float) -> tuple[Tensor, Tensor]:
     """Everything: pre-activation and activation, float32 (N, D), of clean images and for each of K noises.
 
-    threshold: of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN results.
+    threshold: of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN sums.
     Gives: float64 (4, N) and (K, 7, N), with quantities as in CleanSums and NoisySums.
     """
-    clean_rows = _Rows(3, 2, clean[0])
+    clean_rows = _Rows(4, 2, clean[0])
     noisy_rows = [_Rows(5, 2, clean[0]) for _ in noisy]
     for block in _blocks(clean[0]):
         y, activation = (tensor[block] for tensor in clean)
         work, scale = torch.empty_like(y), torch.empty_like(y)
         clean_rows.add(0, block, torch.abs(activation, out=work))
         torch.div(activation, y, out=scale)
-        clean_rows.add(1, block, torch.lt(scale, threshold * _SURE, out=work))
-        clean_rows.add(2, block, y)
-        clean_rows.add(3, block, activation)
-        clean_rows.add(4, block, y)
+        clean_rows.add(1, block, torch.lt(scale, threshold, out=work))
+        clean_rows.add(2, block, scale)
+        clean_rows.add(3, block, y)
+        clean_rows.add(4, block, activation)
+        clean_rows.add(5, block, y)
         for rows, (noisy_y, noisy_activation) in zip(noisy_rows, noisy, strict=True):
             other_y, other = noisy_y[block], noisy_activation[block]
             rows.add(5, block, other)
             rows.add(6, block, torch.sub(other, activation, out=work))
             rows.add(0, block, work.abs_())
             torch.div(other, other_y, out=scale)
-            rows.add(4, block, torch.lt(scale, threshold * _SURE, out=work))
+            rows.add(4, block, torch.lt(scale, threshold, out=work))
             # y s' - y s, with y s = g(y)
             rows.add(2, block, torch.addcmul(activation, y, scale, value=-1, out=work).abs_())
             rows.add(1, block, torch.sub(other_y, y, out=work).abs_())
             rows.add(3, block, scale.mul_(work).abs_())
-    norm, saturated, total, squares, squares_y = clean_rows.totals()
+    norm, saturated, scales, total, squares, squares_y = clean_rows.totals()
+    saturated = saturated + 0 * scales  # NaN where a scale is
     whole = torch.stack([norm, saturated, squares, _spread(clean[0], total, squares_y)])
     return whole, torch.stack([rows.totals() for rows in noisy_rows])
 
@@ -182,9 +186,11 @@ def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:
     count = y.shape[1]
     rest = squares - total.square() / count
     # Where the mean is many times the spread, the difference of two large numbers tells little.
-    if bool((rest <= squares / 64).any()):
-        return sigma(y)
-    return (rest / (count - 1)).sqrt()
+    lost = rest <= squares / 64
+    spread = (rest / max(1, count - 1)).sqrt()
+    if bool(lost.any()):
+        spread[lost] = sigma(y[lost])
+    return spread
 
 
 def sums_over_images(values: Tensor) -> Tensor:

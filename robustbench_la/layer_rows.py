@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.compare import Estimate, Table
@@ -28,6 +28,7 @@ def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
     whole = {name: value for name, value in layers[0].items() if name not in told} | {
         "layer": "",
         "index": _WHOLE,
+        "layers": len(layers),
         "threshold": one.threshold,
         "unreached": list(one.unreached),
         "skipped": list(one.skipped),
@@ -36,8 +37,10 @@ def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
     return [whole, *layers]
 
 
-def networks(stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64]) -> dict[Key, NetworkFluctuation]:
-    """What ``rows`` made, put together again by what it is a measurement of; without the activation means.
+def networks(
+    stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64], wanted: Container[Key]
+) -> dict[Key, NetworkFluctuation]:
+    """What ``rows`` made of the ``wanted`` ones, put together again; without the activation means.
 
     sample: ids of the images whose own values are kept.  Raises: UserError for rows that are damaged.
     """
@@ -54,6 +57,8 @@ def networks(stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64]) -> 
             Condition(**{name: row[name] for name in _CONDITION}),
             row["noise_seed"],
         )
+        if key not in wanted:
+            continue
         try:
             if row["index"] == _WHOLE:
                 wholes[key] = row
@@ -61,19 +66,34 @@ def networks(stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64]) -> 
                 layers.setdefault(key, []).append(_layer(row, key.condition))
         except (KeyError, TypeError) as error:
             raise UserError(f"a layer of the store cannot be read ({error})") from None
-    return {
-        key: NetworkFluctuation(
-            layers=tuple(sorted(layers[key], key=lambda layer: layer.index)),
-            threshold=whole["threshold"],
-            unreached=tuple(whole["unreached"]),
-            skipped=tuple(whole["skipped"]),
-            sample=sample,
-            per_image={name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
-            activation_means=(),
-        )
-        for key, whole in wholes.items()
-        if key in layers
-    }
+    try:
+        return {
+            key: NetworkFluctuation(
+                layers=tuple(sorted(layers[key], key=lambda layer: layer.index)),
+                threshold=whole["threshold"],
+                unreached=tuple(whole["unreached"]),
+                skipped=tuple(whole["skipped"]),
+                sample=sample,
+                per_image={name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
+                activation_means=(),
+            )
+            for key, whole in wholes.items()
+            if len(layers.get(key, ())) == whole["layers"]
+        }
+    except (KeyError, TypeError) as error:
+        raise UserError(f"a layer of the store cannot be read ({error})") from None
+
+
+def alone(one: NetworkFluctuation) -> NetworkFluctuation:
+    """What ``--only fluctuation`` would have measured of it."""
+    kept = [name for name in STATISTICS if name.startswith("fluctuation")]
+    return replace(
+        one,
+        layers=tuple(replace(layer, statistics={name: layer.statistics[name] for name in kept}) for layer in one.layers),
+        threshold=None,
+        per_image={"fluctuation": one.per_image["fluctuation"]},
+        activation_means=(),
+    )
 
 
 def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
@@ -98,6 +118,12 @@ def _unpacked(packed: str, count: int) -> NDArray[np.float64]:
     return values
 
 
+def _known_mean(values: NDArray[np.float64]) -> float | None:
+    """Over the images that have the value."""
+    known = values[values == values]
+    return float(known.mean()) if len(known) else None
+
+
 def document(measured: Sequence[NetworkFluctuation], pairs: Table | None, provenance: Provenance) -> dict[str, Any]:
     """The JSON document of a fluctuation report."""
     compared = (
@@ -113,7 +139,7 @@ def document(measured: Sequence[NetworkFluctuation], pairs: Table | None, proven
     )
     wholes = [
         {name: value for name, value in rows(one)[0].items() if name not in ("layer", "index", "per_image")}
-        | {f"{name}_mean": float(values.mean()) for name, values in one.per_image.items()}
+        | {f"{name}_mean": _known_mean(values) for name, values in one.per_image.items()}
         for one in measured
     ]
     return {

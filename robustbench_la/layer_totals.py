@@ -127,8 +127,11 @@ class LayerTotals:
         return mean
 
     def per_image(self, noise: int) -> dict[str, NDArray[np.float64]]:
-        """Of each image of the sample, means over layers."""
-        means = self.kept[:, :, noise].mean(1)
+        """Of each image of the sample, means over layers: those where it has the value; NaN where it has none."""
+        kept = self.kept[:, :, noise]
+        known = ~np.isnan(kept)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            means = np.where(known, kept, 0).sum(1) / known.sum(1)
         return dict(zip(self.NOISY, means, strict=False))
 
     def statistics(self, layer: int, noise: int) -> dict[str, float | None]:
@@ -149,6 +152,7 @@ class LayerTotals:
         shift = spreads["input_fluctuation"]["input_fluctuation_mean"]
         mean = self.activation_mean(layer)
         numbers = self.images * self.elements[layer]
+        tightest = float(self.moments.largest[places["tightness"]])
         return {
             **found,
             **spreads["relative"],
@@ -156,7 +160,7 @@ class LayerTotals:
             **spreads["input_fluctuation"],
             "gain": found["fluctuation_mean"] / shift if shift else None,  # type: ignore[operator]  # there are images
             **{f"{name}_mean": spreads[name][f"{name}_mean"] for name in self.NOISY[3:]},
-            "tightness_max": float(self.moments.largest[places["tightness"]]) if spreads["tightness"]["tightness_mean"] else None,
+            "tightness_max": None if tightest == -math.inf else tightest,
             "saturation_clean": float(self.saturated[layer] / numbers),
             "saturation_noisy": float(self.saturated_noisy[layer, noise] / numbers),
             "activation_mean_mean": float(mean.mean()),

@@ -114,7 +114,7 @@ class _Places:
         self.root = model
         self.paths = {module: _written(path) for path, module in model.named_modules()}
         self.stack: list[nn.Module] = []
-        self.met: dict[tuple[nn.Module | None, str], int] = {}
+        self.met: dict[tuple[str, str], int] = {}
 
     def enter(self, module: nn.Module, inputs: object) -> None:
         if module is self.root:
@@ -128,9 +128,10 @@ class _Places:
 
     def name(self, function: str) -> str:
         """Of the call that is being made."""
-        module = self.stack[-1] if self.stack else None
-        count = self.met[module, function] = self.met.get((module, function), -1) + 1
-        path = self.paths.get(module, "") if module is not None else ""
+        # A module that was made in the forward pass has no path: the place is that of the module it was made in.
+        module = next((module for module in reversed(self.stack) if module in self.paths), None)
+        path = self.paths[module] if module is not None else ""
+        count = self.met[path, function] = self.met.get((path, function), -1) + 1
         if module is not None and path and _is_activation(module):
             return path if count == 0 else f"{path}[{count}]"
         return f"{path}/{function}[{count}]" if path else f"{function}[{count}]"
@@ -179,12 +180,13 @@ class _Watch(TorchFunctionMode):
         return result
 
 
-def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # F.linear names it so
     """F.linear whose last bits depend on neither the batch size nor the threads: in float64, rounded once.
 
-    The order in which float32 matrix products are added up does; convolutions are left as they are, since from 16 images up
-    theirs does not.
+    The order in which float32 matrix products are added up does. Convolutions are left as they are, since from 16 images up
+    theirs does not; other products (attention, einsum) too.
     """
-    if inputs.dtype != torch.float32 or inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        return F.linear(inputs, weight, bias)
-    return F.linear(inputs.double(), weight.double(), None if bias is None else bias.double()).float()
+    mixed = any(tensor.dtype != torch.float32 for tensor in (input, weight, bias) if tensor is not None)
+    if mixed or input.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return F.linear(input, weight, bias)
+    return F.linear(input.double(), weight.double(), None if bias is None else bias.double()).float()

@@ -118,12 +118,26 @@ class Store:
         """Store layer records of one run in one transaction, and give the number of those that were not there.
 
         rows: what tells a network and a condition in ``Cell.as_dict`` and ``noise_seed``; ``layer`` and ``index``, which tell a
-        call within the network; all else are statistics, kept as JSON.
+        call within the network; all else are statistics, kept as JSON.  replace: the rows take the place of all that are there of
+        their networks and conditions.
         """
         with transaction(self._connection, self.path):
             dataset = self._dataset(setting.fingerprint, None)
             run = self._setting(setting, dataset)
+            if replace:
+                self._forget_layers(rows, dataset, setting.precision)
             return sum(self._add_layer(row, dataset, run, setting.precision, replace=replace) for row in rows)
+
+    def _forget_layers(self, rows: Sequence[Mapping[str, Any]], dataset: int, precision: str) -> None:
+        """Drop the layers of the networks and conditions of ``rows``."""
+        for row in rows:
+            own = {
+                **{name: row.get(name) for name in (*_CONDITION, "noise_seed")},
+                "network": self._network({name: row.get(name) for name in _NETWORK}),
+                "dataset": dataset,
+                "precision": precision,
+            }
+            self._connection.execute(f"DELETE FROM layers WHERE {KEY_MATCHES}", own)
 
     def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str, *, replace: bool = False) -> bool:
         keys = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")

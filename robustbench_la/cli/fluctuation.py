@@ -177,7 +177,7 @@ def _measure_and_print(
         try:
             for one in fluctuate.run(evaluation, measure, known=known, meter=bar("images")):
                 keep(one)
-                finished.append(one)
+                finished.append(one if fresh_means else dataclasses.replace(one, activation_means=()))
         except KeyboardInterrupt:
             interrupted = True
     seconds = time.perf_counter() - began
@@ -231,20 +231,23 @@ def _opened(
     store = stack.enter_context(Store(results))
 
     def keep(one: NetworkFluctuation) -> None:
-        store.add_layers(shared, layer_rows.rows(one), replace=True)
+        store.add_layers(shared, layer_rows.rows(one), replace=measure.only is None)  # never less in the place of more
 
     if fresh or again:
         return keep, {}
     selection = Selection(fingerprints=(shared.fingerprint,), precisions=(shared.precision,))
     rows = (row for _, row in store.layers(selection))
-    there = layer_rows.networks(rows, Sample(evaluation.images.ids).ids)
-    # Everything answers the question for the fluctuation alone, not the other way round.
-    fit = {key: one for key, one in there.items() if measure.only or one.threshold == measure.threshold}
     wanted = [
         key_of(network, condition, evaluation.seed)
         for condition in conditions_of(evaluation, measure)
         for network in evaluation.networks
     ]
+    there = layer_rows.networks(rows, Sample(evaluation.images.ids).ids, set(wanted))
+    # Everything answers the question for the fluctuation alone, not the other way round.
+    if measure.only is not None:
+        fit = {key: layer_rows.alone(one) for key, one in there.items()}
+    else:
+        fit = {key: one for key, one in there.items() if one.threshold == measure.threshold}
     found = [key for key in wanted if key in fit]
     if found:
         rest = "; nothing is left to measure (--fresh measures again)" if len(found) == len(wanted) else ""
