@@ -203,7 +203,8 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
         Column(name="ratio", kind="number"),
     )
     notes = (
-        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, conditions and checkpoints ("
+        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, "
+        "conditions and checkpoints ("
         + ", ".join(f"{count} of {name}" for name, count in counts.items())
         + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each its 95 % interval, "
         "a paired bootstrap over images. Below 0 (below 1) noise moves the layer-level activation less.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from robustbench_la import cli, compare_layers, render
+from robustbench_la import cli, compare_layers, layer_rows, render
 from robustbench_la.compare import Estimate, Table
-from robustbench_la.records import STATISTICS, Condition, LayerStats, NetworkFluctuation
+from robustbench_la.records import STATISTICS, Condition, LayerStats, NetworkFluctuation, Provenance, Setting
+from robustbench_la.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
 ARGUMENTS = ("--noise", "gaussian,blur", "--severity", 3, "--limit", 60)
@@ -137,7 +139,7 @@ def test_what_is_in_the_store_is_not_measured_again_and_looks_the_same(digits_pa
     none = larobust(*arguments, *ARGUMENTS, "--no-store", "-o", "none.json")
 
     assert [code for code, _, _ in (part, first, second, none)] == [0] * 4
-    assert "2 of 4 passes were in runs/results.sqlite" in first[2]
+    assert "in runs/results.sqlite: 2 of 4 passes" in first[2]
     assert "nothing is left to measure" in second[2]
     assert first[1] == second[1] == none[1]
     documents = [json.loads(Path(f"{name}.json").read_text(encoding="utf-8")) for name in ("first", "second", "none")]
@@ -153,9 +155,9 @@ def test_another_threshold_or_more_statistics_are_measured(digits_pair: list[Pat
     only = larobust(*ckpt, *ARGUMENTS, "--only", "fluctuation")
     other = larobust(*ckpt, *ARGUMENTS, "--threshold", 0.2)
 
-    assert "in runs/results.sqlite" not in everything[2]
+    assert "runs/results.sqlite:" not in everything[2]
     assert "nothing is left" in only[2]
-    assert "in runs/results.sqlite" not in other[2]
+    assert "runs/results.sqlite:" not in other[2]
 
 
 def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: Larobust) -> None:
@@ -197,3 +199,68 @@ def test_a_wrong_argument_is_one_clear_line(
     assert message in err
     assert err.count("\n") == 1
     assert list(Path().iterdir()) == []
+
+
+def test_dead_layers_and_single_images_break_no_report() -> None:
+    """A layer that is 0 everywhere has no relative value: images and networks are told without it."""
+    dead = []
+    for one in MEASURED:
+        relative = one.per_image["relative"].copy()
+        relative[:7] = np.nan
+        dead.append(dataclasses.replace(one, per_image={**one.per_image, "relative": relative}))
+    pairs = compare_layers.pairs(dead)
+    assert pairs is not None
+    provenance = Provenance(
+        started="", wall_time_s=0, checkpoints={}, dataset={}, seed=0, noise_seeds=[0], profile="cifar-c", device="cpu",
+        precision="float32", batch_size=1, threads=1, versions={}, host="", git=None,
+    )  # fmt: skip
+    document = layer_rows.document(dead, pairs, provenance)
+
+    assert json.loads(json.dumps(document, allow_nan=False))["networks"][0]["relative_mean"] == pytest.approx(
+        MEASURED[0].per_image["relative"][7:].mean()
+    )
+    for images in (slice(0, 1), slice(0, 7), slice(0, 8)):
+        few = [
+            dataclasses.replace(one, per_image={name: values[images] for name, values in one.per_image.items()}) for one in dead
+        ]
+        table = compare_layers.pairs(few)
+        assert table is not None
+        json.dumps(layer_rows.document(few, table, provenance), allow_nan=False)
+        assert shown(table, 100)
+
+
+def test_less_is_made_of_more_and_never_takes_its_place(digits_pair: list[Path], larobust: Larobust) -> None:
+    first, both = ("--ckpt", digits_pair[0]), [part for path in digits_pair for part in ("--ckpt", path)]
+    larobust(*first, *ARGUMENTS)
+    only = larobust(*both, *ARGUMENTS, "--only", "fluctuation", "--csv", "x.csv", "-o", "x.json")
+    larobust(*first, *ARGUMENTS, "--only", "fluctuation", "--fresh")
+    again = larobust(*first, *ARGUMENTS)
+
+    assert only[0] == 0, only[2]
+    assert "2 of 4 passes" in only[2]
+    assert "nothing is left to measure" in again[2]
+    layers = json.loads(Path("x.json").read_text(encoding="utf-8"))["layers"]
+    assert len({frozenset(layer) for layer in layers}) == 1
+    assert "gain" not in layers[0]
+
+
+def test_layers_that_are_measured_again_replace_all_that_were_there(tmp_path: Path) -> None:
+    one = MEASURED[0]
+    fewer = dataclasses.replace(one, layers=(dataclasses.replace(one.layers[0], layer="renamed"),))
+    setting = Setting(
+        data="x", fingerprint="f", images=40, dataset_images=40, resize=None, crop=None, device="cpu", precision="float32",
+        batch_size=1, threads=1, started="2026-01-01", versions={}, host="", commit=None, dirty=None,
+    )  # fmt: skip
+    with Store(tmp_path / "x.sqlite") as store:
+        for found in (one, fewer):
+            store.add_layers(setting, layer_rows.rows(found), replace=True)
+        read = layer_rows.networks((row for _, row in store.layers()), one.sample, {one.layers[0].key})
+
+    assert [layer.layer for layer in read[one.layers[0].key].layers] == ["renamed"]
+
+
+def test_calls_of_other_functions_are_named() -> None:
+    layers = (dataclasses.replace(MEASURED[0].layers[0], function="tanh"), *MEASURED[0].layers[1:])
+    notes = " ".join(compare_layers.layers([dataclasses.replace(MEASURED[0], layers=layers)]).notes)
+
+    assert "its means hold calls of other functions than relu: layer0.act" in notes

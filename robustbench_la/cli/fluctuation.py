@@ -251,7 +251,7 @@ def _opened(
     found = [key for key in wanted if key in fit]
     if found:
         rest = "; nothing is left to measure (--fresh measures again)" if len(found) == len(wanted) else ""
-        print(f"{len(found)} of {measuring.count(len(wanted), 'pass', 'passes')} were in {results}{rest}", file=sys.stderr)
+        print(f"in {results}: {len(found)} of {measuring.count(len(wanted), 'pass', 'passes')}{rest}", file=sys.stderr)
     return keep, {key: fit[key] for key in found}
 
 
