@@ -38,6 +38,7 @@ _NETWORK = (
 _CONDITION = ("corruption", "severity", "parameter", "profile")
 _MEASURED = ("noise_seed", "correct", "correct_top5", "total", "nll_sum", "seconds", "calibration")
 _SETTING = tuple(entry.name for entry in fields(Setting) if entry.name != "fingerprint")
+_SAME_LAYER = f"SELECT id FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
 _JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
 
 
@@ -124,22 +125,26 @@ class Store:
         with transaction(self._connection, self.path):
             dataset = self._dataset(setting.fingerprint, None)
             run = self._setting(setting, dataset)
-            if replace:
-                self._forget_layers(rows, dataset, setting.precision)
-            return sum(self._add_layer(row, dataset, run, setting.precision, replace=replace) for row in rows)
+            known = self._forget_layers(rows, dataset, setting.precision) if replace else 0
+            return sum(self._add_layer(row, dataset, run, setting.precision) for row in rows) - known
 
-    def _forget_layers(self, rows: Sequence[Mapping[str, Any]], dataset: int, precision: str) -> None:
-        """Drop the layers of the networks and conditions of ``rows``."""
-        for row in rows:
-            own = {
-                **{name: row.get(name) for name in (*_CONDITION, "noise_seed")},
+    def _forget_layers(self, rows: Sequence[Mapping[str, Any]], dataset: int, precision: str) -> int:
+        """Drop all layers of the networks and conditions of ``rows``, and give the number of ``rows`` that were there."""
+        wanted = [
+            {
+                **{name: row.get(name) for name in (*_CONDITION, "noise_seed", "layer")},
+                "position": row["index"],
                 "network": self._network({name: row.get(name) for name in _NETWORK}),
                 "dataset": dataset,
                 "precision": precision,
             }
-            self._connection.execute(f"DELETE FROM layers WHERE {KEY_MATCHES}", own)
+            for row in rows
+        ]
+        known = sum(self._connection.execute(_SAME_LAYER, own).fetchone() is not None for own in wanted)
+        self._connection.executemany(f"DELETE FROM layers WHERE {KEY_MATCHES}", wanted)
+        return known
 
-    def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str, *, replace: bool = False) -> bool:
+    def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str) -> bool:
         keys = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")
         statistics = {name: value for name, value in row.items() if name not in keys}
         own = {
@@ -151,14 +156,10 @@ class Store:
             "precision": precision,
             "statistics": json.dumps(statistics, allow_nan=False),
         }
-        query = f"SELECT id FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
-        there = self._connection.execute(query, own).fetchone()
-        if there and not replace:
+        if self._connection.execute(_SAME_LAYER, own).fetchone():
             return False
-        if there:
-            self._connection.execute("DELETE FROM layers WHERE id = ?", there)
         self._insert("layers", own)
-        return not there
+        return True
 
     def _dataset(self, fingerprint: str, labels: bytes | None) -> int:
         self._connection.execute("INSERT INTO datasets (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,))

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -174,7 +173,6 @@ def test_ctrl_c_exits_with_130(project: Path) -> None:
         assert running.stderr is not None
         line = running.stderr.readline()  # what will be measured: measuring begins
         assert "images at a time" in line
-        time.sleep(0.3)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
 

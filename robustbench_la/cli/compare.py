@@ -106,7 +106,10 @@ def command(
     with Store(path, reading=True) as opened:
         cells = opened.cells(selection)
         if not cells:
-            print(f"{path} holds no cell that matches (`larobust eval` makes them); `larobust results` shows what there is", file=sys.stderr)
+            print(
+                f"{path} holds no cell that matches (`larobust eval` makes them); `larobust results` shows what there is",
+                file=sys.stderr,
+            )
             raise typer.Exit(NOTHING_SELECTED)
         tables = compare(cells, request, lambda group: _answers(opened, group), figures)
     if output is not None:
