@@ -72,7 +72,7 @@ def _tables(
 ) -> list[Table]:
     measurement = measure(found, request.metric, request.detail, _reference(found, request))
     columns = _chosen(measurement.columns, request)
-    sides = [side for side in _sides(found, request.by) if request.metric != "relative" or side.level == "layer"]
+    sides = [side for side in sides_of(found, request.by) if request.metric != "relative" or side.level == "layer"]
     tested = request.by == "checkpoint" and request.metric == "top1"
     against = () if request.metric == "relative" else request.against
     answers = answers_of(found) if request.by == "checkpoint" else None
@@ -118,7 +118,7 @@ def _reference(found: Group, request: Request) -> Reference | None:
     return reference_of(found, places[0])
 
 
-def _sides(found: Group, by: By) -> list[Side]:
+def sides_of(found: Group, by: By) -> list[Side]:
     places: dict[object, list[int]] = {}
     for place, network in enumerate(found.networks):
         places.setdefault(network.variant if by == "activation" else place, []).append(place)

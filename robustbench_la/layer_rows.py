@@ -38,12 +38,17 @@ def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
 
 
 def networks(
-    stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64], wanted: Container[Key]
+    stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
 ) -> dict[Key, NetworkFluctuation]:
-    """What ``rows`` made of the ``wanted`` ones, put together again; without the activation means.
+    """What ``rows`` made (of the ``wanted`` ones), put together again; without the activation means.
 
-    sample: ids of the images whose own values are kept.  Raises: UserError for rows that are damaged.
+
+    sample: ids of the images whose own values are kept; None where they are not known, and those values are left out.
+    Raises: UserError for rows that are damaged.
     """
+    import numpy as np
+
+    ids = np.empty(0, dtype=np.int64) if sample is None else sample
     wholes: dict[Key, Mapping[str, Any]] = {}
     layers: dict[Key, list[LayerStats]] = {}
     for row in stored:
@@ -57,7 +62,7 @@ def networks(
             Condition(**{name: row[name] for name in _CONDITION}),
             row["noise_seed"],
         )
-        if key not in wanted:
+        if wanted is not None and key not in wanted:
             continue
         try:
             if row["index"] == _WHOLE:
@@ -73,8 +78,10 @@ def networks(
                 threshold=whole["threshold"],
                 unreached=tuple(whole["unreached"]),
                 skipped=tuple(whole["skipped"]),
-                sample=sample,
-                per_image={name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
+                sample=ids,
+                per_image={}
+                if sample is None
+                else {name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
                 activation_means=(),
             )
             for key, whole in wholes.items()

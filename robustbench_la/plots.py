@@ -39,7 +39,12 @@ _SCALES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = Ma
 
 
 def layers(
-    measured: Sequence[NetworkFluctuation], *, per_element: bool = False, log: bool = False, columns: Columns = 2
+    measured: Sequence[NetworkFluctuation],
+    *,
+    per_element: bool = False,
+    log: bool = False,
+    about: str = "",
+    columns: Columns = 2,
 ) -> Figure:
     """Fluctuation layer by layer: one line an activation, with a band from the 25 % to the 75 % quantile over images.
 
@@ -48,6 +53,7 @@ def layers(
     beyond that conditions are averaged.
 
     per_element: the fluctuation divided by the layer's D, in place of the fluctuation relative to the clean activation.
+    about: what was measured, to stand before the rest of the small print.
     Raises: UserError if nothing was measured, or only the fluctuation was and per_element is False.
     """
     shown = panels(measured, most=_MOST_PANELS[columns])
@@ -87,7 +93,7 @@ def layers(
             level_key(figure, looks)
         else:
             key(figure, looks)
-        note(figure, _layers_note(shown, per_element))
+        note(figure, f"{about} {_layers_note(shown, per_element)}".lstrip())
     return figure
 
 

@@ -20,9 +20,9 @@ from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable, write_whole
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 Columns = Literal[1, 2]
 """The columns of a two-column page that a figure spans."""
@@ -162,18 +162,26 @@ def canvas(columns: Columns, height: float) -> Figure:
     return Figure(figsize=(WIDTHS[columns], height), layout="constrained")
 
 
-def key(figure: Figure, looks: Sequence[Look], *, lines: bool = True) -> None:
-    """One legend for all panels, above them; the figure grows for it. lines: whether the panels hold lines, or points alone."""
+Marks = Literal["lines", "points", "areas"]
+"""What stands for an activation in a figure, and so in its legend."""
+
+
+def key(figure: Figure, looks: Sequence[Look], *, marks: Marks = "lines") -> None:
+    """One legend for all panels, above them; the figure grows for it."""
     rows = -(-len(looks) // (5 if figure.get_figwidth() > WIDTHS[1] else 3))
     _grow(figure, 0.14 + 0.15 * rows)
-    figure.legend(handles=handles(looks, lines=lines), loc="outside upper center", ncols=-(-len(looks) // rows))
+    figure.legend(handles=handles(looks, marks), loc="outside upper center", ncols=-(-len(looks) // rows))
 
 
-def handles(looks: Sequence[Look], *, lines: bool) -> list[Line2D]:
+def handles(looks: Sequence[Look], marks: Marks) -> list[Artist]:
     """What stands for each activation in a legend."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    return [Line2D([], [], label=one.label, **(one.line() if lines else {"linestyle": ""}), **one.points()) for one in looks]
+    if marks == "areas":
+        return [Patch(label=one.label, **one.area()) for one in looks]
+    lines = [one.line() if marks == "lines" else {"linestyle": ""} for one in looks]
+    return [Line2D([], [], label=one.label, **line, **one.points()) for one, line in zip(looks, lines, strict=True)]
 
 
 def level_key(figure: Figure, looks: Sequence[Look]) -> None:

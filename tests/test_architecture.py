@@ -21,7 +21,8 @@ LAYERS = [
     {"baseline", "gate", "metrics", "published", "formats"},
     {"report", "measures"},
     {"contrasts"},
-    {"comparison"},
+    {"comparison", "subject"},
+    {"figures"},
     {"train", "evaluate", "augment"},
     {"provenance", "fluctuate"},
     {"remeasure"},
@@ -33,6 +34,7 @@ TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", 
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
 TORCH_FREE += ["rules", "snapshot", "baseline", "gate", "report", "pytest_plugin"]
+TORCH_FREE += ["subject", "figures"]
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

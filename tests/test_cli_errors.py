@@ -122,6 +122,8 @@ WRONG = {
     "a figure in an unknown format": ("plot activations -o new.jpg", "new.jpg", ".png, .svg, .pdf"),
     "a figure without a suffix": ("plot activations -o new", "new", ".png, .svg, .pdf"),
     "a figure below a file": ("plot activations -o blocker/new.png", "blocker", "not a folder"),
+    "a figure of no results": ("plot severity -o new.png", "no results at runs/results.sqlite", "larobust eval"),
+    "a figure of a network that is drawn from no store": ("plot activations --arch mlp -o new.png", "nothing to select"),
     "a figure of three columns": ("plot activations -o new.png --columns 3", "--columns"),
     "a figure without a file": ("plot activations", "--output"),
     "an unknown list": ("list corruption", "unknown list 'corruption'", "corruptions"),

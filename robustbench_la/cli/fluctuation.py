@@ -16,6 +16,8 @@ from robustbench_la.cli import measuring, options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from robustbench_la.evaluate import Evaluation
     from robustbench_la.fluctuate import Measure
     from robustbench_la.records import Key, NetworkFluctuation, Setting
@@ -276,8 +278,12 @@ def _in_order(
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:
     from robustbench_la import plots, style
 
-    draw = {"layers": plots.layers, "distribution": plots.distribution, "means": plots.activation_means}[kind]
-    style.save(draw(measured), path)
+    figures: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
+        "layers": plots.layers,
+        "distribution": plots.distribution,
+        "means": plots.activation_means,
+    }
+    style.save(figures[kind](measured), path)
 
 
 def _as_csv(rows: Sequence[Mapping[str, object]]) -> str:

@@ -2,41 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from robustbench_la.cli import options
 from robustbench_la.errors import UserError, lookup
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
+    from robustbench_la.schema import Selection
+    from robustbench_la.store import Store, Stored
     from robustbench_la.style import Columns
 
+Record = TypeVar("Record")
 HELP = """Draw a figure, as PNG, SVG or PDF.
 
 activations: the output curves of LA-SiLU and LA-HardSiLU for several means and spreads of a layer, beside SiLU and HardSiLU.
 
-Example: larobust plot activations -o curves.pdf"""
+Of the store, all of it or what matches every filter:
+
+severity: accuracy against severity, one line an activation, one panel a corruption and one for their mean.
+
+groups: clean images, Noise, Blur ... and the mean over all as bars.
+
+scatter: mean corrupted against clean accuracy, a point a checkpoint, with the line of effective robustness.
+
+layers: fluctuation layer by layer, as `larobust fluctuation` measured it.
+
+Example: larobust plot severity --data 'mnist:*' -o severity.pdf"""
+
+KINDS = ("activations", "severity", "groups", "scatter", "layers")
 
 
 def command(
-    kind: Annotated[str, typer.Argument(metavar="[activations]", help="What to draw.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar=f"[{'|'.join(KINDS)}]", help="What to draw.", show_default=False)],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to; its suffix says .png, .svg or .pdf.")],
     columns: Annotated[int, typer.Option("--columns", metavar="1|2", help="Columns of a page that the figure spans.")] = 2,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric", metavar="NAME", help="severity, groups: top1 (if not given), top5, nll, ece; groups: effective, relative."
+        ),
+    ] = None,
+    per_element: Annotated[
+        bool, typer.Option("--per-element", help="layers: fluctuation per element, in place of relative to the clean activation.")
+    ] = False,
+    group: Annotated[
+        int | None,
+        typer.Option("--group", metavar="NUMBER", help="Which, where what matches may not be mixed (the error lists them)."),
+    ] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Show gaps where something was not measured.")] = False,
+    ckpt: options.FilterCheckpoint = None,
+    activation: options.FilterActivation = None,
+    arch: options.FilterArch = None,
+    data: options.FilterData = None,
+    noise: options.FilterNoise = None,
+    severity: options.FilterSeverity = None,
+    seed: options.FilterSeed = None,
+    store: options.Store = None,
 ) -> None:
-    """Read the arguments, draw, save."""
+    """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
     from robustbench_la import style
+    from robustbench_la.cli.results import select
 
-    draw = lookup(_FIGURES, kind, kind="figure")
+    lookup(dict.fromkeys(KINDS), kind, kind="figure")
     if columns not in style.WIDTHS:
         raise UserError(f"--columns is 1 or 2, not {columns}")
+    span: Columns = 1 if columns == 1 else 2
+    if metric is not None and kind not in ("severity", "groups"):
+        raise UserError(f"--metric is for plot severity and plot groups, not for plot {kind}")
+    if per_element and kind != "layers":
+        raise UserError(f"--per-element is for plot layers, not for plot {kind}")
     path = Path(output)
     style.check_path(path)
-    style.save(draw(1 if columns == 1 else 2), path)
+    filters = (ckpt, activation, arch, data, noise, severity, seed)
+    if kind == "activations":
+        if store is not None or group is not None or allow_missing or any(filters):
+            raise UserError("plot activations draws formulas: there is no store to read and nothing to select")
+        style.save(_activations(span), path)
+        return
+    there = options.store_path(store)
+    if path.resolve() == there.resolve():
+        raise UserError(f"-o {output} would overwrite the store")
+    selection = select(*filters)
+    if kind == "layers":
+        figure = _layers(there, selection, group, per_element=per_element, allow_missing=allow_missing, columns=span)
+    else:
+        figure = _cells(there, selection, kind, metric, group, allow_missing=allow_missing, columns=span)
+    style.save(figure, path)
+    print(f"{output} written", file=sys.stderr)
 
 
 def _activations(columns: Columns) -> Figure:
@@ -45,4 +107,41 @@ def _activations(columns: Columns) -> Figure:
     return plots.activation_curves(columns=columns)
 
 
-_FIGURES: Mapping[str, Callable[[Columns], Figure]] = {"activations": _activations}
+def _cells(
+    path: Path, selection: Selection, kind: str, metric: str | None, number: int | None, *, allow_missing: bool, columns: Columns
+) -> Figure:
+    from robustbench_la import figures
+    from robustbench_la.subject import cells_of_one
+
+    def read(store: Store) -> list[Stored]:
+        return store.cells(selection)
+
+    found = cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing)
+    if kind == "scatter":
+        return figures.scatter(found, columns=columns)
+    draw = figures.severity if kind == "severity" else figures.group_bars
+    return draw(found, metric=metric or "top1", columns=columns)
+
+
+def _layers(
+    path: Path, selection: Selection, number: int | None, *, per_element: bool, allow_missing: bool, columns: Columns
+) -> Figure:
+    from robustbench_la import plots
+    from robustbench_la.subject import layers_of_one
+
+    records = _read(path, lambda store: store.layers(selection), "layer record (see `larobust fluctuation`)")
+    title, measured = layers_of_one(records, number=number, allow_missing=allow_missing)
+    return plots.layers(measured, per_element=per_element, about=f"{title}.", columns=columns)
+
+
+def _read(path: Path, read: Callable[[Store], list[Record]], what: str) -> list[Record]:
+    """Records of a store; where there are none, says so and exits."""
+    from robustbench_la.cli.results import NOTHING_SELECTED
+    from robustbench_la.store import Store
+
+    with Store(path, reading=True) as store:
+        records = read(store)
+    if not records:
+        print(f"{path} holds no {what} that matches; `larobust results` shows what there is", file=sys.stderr)
+        raise typer.Exit(NOTHING_SELECTED)
+    return records
