@@ -497,5 +497,5 @@ def test_every_kind_of_the_plot_command_is_in_its_help(monkeypatch, capsys) -> N
     cli._run()
 
     said = capsys.readouterr().out
-    assert all(f"{kind}:" in said for kind in plot._FIGURES)
+    assert all(f"{kind}:" in said for kind in plot.KINDS)
     assert Path("curves.pdf").suffix in said
