@@ -87,17 +87,18 @@ def severity(group: Group, *, metric: str = "top1", columns: Columns = 2) -> Fig
     if not any(np.isfinite(panel.values).any() for panel in shown):
         raise UserError(f"{group.title}: {metric} was not measured, so there is nothing to draw")
     factor = 100 if entry.kind == "percent" else 1
-    across = min(len(shown), 2 if columns == 1 or len(shown) == 4 else 3 if len(shown) <= 9 else 4)
+    across = min(len(shown), _across(len(shown), columns))
     down = math.ceil(len(shown) / across)
+    narrow = columns == 1 and across == 3
     banded = _banded(kinds)
     bands: set[str] = set()
     with themed():
-        figure = canvas(columns, down * (1.25 if columns == 1 or across == 4 else 1.6) + 0.25)
+        figure = canvas(columns, down * (1.05 if narrow else 1.25 if columns == 1 or across == 4 else 1.6) + 0.25)
         grid = list(figure.subplots(down, across, squeeze=False, sharey=True).flat)
         for unused in grid[len(shown) :]:
             unused.remove()
         for place, (axes, panel) in enumerate(zip(grid, shown, strict=False)):
-            axes.set_title(panel.title)
+            axes.set_title(panel.title.replace(" over ", " over\n") if narrow else panel.title, fontsize=7 if narrow else 8)
             for kind in kinds:
                 middle, low, high, band = _curve(group, panel, kind, metric)
                 if kind in banded and band:
@@ -109,7 +110,7 @@ def severity(group: Group, *, metric: str = "top1", columns: Columns = 2) -> Fig
                 axes.plot(panel.severities, factor * middle, label=kind.look.label, **kind.look.line(), **kind.look.points())
             axes.set_xticks(range(max(panel.severities) + 1))
             axes.set_xlabel("severity" if place + across >= len(shown) else "")
-            axes.set_ylabel(_label(metric) if place % across == 0 else "")
+        _name_values(figure, _label(metric))
         key(figure, [kind.look for kind in kinds])
         some = " (LayerAct and counterparts)" if len(banded) < len(kinds) else ""
         said = [f"{_about(group)} {_over(kinds, 'Lines')}"]
@@ -120,6 +121,18 @@ def severity(group: Group, *, metric: str = "top1", columns: Columns = 2) -> Fig
             said.append("Gaps: not all measured.")
         note(figure, " ".join(said))
     return figure
+
+
+def _across(panels: int, columns: Columns) -> int:
+    """How many panels stand side by side, so that twenty still fit a page."""
+    if columns == 1:
+        return 2 if panels <= 8 else 3
+    return 2 if panels == 4 else 3 if panels <= 9 else 4
+
+
+def _name_values(figure: Figure, label: str) -> None:
+    """Name the vertical axis, once for all rows of panels: beside each row there may be no room for it."""
+    figure.supylabel(label, fontsize=8)
 
 
 def _severity_panels(group: Group, measurement: Measurement) -> list[_Panel]:
@@ -213,9 +226,9 @@ def group_bars(group: Group, *, metric: str = "top1", columns: Columns = 2) -> F
             axes.tick_params(axis="x", length=0)
             axes.grid(visible=False, axis="x")
             axes.axhline(0, color=GREY, linewidth=0.6)
-            axes.set_ylabel(_label(metric))
             if is_cut:
                 axes.set_ylim(low - 0.25 * (high - low), high + 0.08 * (high - low))
+        _name_values(figure, _label(metric))
         key(figure, [kind.look for kind in kinds], marks="areas")
         said = [_about(group), *measurement.notes, _over(kinds, "Bars")]
         if any(len(kind.places) > 1 for kind in kinds):

@@ -168,7 +168,12 @@ def test_the_installed_command_exits_with_that_code(project: Path, words: str, c
 def test_ctrl_c_exits_with_130(project: Path) -> None:
     words = ["check", "--ckpt", "model.pt", "--batch-size", "1"]
     with subprocess.Popen(
-        [*larobust(), *words], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*larobust(), *words],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as running:
         assert running.stderr is not None
         line = running.stderr.readline()  # what will be measured: measuring begins

@@ -191,8 +191,7 @@ def test_lines_are_means_over_seeds_and_bands_one_standard_deviation(path) -> No
             assert here.min() == pytest.approx(own.mean() - own.std(ddof=1), rel=1e-12)
     assert "mean over 6 training seeds" in small_print(figure)
     assert "± 1 standard deviation" in small_print(figure)
-    assert axes.get_ylabel() == ""
-    assert figure.axes[0].get_ylabel() == "top-1 accuracy (%)"
+    assert figure.get_supylabel() == "top-1 accuracy (%)"
 
 
 def test_the_first_panel_is_the_mean_over_corruptions_at_each_severity(path) -> None:
