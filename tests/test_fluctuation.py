@@ -441,19 +441,21 @@ def test_the_mean_over_layers_of_each_image_is_kept() -> None:
 )
 def test_no_image_exceeds_its_bound(kind: str, elements: int, spread: float, shift: float, noise: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    y = (torch.randn(5, elements, generator=generator) + shift) * spread  # float32 cannot normalise a spread far below the mean
+    y = torch.randn(5, elements, generator=generator) * spread + shift
     z = y + torch.randn(5, elements, generator=generator) * noise * spread
     function = make_activation(kind)
-    _, noisy = fluctuation.sums((y, function(y)), [(z, function(z))], 0.01)
+    # Rounded once: float32 itself cannot normalise a spread that is far below the mean.
+    clean, moved = (function(values.double()).float() for values in (y, z))
+    _, noisy = fluctuation.sums((y, clean), [(z, moved)], 0.01)
     measured = fluctuation.NoisySums(noisy[0].numpy())
     for row, (one, other) in enumerate(zip(y.double().numpy(), z.double().numpy(), strict=True)):
         s, t = scale(kind, one), scale(kind, other)
         bound = (np.abs(one) * np.abs(t - s) + np.abs(other - one) * np.abs(t)).sum()
 
         parts = measured.scale_moved[row] + measured.shift_passed[row]
-        assert measured.fluctuation[row] <= parts + 1e-6 * np.abs(one).sum()
+        assert measured.fluctuation[row] <= parts * (1 + 1e-6) + 1e-6 * np.abs(one).sum()
         assert measured.fluctuation[row] <= measured.bound[row]
-        assert parts == pytest.approx(bound, rel=1e-3, abs=1e-6 * np.abs(one).sum())
+        assert parts == pytest.approx(bound, rel=1e-4, abs=1e-6 * np.abs(one).sum())
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
@@ -573,8 +575,8 @@ def test_infinite_activations_are_a_clear_error() -> None:
         list(fluctuate.run(evaluation(model)))
 
 
-def injected(measured: Evaluation, *injections: Injection) -> None:
-    """Every number equals the reference's for noise that was put on by hand."""
+def injected(measured: Evaluation, *injections: Injection, rounding: float = 0) -> None:
+    """Every number equals the reference's for noise that was put on by hand; rounding: what it may lack, as a share of ||y||."""
     ids = torch.from_numpy(measured.images.ids)
     clean = pre_activations(measured, CLEAN)
     results = fluctuate.run(measured, Measure(injections=injections))
@@ -583,16 +585,18 @@ def injected(measured: Evaluation, *injections: Injection) -> None:
         for layer, (_, kind, y, more) in zip(result.layers, clean, strict=True):
             drawn = normals(layer_keys(measured.seed, layer.index, ids), layer.elements).numpy()
             width = y.std(axis=1, ddof=1, keepdims=True) if injection.kind == "gaussian" else 1
-            noisy = (y + injection.level * width * drawn).astype(np.float32).astype(np.float64)
+            noise = (injection.level * width * drawn).astype(np.float32)
+            noisy = (y.astype(np.float32) + noise).astype(np.float64)
             expected = reference(kind, y, noisy, more)
+            lost = rounding * np.abs(y).sum(axis=1).mean()
             for statistic, value in expected.items():
-                near = None if value is None else pytest.approx(value, rel=1e-4, abs=2e-7)
+                near = None if value is None else pytest.approx(value, rel=2e-5, abs=max(1e-7, lost))
                 assert layer.statistics[statistic] == near, (layer.layer, statistic)
 
 
 @pytest.mark.parametrize("kind", [Zeros, Sequence, Tokens, Kinds])
 def test_noise_is_injected_into_awkward_networks(kind: type[nn.Module]) -> None:
-    injected(zoo(kind), Injection("gaussian-absolute", 0.5))
+    injected(zoo(kind), Injection("gaussian-absolute", 0.5), rounding=1e-7)
 
 
 def test_injected_noise_is_the_same_whatever_the_activation_is() -> None:
