@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
-from robustbench_la.records import CLEAN, Condition, pack_classes, unpack_classes
+from robustbench_la.packing import pack_classes, unpack_classes
+from robustbench_la.records import CLEAN, Condition
 from robustbench_la.snapshot import Answers, Fluctuation, Snapshot
 
 VERSION = 1

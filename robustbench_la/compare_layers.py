@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.compare import Column, Estimate, Row, Table, Value
-from robustbench_la.records import LayerStats, NetworkFluctuation
+from robustbench_la.layer_records import LayerStats, NetworkFluctuation
 
 if TYPE_CHECKING:
     import numpy as np

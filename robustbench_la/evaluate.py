@@ -19,10 +19,11 @@ from robustbench_la.data import Choice, ImageSet, Shape
 from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.memory import keep_freed_memory
+from robustbench_la.packing import pack_calibration, pack_classes
 from robustbench_la.plan import Plan
 from robustbench_la.preprocessing import Normalization, parse_normalization
 from robustbench_la.progress import Advance, Meter, silent
-from robustbench_la.records import CLEAN, Cell, Condition, Key, pack_calibration, pack_classes
+from robustbench_la.records import CLEAN, Cell, Condition, Key
 
 _SMALLEST_BATCH = 4
 """Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""

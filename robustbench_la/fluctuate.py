@@ -30,11 +30,12 @@ from robustbench_la.fluctuation import (
     sums_over_images,
 )
 from robustbench_la.inject import Injection, layer_keys
+from robustbench_la.layer_records import LayerStats, NetworkFluctuation
 from robustbench_la.layer_totals import LayerTotals, Sample
 from robustbench_la.memory import keep_freed_memory
 from robustbench_la.probe import FUNCTIONS, Apply, Probe, activation_paths
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records import CLEAN, Condition, Key, LayerStats, NetworkFluctuation
+from robustbench_la.records import CLEAN, Condition, Key
 
 THRESHOLD = 0.01
 """Of the scale: below it an element counts as saturated."""

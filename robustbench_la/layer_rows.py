@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.compare import Estimate, Table
 from robustbench_la.errors import UserError
-from robustbench_la.records import SCHEMA, STATISTICS, Condition, Key, LayerStats, NetworkFluctuation, Provenance
+from robustbench_la.layer_records import STATISTICS, LayerStats, NetworkFluctuation
+from robustbench_la.records import SCHEMA, Condition, Key, Provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,6 @@ def networks(
     stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
 ) -> dict[Key, NetworkFluctuation]:
     """What ``rows`` made (of the ``wanted`` ones), put together again; without the activation means.
-
 
     sample: ids of the images whose own values are kept; None where they are not known, and those values are left out.
     Raises: UserError for rows that are damaged.
@@ -104,7 +104,7 @@ def alone(one: NetworkFluctuation) -> NetworkFluctuation:
 
 
 def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
-    own = {name: row[name] for name in LayerStats.__slots__ if name not in ("condition", "statistics")}
+    own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
     return LayerStats(**own, condition=condition, statistics={name: row[name] for name in STATISTICS if name in row})
 
 

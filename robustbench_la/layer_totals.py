@@ -12,10 +12,7 @@ from torch import Tensor
 
 from corruptions.draws import image_keys
 from robustbench_la.fluctuation import CleanSums, NoisySums
-from robustbench_la.records import QUANTILES
-
-SAMPLE = 10_000
-"""Images whose own values are kept."""
+from robustbench_la.layer_records import QUANTILES, SAMPLE
 
 
 class Sample:

@@ -11,7 +11,8 @@ from typing import Literal
 from robustbench_la import aggregates
 from robustbench_la.aggregates import COMMON, GROUP_MEMBERS, SEVERITIES
 from robustbench_la.groups import Group
-from robustbench_la.records import CLEAN, Cell, Condition, unpack_calibration
+from robustbench_la.packing import unpack_calibration
+from robustbench_la.records import CLEAN, Cell, Condition
 
 Detail = Literal["group", "corruption", "severity"]
 Values = dict[str, float | None]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from robustbench_la.activations import in_order
 from robustbench_la.errors import UserError
-from robustbench_la.records import Condition, LayerStats, NetworkFluctuation
+from robustbench_la.layer_records import LayerStats, NetworkFluctuation
+from robustbench_la.records import Condition
 from robustbench_la.style import Look, look
 
 

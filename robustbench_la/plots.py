@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from robustbench_la.records import LayerStats, NetworkFluctuation
+    from robustbench_la.layer_records import LayerStats, NetworkFluctuation
 
 __all__ = ["activation_curves", "activation_means", "distribution", "layers", "save"]
 

@@ -12,10 +12,11 @@ import numpy as np
 from robustbench_la import evaluate, fluctuate, provenance
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.evaluate import Evaluation
+from robustbench_la.packing import unpack_classes
 from robustbench_la.plan import Plan, read_plan
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records import CLEAN, Condition, unpack_classes
-from robustbench_la.snapshot import Answers, Fluctuation, Snapshot, check_comparable, quantise
+from robustbench_la.records import CLEAN, Condition
+from robustbench_la.snapshot import Answers, Snapshot, check_comparable, with_fluctuations
 
 GIVEN = ("arch", "activation", "alpha", "normalize")
 """What a plan may have to say of a checkpoint."""
@@ -62,27 +63,17 @@ def prepare(baseline: Snapshot, flags: Mapping[str, Any], *, download: bool = Fa
 def measure(evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str | float], meter: Meter = silent) -> Snapshot:
     """Measure the one checkpoint of an evaluation. said: of the checkpoint, as ``given`` has it."""
     _check_one(evaluation)
-    snapshot = _frame(evaluation)
+    frame = _frame(evaluation)
     answers = tuple(
         Answers(condition=cell.condition, noise_seed=cell.noise_seed, predictions=unpack_classes(cell.predictions))
         for cell in evaluate.run(evaluation, meter=meter)
     )
-    layers: tuple[str, ...] = ()
-    moved: list[Fluctuation] = []
     noisy = any(condition != CLEAN for condition in evaluation.conditions)
-    for seed in range(evaluation.seed, evaluation.seed + evaluation.noise_seeds) if fluctuation and noisy else ():
-        for found in fluctuate.run(dataclasses.replace(evaluation, seed=seed, noise_seeds=1), meter=meter):
-            layers = tuple(layer.layer for layer in found.layers)
-            moved.append(
-                Fluctuation(
-                    condition=found.layers[0].condition,
-                    noise_seed=seed,
-                    absolute=tuple(layer.statistics["fluctuation_mean"] for layer in found.layers),
-                    relative=tuple(layer.statistics["relative_mean"] for layer in found.layers),
-                    per_image=quantise(found.per_image["relative"]),
-                )
-            )
-    return dataclasses.replace(snapshot, answers=answers, layers=layers, fluctuations=tuple(moved), given=dict(said))
+    seeds = range(evaluation.seed, evaluation.seed + evaluation.noise_seeds) if fluctuation and noisy else ()
+    moved = [
+        found for seed in seeds for found in fluctuate.run(dataclasses.replace(evaluation, seed=seed, noise_seeds=1), meter=meter)
+    ]
+    return with_fluctuations(dataclasses.replace(frame, answers=answers, given=dict(said)), moved)
 
 
 def _check_one(evaluation: Evaluation) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robustbench_la import layer_rows
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
+from robustbench_la.layer_records import SAMPLE, NetworkFluctuation
 from robustbench_la.records import Cell, Condition, Setting
 from robustbench_la.schema import Selection
 from robustbench_la.store import Store, Stored
@@ -102,6 +104,24 @@ class Snapshot:
         return right
 
 
+def with_fluctuations(snapshot: Snapshot, measured: Sequence[NetworkFluctuation]) -> Snapshot:
+    """The snapshot, and what a gate needs of what was ``measured`` of its activations with everything (not only fluctuation)."""
+    return replace(
+        snapshot,
+        layers=tuple(layer.layer for layer in measured[0].layers) if measured else (),
+        fluctuations=tuple(
+            Fluctuation(
+                condition=one.layers[0].condition,
+                noise_seed=one.layers[0].noise_seed,
+                absolute=tuple(layer.statistics["fluctuation_mean"] for layer in one.layers),
+                relative=tuple(layer.statistics["relative_mean"] for layer in one.layers),
+                per_image=quantise(one.per_image["relative"]),
+            )
+            for one in measured
+        ),
+    )
+
+
 _STEPS = 32
 """Of a doubling: a value is kept to within 1.1 %, and the mean over a thousand images to within 0.03 %."""
 _ONE = 2**15
@@ -185,13 +205,26 @@ def from_store(path: Path, baseline: Snapshot, checkpoint: str | None = None) ->
             names = ", ".join(sorted({f"{candidates[place].checkpoint} ({candidates[place].sha256[:8]})" for place in fitting}))
             raise UserError(f"{path} holds several checkpoints on these images: {names}; say which with --ckpt")
         own = list(groups.values())[fitting[0]]
+        moved = _fluctuations(store, own) if baseline.fluctuations else []
         answers = tuple(
             Answers(condition=row.cell.condition, noise_seed=row.cell.noise_seed, predictions=store.predictions(row))
             for row in own
         )
     if any(len(one.predictions) != baseline.images for one in answers):
         raise UserError(f"{path} is damaged: a cell holds another number of predictions than the images it was measured on")
-    return _snapshot(own[0].setting, own[0].cell, baseline, answers)
+    return with_fluctuations(_snapshot(own[0].setting, own[0].cell, baseline, answers), moved)
+
+
+def _fluctuations(store: Store, cells: Sequence[Stored]) -> list[NetworkFluctuation]:
+    """What was measured with the relative values, of one checkpoint's ``cells``."""
+    setting, wanted = cells[0].setting, {row.cell.key for row in cells}
+    selection = Selection(
+        checkpoints=(cells[0].cell.sha256,), fingerprints=(setting.fingerprint,), precisions=(setting.precision,)
+    )
+    rows = (row for _, row in store.layers(selection))
+    sample = np.arange(min(setting.images, SAMPLE))  # which images they are does not matter here: both sides have the same
+    found = layer_rows.networks(rows, sample, wanted).values()
+    return [one for one in found if "relative" in one.per_image]
 
 
 def _snapshot(setting: Setting, cell: Cell, baseline: Snapshot, answers: tuple[Answers, ...] = ()) -> Snapshot:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from robustbench_la.database import connect, damaged, explained, transaction
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable
-from robustbench_la.records import Cell, Condition, Setting, unpack_classes
+from robustbench_la.packing import unpack_classes
+from robustbench_la.records import Cell, Condition, Setting
 from robustbench_la.schema import EVERYTHING, KEY_MATCHES, NETWORK_MATCHES, Selection
 
 if TYPE_CHECKING:

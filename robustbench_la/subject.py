@@ -10,7 +10,8 @@ from robustbench_la.groups import Group, group
 from robustbench_la.layer_rows import networks
 
 if TYPE_CHECKING:
-    from robustbench_la.records import NetworkFluctuation, Setting
+    from robustbench_la.layer_records import NetworkFluctuation
+    from robustbench_la.records import Setting
     from robustbench_la.store import Stored
 
 _NAMED = 6

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from robustbench_la import baseline
 from robustbench_la.errors import NotComparableError, UserError
-from robustbench_la.records import CLEAN, Condition, pack_classes
+from robustbench_la.packing import pack_classes
+from robustbench_la.records import CLEAN, Condition
 from robustbench_la.snapshot import Answers, Fluctuation, Snapshot, quantise, unquantise
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"

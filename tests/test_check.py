@@ -70,8 +70,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -
     damage(folder / "model.pt", folder / "worse.pt", 0.6)
     damage(folder / "model.pt", folder / "huge.pt", 1e30)
     for name in ("model.pt", "worse.pt"):
-        done = command("eval", "--ckpt", name, *noise, folder=folder)
-        assert done.returncode == 0, done.stderr
+        for measure in ("eval", "fluctuation"):
+            done = command(measure, "--ckpt", name, *noise, folder=folder)
+            assert done.returncode == 0, done.stderr
+    done = command("eval", "--ckpt", "model.pt", *noise, "--store", "no-layers.sqlite", folder=folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -108,7 +111,11 @@ CODES: dict[str, tuple[str, int, str]] = {
     "nothing to judge": ("check", 2, "--ckpt"),
     "a tolerance that is none": ("check --ckpt model.pt --max-drop much", 2, "--max-drop much"),
     "an unknown corruption": ("check --ckpt model.pt --max-drop gausian:1", 2, "gaussian_noise"),
-    "a rise that a store cannot tell": ("check --results runs/results.sqlite --max-rise fluctuation:1%", 2, "--ckpt"),
+    "a rise that the store cannot tell": (
+        "check --results no-layers.sqlite --max-rise fluctuation:1%",
+        2,
+        "larobust fluctuation",
+    ),
     "a dataset that is not there": ("check --ckpt model.pt --data folder:gone", 2, "gone"),
     "several checkpoints in the store": ("check --results runs/results.sqlite", 2, "say which with --ckpt"),
     "a store that is not there": ("check --results gone.sqlite", 2, "gone.sqlite"),
@@ -227,12 +234,17 @@ def test_results_are_judged_without_torch_as_they_are_measured(project: Path) ->
         measured = command("check", "--ckpt", name, "--json", folder=project)
         done = apart("check", "--results", "runs/results.sqlite", "--ckpt", name, "--json", folder=project, blocked=WITHOUT_TORCH)
         assert (done.returncode, measured.returncode) == (code, code), done.stderr
-        one, other = (
-            [row for row in json.loads(text)["judgements"] if row["subject"] != "fluctuation"]
-            for text in (measured.stdout, done.stdout)
-        )
+        one, other = (json.loads(text)["judgements"] for text in (measured.stdout, done.stdout))
         assert one == other
-        assert "fluctuation was not measured, so it is not judged" in done.stderr
+        assert any(row["subject"] == "fluctuation" for row in other)
+
+
+def test_what_a_store_does_not_hold_of_the_activations_is_not_judged_and_that_is_said(project: Path) -> None:
+    done = command("check", "--results", "no-layers.sqlite", "--json", folder=project)
+
+    assert done.returncode == 0, done.stderr
+    assert all(row["subject"] != "fluctuation" for row in json.loads(done.stdout)["judgements"])
+    assert "fluctuation was not measured, so it is not judged" in done.stderr
 
 
 def test_results_are_judged_in_a_second_and_a_half(project: Path) -> None:

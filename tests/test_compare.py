@@ -25,7 +25,8 @@ from robustbench_la.compare import Column, Estimate, Row, Table
 from robustbench_la.comparison import Request, compare
 from robustbench_la.errors import UserError
 from robustbench_la.formats import FORMATS
-from robustbench_la.records import CLEAN, Cell, Condition, Setting, pack_calibration, pack_classes
+from robustbench_la.packing import pack_calibration, pack_classes
+from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.render import plain
 from robustbench_la.schema import Selection
 from robustbench_la.store import Store

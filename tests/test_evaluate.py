@@ -17,9 +17,10 @@ from robustbench_la.data import Choice
 from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.models import NetworkSpec, build
+from robustbench_la.packing import unpack_classes
 from robustbench_la.plan import read_plan
 from robustbench_la.preprocessing import NORMALIZATIONS, parse_normalization
-from robustbench_la.records import Cell, unpack_classes
+from robustbench_la.records import Cell
 
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:

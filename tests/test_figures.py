@@ -18,7 +18,8 @@ import statsmodels.stats.proportion
 from robustbench_la import cli, figures, layer_rows
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
-from robustbench_la.records import CLEAN, Cell, Condition, LayerStats, NetworkFluctuation, Setting
+from robustbench_la.layer_records import LayerStats, NetworkFluctuation
+from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.store import Store
 from robustbench_la.subject import cells_of_one, layers_of_one
 

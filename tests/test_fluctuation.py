@@ -22,12 +22,13 @@ from robustbench_la.errors import RunError, UserError
 from robustbench_la.evaluate import Evaluation, corrupted, has_convolutions
 from robustbench_la.fluctuate import Measure
 from robustbench_la.inject import Injection, layer_keys, normals, parse_injection
+from robustbench_la.layer_records import QUANTILES, STATISTICS
 from robustbench_la.layer_totals import Moments, Sample
 from robustbench_la.layeract import LAHardSiLU, LASiLU, la_silu
 from robustbench_la.models import NetworkSpec, build, make_activation
 from robustbench_la.preprocessing import NORMALIZATIONS
 from robustbench_la.probe import Probe
-from robustbench_la.records import CLEAN, QUANTILES, STATISTICS, Condition
+from robustbench_la.records import CLEAN, Condition
 
 NOISE = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")
 POISSON = Condition(corruption="shot_noise", severity=5, parameter=25.0, profile="cifar-c")

@@ -16,7 +16,8 @@ from scipy import stats
 
 from robustbench_la import cli, compare_layers, layer_rows, render
 from robustbench_la.compare import Estimate, Table
-from robustbench_la.records import STATISTICS, Condition, LayerStats, NetworkFluctuation, Provenance, Setting
+from robustbench_la.layer_records import STATISTICS, LayerStats, NetworkFluctuation
+from robustbench_la.records import Condition, Provenance, Setting
 from robustbench_la.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]

@@ -16,8 +16,9 @@ import torch
 from robustbench_la import cli, layeract, plots, style
 from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.errors import UserError
+from robustbench_la.layer_records import LayerStats, NetworkFluctuation
 from robustbench_la.panels import panels
-from robustbench_la.records import CLEAN, Condition, LayerStats, NetworkFluctuation
+from robustbench_la.records import CLEAN, Condition
 
 IMAGES = 40
 

@@ -15,7 +15,7 @@ import pytest
 
 from robustbench_la import checkpoints, cli, data, evaluate
 from robustbench_la.data import Choice
-from robustbench_la.records import unpack_calibration
+from robustbench_la.packing import unpack_calibration
 from robustbench_la.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]

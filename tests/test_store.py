@@ -21,16 +21,8 @@ from hypothesis import strategies as st
 
 from robustbench_la import database, schema
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.records import (
-    CLEAN,
-    Cell,
-    Condition,
-    Setting,
-    pack_calibration,
-    pack_classes,
-    unpack_calibration,
-    unpack_classes,
-)
+from robustbench_la.packing import pack_calibration, pack_classes, unpack_calibration, unpack_classes
+from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.schema import MIGRATIONS, Selection
 from robustbench_la.store import Store, check
 

@@ -104,12 +104,14 @@ def command(
         _publish(Verdict(judgements=(), rules=rules, baseline=None, now=None, remarks=(remark,)), False, junit, summary, json_)
         return
     known = baselines.read(path, remedy=_remedy(ckpt, path))
+    if max_rise and not known.fluctuations:
+        raise UserError(f"{path} holds no fluctuation; measure it with: {_remedy(ckpt, path)} --fluctuation --update")
     if results is not None:
-        if max_rise:
-            raise UserError("a store does not keep the fluctuation of each image; measure with --ckpt to judge it by --max-rise")
         from robustbench_la.snapshot import from_store
 
         now = from_store(Path(results), known, ckpt)
+        if max_rise and not now.fluctuations:
+            raise UserError(f"{results} holds no fluctuation of {now.checkpoint}; larobust fluctuation puts it there")
     else:
         if ckpt is None:
             raise UserError("say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured")
@@ -121,8 +123,6 @@ def command(
             "normalize": normalize,
         }
         flags |= {"data": data, "device": device, "batch_size": batch_size}
-        if max_rise and not known.fluctuations:
-            raise UserError(f"{path} holds no fluctuation; measure it with: {_remedy(ckpt, path)} --fluctuation --update")
         now = _measured(_selected(known, only), flags, download=download)
     from robustbench_la.gate import judge
 

@@ -140,7 +140,7 @@ def _opened(
     if results is None:
         return (lambda _: None), {}
     from robustbench_la.evaluate import key_of
-    from robustbench_la.records import pack_classes
+    from robustbench_la.packing import pack_classes
     from robustbench_la.schema import Selection
     from robustbench_la.store import Store
 

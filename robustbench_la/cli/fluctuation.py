@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from robustbench_la.evaluate import Evaluation
     from robustbench_la.fluctuate import Measure
-    from robustbench_la.records import Key, NetworkFluctuation, Setting
+    from robustbench_la.layer_records import NetworkFluctuation
+    from robustbench_la.records import Key, Setting
 
 HELP = """Measure what noise does inside the network, layer by layer.
 

@@ -17,7 +17,8 @@ import pytest
 
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.aggregates import GROUP_MEMBERS, SEVERITIES
-from robustbench_la.records import CLEAN, Cell, Condition, Setting, pack_calibration, pack_classes
+from robustbench_la.packing import pack_calibration, pack_classes
+from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.store import Store
 
 IMAGES = 10_000
