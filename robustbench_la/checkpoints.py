@@ -21,6 +21,7 @@ from robustbench_la.files import write_whole
 from robustbench_la.models import NetworkSpec, build, check_architecture, code_of
 from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
 from robustbench_la.recognise import recognise
+from robustbench_la.records import Identity
 from robustbench_la.unpack import Candidate, is_state_dict, read_bytes, state_dicts, unpack
 
 FORMAT = "larobust-checkpoint"
@@ -55,6 +56,21 @@ class Network:
     def level(self) -> Level:
         """Whether its activation is layer-level or element-level."""
         return ACTIVATIONS[self.activation].level
+
+    @property
+    def identity(self) -> Identity:
+        """What records of it begin with."""
+        return Identity(
+            checkpoint=self.name,
+            sha256=self.sha256,
+            architecture=self.spec.architecture,
+            code=self.code,
+            activation=self.activation,
+            activation_level=self.level,
+            alpha=self.alpha,
+            normalization=str(self.normalization),
+            training_seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,15 +274,7 @@ def forward(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
 def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:
     correct = answers.predicted == labels
     return Cell(
-        checkpoint=network.name,
-        sha256=network.sha256,
-        architecture=network.spec.architecture,
-        code=network.code,
-        activation=network.activation,
-        activation_level=network.level,
-        alpha=network.alpha,
-        normalization=str(network.normalization),
-        training_seed=network.seed,
+        **network.identity,
         condition=condition,
         noise_seed=None if condition == CLEAN else seed,
         correct=int(correct.sum()),

@@ -307,18 +307,9 @@ class _Pass:
             )
 
     def _layer(self, totals: LayerTotals, index: int, place: int, condition: Condition) -> LayerStats:
-        network = self.network
         layer, function, elements = self.layers[index]
         return LayerStats(
-            checkpoint=network.name,
-            sha256=network.sha256,
-            architecture=network.spec.architecture,
-            code=network.code,
-            activation=network.activation,
-            activation_level=network.level,
-            alpha=network.alpha,
-            normalization=str(network.normalization),
-            training_seed=network.seed,
+            **self.network.identity,
             condition=condition,
             noise_seed=self.evaluation.seed,
             layer=layer,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from robustbench_la.records import Measured
+from robustbench_la.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ SAMPLE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerStats(Measured):
+class LayerStats(Record):
     """One activation call of one checkpoint under one condition: noise on the images, or (``inject:...``) on pre-activations."""
 
     noise_seed: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 SCHEMA = 1
 
@@ -44,8 +44,22 @@ class Key(NamedTuple):
     noise_seed: int | None
 
 
+class Identity(TypedDict):
+    """The part of a record that tells the checkpoint."""
+
+    checkpoint: str
+    sha256: str
+    architecture: str
+    code: str | None
+    activation: str
+    activation_level: str
+    alpha: float | None
+    normalization: str
+    training_seed: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Record:
     """One checkpoint under one condition."""
 
     checkpoint: str
@@ -83,7 +97,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell(Measured):
+class Cell(Record):
     """How one checkpoint classified under one condition."""
 
     correct: int

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # Each module may import only those to the left of it: a layer knows nothing of what uses it.
 LAYERS = [
     {"errors", "memory", "progress"},
-    {"activations", "layeract", "files", "records", "preprocessing"},
+    {"activations", "layeract", "files", "packing", "records", "layer_records", "preprocessing"},
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
     {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
@@ -29,7 +29,7 @@ LAYERS = [
     {"cli"},
     {"pytest_plugin"},
 ]
-TORCH_FREE = ["errors", "progress", "activations", "files", "records", "preprocessing", "models", "datasets", "data"]
+TORCH_FREE = ["errors", "progress", "activations", "files", "packing", "records", "layer_records", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]

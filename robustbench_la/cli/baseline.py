@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import measuring, options
 
 if TYPE_CHECKING:
     from robustbench_la.snapshot import Snapshot
@@ -19,6 +19,8 @@ The file is small, readable, and meant to be reviewed and committed like code.
 Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"""
 
 DEFAULT = "robustness-baseline.json"
+_BY_PLAN = ("resize", "crop", "limit", "noise", "severity", "profile", "seed", "noise_seeds")
+"""Options that make another plan than that of the baseline which is updated; --amp does too."""
 
 
 def command(
@@ -49,33 +51,20 @@ def command(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.")] = DEFAULT,
 ) -> None:
     """Read arguments, measure, write, say what moved."""
+    given = locals()
     from pathlib import Path
 
     from robustbench_la import baseline as baselines
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
-    from robustbench_la.plan import read_plan
 
     path = Path(output)
     check_writable(path)
     if path.exists() and not update:
         raise UserError(f"{path} exists; give --update to replace it")
     old = baselines.read(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
-    network = {"checkpoints": ckpt, "arch": arch, "activation": activation, "alpha": alpha, "normalize": normalize, "data": data}
-    where = {"device": device, "batch_size": batch_size}
-    by_plan = {
-        "resize": resize,
-        "crop": crop,
-        "limit": limit,
-        "noise": noise,
-        "severity": severity,
-        "profile": profile,
-        "seed": seed,
-        "noise_seeds": noise_seeds,
-        "amp": amp or None,
-    }
-    anew = old is None or config is not None or any(value is not None for value in by_plan.values())
-    plan = read_plan(config, {**network, **where, **by_plan, "fluctuation": fluctuation or None})
+    plan = measuring.plan_of(config, given)
+    anew = old is None or config is not None or amp or any(given[name] is not None for name in _BY_PLAN)
     from robustbench_la import evaluate, remeasure
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.progress import bar
@@ -86,7 +75,8 @@ def command(
     if old is None or anew:
         evaluation, said = evaluate.prepare(plan, download=download, meter=meter), remeasure.given(plan)
     else:
-        evaluation = remeasure.prepare(old, {**network, **where}, download=download, meter=meter)
+        flags = {name: given[name] for name in (*remeasure.GIVEN, "data", "device", "batch_size")}
+        evaluation = remeasure.prepare(old, {"checkpoints": ckpt, **flags}, download=download, meter=meter)
         said = {**old.given, **remeasure.given(plan)}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))

@@ -34,11 +34,12 @@ _FLAGS = (
 
 
 def plan_of(config: str | None, arguments: Mapping[str, object]) -> Plan:
-    """The plan of a file and of a command's arguments, by their names; arguments that are None say nothing."""
+    """The plan of a file and of a command's arguments, by name; None, and a switch that is off, say nothing."""
     from robustbench_la.plan import read_plan
 
     flags = {name: arguments[name] for name in _FLAGS if name in arguments}
-    return read_plan(config, {"checkpoints": arguments["ckpt"], "amp": arguments["amp"] or None, **flags})
+    switches = {name: arguments.get(name) or None for name in ("amp", "fluctuation")}
+    return read_plan(config, {"checkpoints": arguments["ckpt"], **switches, **flags})
 
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:
