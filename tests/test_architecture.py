@@ -29,7 +29,8 @@ LAYERS = [
     {"cli"},
     {"pytest_plugin"},
 ]
-TORCH_FREE = ["errors", "progress", "activations", "files", "packing", "records", "layer_records", "preprocessing", "models", "datasets", "data"]
+TORCH_FREE = ["errors", "progress", "activations", "files", "preprocessing", "models", "datasets", "data"]
+TORCH_FREE += ["packing", "records", "layer_records"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
