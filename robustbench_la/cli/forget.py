@@ -39,7 +39,7 @@ def command(
     if selection == EVERYTHING:
         raise UserError(f"say what to forget, by --ckpt, --noise, ... (to forget everything, remove {path})")
     with Store(path, reading=True) as opened:
-        cells, layers = opened.cells(selection), opened.layers(selection)
+        cells, layers = opened.cells(selection), opened.layers(selection, statistics=False)
     if not cells and not layers:
         print(f"{path} holds nothing that matches", file=sys.stderr)
         raise typer.Exit(NOTHING_SELECTED)

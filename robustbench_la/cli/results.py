@@ -53,7 +53,7 @@ def command(
     selection = select(ckpt, activation, arch, data, noise, severity, seed)
     path = options.store_path(store)
     with Store(path, reading=True) as opened:
-        cells, layers = opened.cells(selection), opened.layers(selection)
+        cells, layers = opened.cells(selection), opened.layers(selection, statistics=json_)
     if json_:
         rows = [_row(stored) for stored in cells]
         told = [{**row, **setting.as_dict()} for setting, row in layers]
@@ -136,7 +136,7 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[st
         network = {name: getattr(stored.cell, name) for name in _NETWORK}
         groups.setdefault(_group(stored.setting, network), ([], []))[0].append(stored.cell)
     for setting, row in layers:
-        groups.setdefault(_group(setting, row), ([], []))[1].append(row["layer"])
+        groups.setdefault(_group(setting, row), ([], []))[1].extend([row["layer"]] * (row["index"] >= 0))
     names = {(group.checkpoint, group.sha256) for group in groups}
     unclear = len({name for name, _ in names}) < len(names)
     rounded = {group.precision for group in groups} != {"float32"}
@@ -165,7 +165,8 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[st
     )
     days = sorted(setting.started[:10] for setting in [*(stored.setting for stored in cells), *(run for run, _ in layers)])
     when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    counts = f"{len(cells):,} cells" + (f", {len(layers):,} layer records" if layers else "")
+    records = sum(len(own) for _, own in groups.values())
+    counts = f"{len(cells):,} cells" + (f", {records:,} layer records" if layers else "")
     note = f"{path}: {counts}, measured {when}; the file holds {path.stat().st_size / 1e6:,.1f} MB."
     return Table(title="Results", columns=columns, rows=tuple(rows), notes=(note,))
 
