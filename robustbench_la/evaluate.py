@@ -263,7 +263,7 @@ def forward(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
             logits = network.model(inputs)
     except torch.OutOfMemoryError:
         raise RunError(
-            f"out of memory on {evaluation.device} with {evaluation.batch_size} images at a time; give a smaller --batch-size"
+            f"out of memory on {evaluation.device} with {len(inputs)} images at a time; give a smaller --batch-size"
         ) from None
     if not isinstance(logits, Tensor) or logits.shape != (len(inputs), network.spec.classes):
         given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -55,7 +55,7 @@ class Measure:
     """What is measured of every layer."""
 
     only: Literal["fluctuation"] | None = None
-    """None: everything in records.STATISTICS."""
+    """None: everything in layer_records.STATISTICS."""
     threshold: float = THRESHOLD
     """Of the scale, for saturation."""
     injections: tuple[Injection, ...] = ()
@@ -294,7 +294,7 @@ class _Pass:
         assert self.totals is not None
         reached = {layer for layer, _, _ in self.layers}
         unreached = tuple(path for path in activation_paths(self.network.model) if path not in reached)
-        means = tuple(self.totals.activation_mean(layer) for layer in range(len(self.layers)))
+        means = () if self.measure.only else tuple(self.totals.activation_mean(layer) for layer in range(len(self.layers)))
         for place, condition in enumerate(self.conditions):
             yield NetworkFluctuation(
                 layers=tuple(self._layer(self.totals, index, place, condition) for index in range(len(self.layers))),
@@ -303,7 +303,7 @@ class _Pass:
                 skipped=tuple(self.skipped),
                 sample=self.sample.ids,
                 per_image={name: _to_float32(values) for name, values in self.totals.per_image(place).items()},
-                activation_means=() if self.measure.only else means,
+                activation_means=means,
             )
 
     def _layer(self, totals: LayerTotals, index: int, place: int, condition: Condition) -> LayerStats:

@@ -132,7 +132,7 @@ class LayerTotals:
         return dict(zip(self.NOISY, means, strict=False))
 
     def statistics(self, layer: int, noise: int) -> dict[str, float | None]:
-        """Of one layer under one noise, by the names of records.STATISTICS."""
+        """Of one layer under one noise, by the names of layer_records.STATISTICS."""
         places = {name: (place, layer, noise) for place, name in enumerate(self.NOISY)}
         fluctuation = self.moments.spread("fluctuation", places["fluctuation"])
         found = {
