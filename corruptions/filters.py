@@ -15,8 +15,8 @@ from corruptions.native import plane_blur
 
 _TRUNCATE = 4.0
 """Standard deviations after which the kernel ends: the default of skimage and scipy, which the published code uses."""
-_SHARE = 1 << 17
-"""Values that a thread takes at a time: a fraction of a millisecond's work, so that a thread that wakes late delays nobody."""
+_LEAST = 1 << 16
+"""Values below which another thread is not worth waking: a tenth of a millisecond's work."""
 _BLOCK = 1 << 24
 """Values blurred at a time with torch, which bounds the memory."""
 
@@ -51,19 +51,13 @@ class GaussianBlur:
         blur = plane_blur(self.radius, planes.shape[2])
         result = torch.empty_like(planes)
         pixels, blurred = planes.numpy(), result.numpy()
-        step = max(1, _SHARE // planes[0].numel())
-        starts = list(range(0, len(planes), step))
+        taken = np.zeros(1, np.int64)
 
         def work() -> None:
-            while True:
-                try:
-                    start = starts.pop()
-                except IndexError:  # another thread took the last one
-                    return
-                blur(pixels[start : start + step], blurred[start : start + step], self.weights)
+            blur(pixels, blurred, self.weights, taken)
 
-        helpers = min(torch.get_num_threads(), len(starts)) - 1
-        others = [_pool(helpers).submit(work) for _ in range(helpers)]
+        helpers = min(torch.get_num_threads(), planes.numel() // _LEAST, len(planes)) - 1
+        others = [_pool(helpers).submit(work) for _ in range(helpers)]  # none where there are fewer than two threads' work
         work()
         for other in others:
             if not other.cancel():  # one that has not begun by now is not waited for

@@ -45,14 +45,17 @@ class PlaneBlur:
         # The code lives as long as its engine.
         self._engine = binding.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
-        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 4)
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 4)
         self._function = kind(self._engine.get_function_address("blur"))
 
-    def __call__(self, planes: NDArray[np.uint8], result: NDArray[np.uint8], weights: NDArray[np.float64]) -> None:
-        """Write the blur of ``planes`` to ``result``, both (P, H, width).
+    def __call__(
+        self, planes: NDArray[np.uint8], result: NDArray[np.uint8], weights: NDArray[np.float64], taken: NDArray[np.int64]
+    ) -> None:
+        """Write the blur of ``planes`` to ``result``, both (P, H, width), beginning at plane ``taken[0]``.
 
-        weights: (radius + 1,), at distance 0, 1, ... pixels.  Raises: ValueError for other shapes and arrays that are not
-        contiguous.  The global interpreter lock is released meanwhile and nothing is shared, so threads may share the planes out.
+        weights: (radius + 1,), at distance 0, 1, ... pixels.  taken: (1,), which rises with every plane that is begun; threads
+        that call with the same one share the planes out, and the lock of the interpreter is released meanwhile.
+        Raises: ValueError for other shapes and arrays that are not contiguous.
         """
         count, height, width = planes.shape
         if width != self.width or result.shape != planes.shape or weights.shape != (self.radius + 1,):
@@ -63,7 +66,7 @@ class PlaneBlur:
         starts = np.cumsum([0] + [_up(size + _SLACK * 8, _LINE) for size in sizes])
         scratch = np.empty(starts[-1] + _LINE, np.uint8)
         base = _up(scratch.ctypes.data, _LINE)
-        arrays = planes.ctypes.data, result.ctypes.data
+        arrays = planes.ctypes.data, result.ctypes.data, taken.ctypes.data
         self._function(*arrays, count, height, weights.ctypes.data, *(base + int(start) for start in starts[:-1]))
 
 
@@ -99,16 +102,16 @@ class _Writer:
         self.radius, self.width = radius, width
         self.module = ir.Module()
         self.module.triple = binding.get_process_triple()
-        kind = ir.FunctionType(ir.VoidType(), [_POINTER] * 2 + [_WORD] * 2 + [_POINTER] * 4)
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER] * 3 + [_WORD] * 2 + [_POINTER] * 4)
         function = ir.Function(self.module, kind, "blur")
-        self.pixels, self.result, self.count, self.height, self.weights, self.bytes, self.scaled, self.widened = function.args
+        self.pixels, self.result, taken, count, self.height, self.weights, self.bytes, self.scaled, self.widened = function.args
         for argument in function.args:
             if argument.type == _POINTER:
                 argument.add_attribute("noalias")
         self.memcpy = self.module.declare_intrinsic("llvm.memcpy", [_POINTER, _POINTER, _WORD])
         self.builder = ir.IRBuilder(function.append_basic_block())
         self.area = self.builder.mul(self.height, _word(width))
-        with self.loop(_word(0), self.count) as plane:
+        with self.turns(taken, count) as plane:
             self.plane(self.builder.mul(plane, self.area))
         self.builder.ret_void()
 
@@ -207,6 +210,20 @@ class _Writer:
         builder.position_at_end(body)
         yield index
         index.add_incoming(self.plus(index, step), builder.block)
+        builder.branch(head)
+        builder.position_at_end(behind)
+
+    @contextmanager
+    def turns(self, taken: ir.Value, count: ir.Value) -> Iterator[ir.Value]:
+        """``while (index := taken++) < count`` around what is written inside; no two threads get the same index."""
+        builder = self.builder
+        head, body, behind = (builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.atomic_rmw("add", taken, _word(1), "monotonic")
+        builder.cbranch(builder.icmp_signed("<", index, count), body, behind)
+        builder.position_at_end(body)
+        yield index
         builder.branch(head)
         builder.position_at_end(behind)
 
