@@ -29,7 +29,7 @@ def corrupt(images: Tensor, name: str, level: float, *, ids: Tensor, seed: int =
     operator = prepared(name, float(level))
     if images.numel() == 0:
         return images.clone()
-    return operator(images, image_keys(seed, name, ids.to(images.device)))
+    return operator(images, lambda: image_keys(seed, name, ids.to(images.device)))
 
 
 @functools.lru_cache(maxsize=256)

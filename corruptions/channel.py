@@ -8,6 +8,8 @@ every device.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,8 +36,9 @@ class Channel:
         self.probabilities = probabilities
         self._tables: dict[torch.device, Tensor] = {torch.device("cpu"): _alias_table(probabilities)}
 
-    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Pass ``images``, uint8 (N, C, H, W), through the channel, drawing by ``keys``, int64 (N,)."""
+    def __call__(self, images: Tensor, keys: Callable[[], Tensor]) -> Tensor:
+        """Pass ``images``, uint8 (N, C, H, W), through the channel, drawing by what ``keys`` gives, int64 (N,)."""
+        drawing = keys()
         table = self._tables.get(images.device)
         if table is None:
             table = self._tables[images.device] = self._tables[torch.device("cpu")].to(images.device)
@@ -46,7 +49,7 @@ class Channel:
         for row in range(0, len(values), rows):
             for column in range(0, values.shape[1], columns):
                 block = np.s_[row : row + rows, column : column + columns]
-                _sample(table, values[block], keys[row : row + rows], column, result[block])
+                _sample(table, values[block], drawing[row : row + rows], column, result[block])
         return result.view_as(images)
 
 

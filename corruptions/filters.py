@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -36,8 +37,8 @@ class GaussianBlur:
         self.weights = kernel[self.radius :].copy()
         """float64 (radius + 1,): the weight at distance 0, 1, ... radius pixels."""
 
-    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Blur ``images``, uint8 (N, C, H, W). Nothing is random, so ``keys`` is not looked at."""
+    def __call__(self, images: Tensor, keys: Callable[[], Tensor]) -> Tensor:
+        """Blur ``images``, uint8 (N, C, H, W). Nothing is random, so ``keys`` is not called."""
         planes = images.contiguous().flatten(0, 1)
         if images.device.type == "cpu":
             return self._natively(planes).view_as(images)

@@ -27,8 +27,8 @@ PROFILES: Mapping[str, str] = MappingProxyType(
 class Operator(Protocol):
     """A corruption at one level, ready to be applied to any number of batches."""
 
-    def __call__(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Corrupt ``images``, uint8 (N, C, H, W), by ``keys``, int64 (N,); gives uint8 (N, C, H, W)."""
+    def __call__(self, images: Tensor, keys: Callable[[], Tensor]) -> Tensor:
+        """Corrupt ``images``, uint8 (N, C, H, W); gives uint8 (N, C, H, W). keys: gives those to draw by, int64 (N,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

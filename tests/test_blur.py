@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_image
 from corruptions import CORRUPTIONS, PROFILES
 from corruptions.apply import corrupt
 from corruptions.filters import GaussianBlur, blur_in_order
-from corruptions.native import parts_of_a_255th, plane_blur
+from corruptions.native import doubt, parts_of_a_255th, plane_blur
 
 SIGMAS = sorted({level for profile in PROFILES for level in CORRUPTIONS["gaussian_blur"].levels[profile]})
 
@@ -89,6 +89,27 @@ def test_two_products_with_parts_of_a_255th_are_a_division_by_255() -> None:
     np.testing.assert_array_equal(values * first + values * second, values / 255)
 
 
+@pytest.mark.parametrize("sigma", [0.4, 1.0, 6.5, 30.0])
+@pytest.mark.parametrize("kind", ["noise", "white"])
+def test_float32_is_off_by_less_than_the_doubt(sigma: float, kind: str) -> None:
+    weights = GaussianBlur(sigma).weights
+    radius = len(weights) - 1
+    shape = (40, 1 + 2 * radius, 1 + 2 * radius)
+    levels = np.random.default_rng(4).integers(0, 256, shape) if kind == "noise" else np.full(shape, 255)
+
+    def summed(values: np.ndarray, dtype: type) -> np.ndarray:
+        """Over the last axis, in the order of the blur, every step rounded."""
+        values, own = values.astype(dtype), weights.astype(dtype)
+        total = values[..., radius] * own[0]
+        for distance in range(radius, 0, -1):
+            total = total + (values[..., radius - distance] + values[..., radius + distance]) * own[distance]
+        return total
+
+    exact, rounded = (summed(summed(levels.swapaxes(1, 2), dtype), dtype) for dtype in (np.float64, np.float32))
+
+    assert np.abs(rounded - exact).max() < doubt(radius) - 255 * 2.0**-24
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_the_number_of_threads_changes_no_byte(threads: int) -> None:
     images = np.random.default_rng(2).integers(0, 256, (401, 3, 32, 35), dtype=np.uint8)
@@ -115,7 +136,7 @@ def test_nothing_is_written_beside_the_planes(width: int) -> None:
     blur = GaussianBlur(1.0)
     planes = np.random.default_rng(3).integers(0, 256, (3, 5, width), dtype=np.uint8)
     around = np.full((5, 5, width), 77, np.uint8)
-    plane_blur(blur.radius, width)(planes, around[1:4], blur.weights)
+    plane_blur(blur.radius, width)(planes, around[1:4], blur.weights, np.zeros(1, np.int64))
 
     assert (around[[0, 4]] == 77).all()
     np.testing.assert_array_equal(around[1:4], reference(planes[None], 1.0)[0])
@@ -131,11 +152,11 @@ def test_images_need_not_be_contiguous() -> None:
 
 def test_arrays_that_do_not_fit_the_compiled_blur_are_refused() -> None:
     blur, weights = plane_blur(4, 6), GaussianBlur(1.0).weights
-    planes = np.zeros((2, 6, 6), np.uint8)
+    planes, taken = np.zeros((2, 6, 6), np.uint8), np.zeros(1, np.int64)
 
     with pytest.raises(ValueError, match="made for width 6, radius 4"):
-        blur(planes[:, :, 1:], planes[:, :, 1:], weights)
+        blur(planes[:, :, 1:], planes[:, :, 1:], weights, taken)
     with pytest.raises(ValueError, match="made for width 6, radius 4"):
-        blur(planes, planes.copy(), weights[1:])
+        blur(planes, planes.copy(), weights[1:], taken)
     with pytest.raises(ValueError, match="contiguous"):
-        blur(planes.transpose(0, 2, 1), planes.copy(), weights)
+        blur(planes.transpose(0, 2, 1), planes.copy(), weights, taken)
