@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robustbench_la.errors import NotComparableError, NothingSelectedError
 from robustbench_la.records import CLEAN, Condition
@@ -27,6 +29,8 @@ from robustbench_la.statistics import (
 Outcome = Literal["regression", "inconclusive", "pass", "improved"]
 _WORST_FIRST: tuple[Outcome, ...] = ("regression", "inconclusive", "pass", "improved")
 _RESAMPLES = 2000
+_LEAST_MOVED = 40
+"""Of many images so many must have a fluctuation for a ratio: a resample without any of them then has a probability of 1e-17."""
 _POWER = 0.8
 MEAN = "mean corr."
 """The name of the mean corrupted accuracy, as in the tables; ``--max-drop mean:0.5`` sets its tolerance."""
@@ -86,13 +90,46 @@ class Verdict:
         return [one for one in self.judgements if one.outcome == "regression" or (strict and one.outcome == "inconclusive")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What of a baseline is judged."""
+
+    answers: tuple[Answers, ...]
+    mean: bool
+    fluctuations: tuple[Fluctuation, ...]
+
+
+def _asked(baseline: Snapshot, only: Callable[[Condition], bool] | None) -> _Asked:
+    answers = tuple(one for one in baseline.answers if only is None or only(one.condition))
+    if not answers:
+        raise NothingSelectedError("the baseline holds no condition" + ("" if only is None else " that matches"))
+    corrupted = sum(one.condition != CLEAN for one in answers)
+    return _Asked(
+        answers=answers,
+        mean=only is None and corrupted > 1 and baseline.images > 1,
+        fluctuations=tuple(one for one in baseline.fluctuations if only is None or only(one.condition)),
+    )
+
+
+def _judged(asked: _Asked) -> list[str]:
+    """What tolerances may be given for."""
+    conditions = [one.condition for one in asked.answers]
+    named = dict.fromkeys([*(condition.corruption for condition in conditions), *map(str, conditions)])
+    return [*named, *["mean"] * asked.mean, *["fluctuation"] * bool(asked.fluctuations)]
+
+
+def check_rules(baseline: Snapshot, rules: Rules, only: Callable[[Condition], bool] | None = None) -> None:
+    """What ``judge`` will raise for the rules and the selection, before anything is measured."""
+    rules.check_used(_judged(_asked(baseline, only)))
+
+
 def names(baseline: Snapshot) -> list[str]:
     """What ``judge`` gives a judgement of, in the order of the baseline."""
-    corrupted = [one for one in baseline.answers if one.condition != CLEAN]
+    asked = _asked(baseline, None)
     return [
-        *(_label(baseline, one.key) for one in baseline.answers),
-        *([MEAN] if len(corrupted) > 1 else []),
-        *(f"fluctuation under {_label(baseline, one.key)}" for one in baseline.fluctuations),
+        *(_label(baseline, one.key) for one in asked.answers),
+        *([MEAN] if asked.mean else []),
+        *(f"fluctuation under {_label(baseline, one.key)}" for one in asked.fluctuations),
     ]
 
 
@@ -110,22 +147,20 @@ def judge(
     """
     rules = rules or Rules()
     check_comparable(baseline, now)
-    asked = [one for one in baseline.answers if only is None or only(one.condition)]
-    if not asked:
-        raise NothingSelectedError("the baseline holds no condition" + ("" if only is None else " that matches"))
+    asked = _asked(baseline, only)
+    rules.check_used(_judged(asked))
     there = {one.key: one for one in now.answers}
-    _check_noise(asked, there)
-    judged = _conditions(baseline, now, asked, there, rules)
-    corrupted = [one for one in asked if one.condition != CLEAN]
-    if only is None and len(corrupted) > 1 and all(one.key in there for one in corrupted):
-        judged.append(_mean(baseline, now, corrupted, there, rules))
-    fluctuating = [one for one in baseline.fluctuations if only is None or only(one.condition)]
+    _check_noise(asked.answers, there)
+    judged = _conditions(baseline, now, asked.answers, there, rules)
     remarks = _remarks(baseline, now)
-    if fluctuating and not now.fluctuations:
+    corrupted = [one for one in asked.answers if one.condition != CLEAN]
+    if asked.mean and all(one.key in there for one in corrupted):
+        judged.append(_mean(baseline, now, corrupted, there, rules))
+    if asked.fluctuations and not now.fluctuations:
         remarks.append("fluctuation was not measured, so it is not judged")
-    elif fluctuating:
-        judged += _fluctuations(baseline, now, fluctuating, rules, remarks)
-    pairs = [(one.predictions, there[one.key].predictions) for one in asked if one.key in there]
+    elif asked.fluctuations:
+        judged += _fluctuations(baseline, now, asked.fluctuations, rules, remarks)
+    pairs = [(one.predictions, there[one.key].predictions) for one in asked.answers if one.key in there]
     return Verdict(
         judgements=tuple(sorted(judged, key=_badness)),
         rules=rules,
@@ -239,9 +274,8 @@ def _mean(
         np.sum([float(share) * pair[side] for share, pair in zip(shares, right, strict=True)], axis=0) for side in (0, 1)
     )
     drawn = paired_bootstrap(before, after, margin=0.0, resamples=_RESAMPLES)
-    risen = paired_bootstrap(after, before, margin=0.0, resamples=_RESAMPLES) if change > 0 else drawn
     tolerance = rules.drops.get("mean", rules.drop)
-    p, p_rise = drawn.p_exceeds or 0.0, risen.p_exceeds or 0.0
+    p, p_rise = _p(before - after, rules.alpha), _p(after - before, rules.alpha)
     outcome = _outcome(-100 * change > tolerance * images, 100 * change > tolerance * images, p, p_rise, rules.alpha)
     return Judgement(
         name=MEAN,
@@ -261,12 +295,24 @@ def _mean(
     )
 
 
+def _p(changes: NDArray[np.float64], level: float) -> float:
+    """One-sided, that the mean of ``changes`` (one an image) is above 0: by drawing images again.
+
+    Where the resamples cannot tell a p-value of ``level`` from 0, it is the normal law's, which means of many images follow.
+    """
+    drawn = paired_bootstrap(changes, np.zeros_like(changes), margin=0.0, resamples=_RESAMPLES).p_exceeds or 0.0
+    error = float(changes.std(ddof=1)) / math.sqrt(len(changes))
+    if drawn <= level or drawn * (_RESAMPLES + 1) > 1.5 or error == 0:
+        return drawn
+    from scipy.special import ndtr
+
+    return min(drawn, max(float(ndtr(-changes.mean() / error)), sys.float_info.min))
+
+
 def _fluctuations(
     baseline: Snapshot, now: Snapshot, fluctuating: Sequence[Fluctuation], rules: Rules, remarks: list[str]
 ) -> list[Judgement]:
     there = {one.key: one for one in now.fluctuations}
-    # Enough that the smallest p-value survives the correction.
-    resamples = max(_RESAMPLES, math.ceil(min(20_000.0, 4 * len(fluctuating) / rules.alpha)))
     tolerance = rules.rise / 100
     judged: list[Judgement] = []
     rises: list[float] = []
@@ -290,12 +336,13 @@ def _fluctuations(
             images=int(known.sum()),
         )
         rises.append(1.0)
-        if one.key in there and (known.sum() < 2 or min(before[known].max(), after[known].max()) <= 0):
+        moved = min(np.count_nonzero(side[known]) for side in (before, after))
+        if one.key in there and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
             remarks.append(f"{row.name} is not judged: too few images move any activation")
             rises.pop()
             continue
         if one.key in there:
-            drawn = paired_bootstrap(after[known], before[known], "ratio", margin=1.0, resamples=resamples)
+            drawn = paired_bootstrap(after[known], before[known], "ratio", resamples=_RESAMPLES)
             level = rules.alpha / len(fluctuating)
             row = replace(
                 row,
@@ -305,11 +352,9 @@ def _fluctuations(
                 difference=drawn.value - 1,
                 low=drawn.low - 1,
                 high=drawn.high - 1,
-                p=drawn.p_exceeds,
+                p=_p(after[known] - before[known], level),
             )
-            if drawn.value < 1 - tolerance:
-                back = paired_bootstrap(before[known], after[known], "ratio", margin=1.0, resamples=resamples)
-                rises[-1] = back.p_exceeds or 0.0
+            rises[-1] = _p(before[known] - after[known], level)
         judged.append(row)
     p_worse, p_better = holm(row.p for row in judged), holm(rises)
     for place, (row, worse, better) in enumerate(zip(judged, p_worse, p_better, strict=True)):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from robustbench_la.gate import Verdict
     from robustbench_la.snapshot import Snapshot
 
+_DEFAULT = "robustness-baseline.json"
 _REPEATABLE = ("max-drop", "max-rise")
 _OPTIONS = {
     "ckpt": "checkpoint to measure",
@@ -18,8 +19,10 @@ _OPTIONS = {
     "data": "where the baseline's images lie on this machine",
     "arch": "architecture, where the checkpoint does not tell",
     "activation": "activation, where the checkpoint does not tell",
+    "layeract-alpha": "LayerAct's alpha, where the checkpoint does not tell",
     "normalize": "normalization, where the checkpoint does not tell",
     "device": "auto, cpu, cuda ...",
+    "batch-size": "images at a time",
     "max-drop": "[NAME:]POINTS of accuracy that may be lost (1.0); repeatable",
     "max-rise": "fluctuation:N%%, by how much it may rise (10%%)",
     "alpha": "level of significance over all conditions (0.05)",
@@ -27,9 +30,11 @@ _OPTIONS = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of ``larobust check``."""
+    """Those options of ``larobust check`` that say what is judged, and how."""
     group = parser.getgroup("larobust", "robustness of a checkpoint against a baseline")
-    group.addoption("--larobust-baseline", metavar="FILE", help="collect one test for each condition of this baseline")
+    group.addoption(
+        "--larobust-baseline", metavar="FILE", help=f"collect one test for each condition of this baseline ({_DEFAULT})"
+    )
     for name, text in _OPTIONS.items():
         if name in _REPEATABLE:
             group.addoption(f"--larobust-{name}", metavar="VALUE", action="append", default=[], help=text)
@@ -40,10 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the conditions, where a baseline is given."""
-    if config.getoption("--larobust-baseline") is not None:
-        name = config.getoption("--larobust-baseline")
-        items.extend(Gate.from_parent(session, name=name, nodeid=name).collect())
+    """Add the conditions, where any option of larobust's is given."""
+    if any(_option(config, name) for name in ("baseline", "strict", *_OPTIONS)):
+        name = _option(config, "baseline") or _DEFAULT
+        found = list(Gate.from_parent(session, name=name, nodeid=name).collect())
+        items.extend(found)
+        session.testscollected += len(found)
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -63,12 +70,13 @@ class Gate(pytest.Collector):
         from robustbench_la.errors import UserError
         from robustbench_la.rules import parse_rules
 
-        option = self.config.getoption
+        config = self.config
         try:
-            if (option("--larobust-ckpt") or option("--larobust-results")) is None:
+            if (_option(config, "ckpt") or _option(config, "results")) is None:
                 raise UserError("say what to judge with --larobust-ckpt or --larobust-results")
-            parse_rules(option("--larobust-max-drop"), option("--larobust-max-rise"), self.alpha)
-            self.known: Snapshot = baseline.read(Path(option("--larobust-baseline")))
+            self.rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
+            self.known: Snapshot = baseline.read(Path(self.name))
+            gate.check_rules(self.known, self.rules)
         except UserError as error:
             raise pytest.UsageError(f"larobust: {error}") from None
         for name in gate.names(self.known):
@@ -88,11 +96,9 @@ class Gate(pytest.Collector):
     def verdict(self) -> Verdict:
         """Measured once, also where that fails."""
         if self._found is None:
-            from robustbench_la.errors import UserError
-
             try:
                 self._found = self._judge()
-            except UserError as error:
+            except Exception as error:
                 self._found = error
         if isinstance(self._found, Exception):
             raise self._found
@@ -101,19 +107,20 @@ class Gate(pytest.Collector):
     def _judge(self) -> Verdict:
         from pathlib import Path
 
-        from robustbench_la import gate, snapshot
-        from robustbench_la.rules import parse_rules
+        from robustbench_la import gate, stored_snapshot
 
         config = self.config
-        rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
         ckpt, results = _option(config, "ckpt"), _option(config, "results")
+        words = {"alpha": "layeract-alpha", **{name: name for name in ("arch", "activation", "normalize")}}
+        network = {name: value for name, word in words.items() if (value := _option(config, word)) is not None}
         if results is not None:
-            return gate.judge(self.known, snapshot.from_store(Path(results), self.known, ckpt), rules)
-        from robustbench_la import remeasure
+            return gate.judge(self.known, stored_snapshot.from_store(Path(results), self.known, ckpt, network), self.rules)
+        from robustbench_la import remeasure  # torch: only where something is measured
 
-        flags = {name: _option(config, name) for name in ("data", "arch", "activation", "normalize", "device")}
-        evaluation = remeasure.prepare(self.known, {**flags, "checkpoints": [ckpt]})
-        return gate.judge(self.known, remeasure.measure(evaluation, fluctuation=bool(self.known.fluctuations), said={}), rules)
+        where = {name: _option(config, name.replace("_", "-")) for name in ("data", "device", "batch_size")}
+        evaluation = remeasure.prepare(self.known, {**network, **where, "checkpoints": [ckpt]})
+        measured = remeasure.measure(evaluation, fluctuation=bool(self.known.fluctuations), said={})
+        return gate.judge(self.known, measured, self.rules)
 
 
 class Judged(pytest.Item):
@@ -128,7 +135,7 @@ class Judged(pytest.Item):
         verdict = gate.verdict()
         found = next((one for one in verdict.judgements if one.name == self.name), None)
         if found is None:
-            pytest.skip(verdict.remarks[-1] if verdict.remarks else "not judged")
+            pytest.skip("; ".join(remark for remark in verdict.remarks if "judged" in remark) or "not measured, so not judged")
         if found in verdict.failing(strict=bool(_option(self.config, "strict"))):
             raise RegressionError(report.explain(found))
         if found.outcome == "inconclusive":
@@ -144,7 +151,7 @@ class Judged(pytest.Item):
 
     def reportinfo(self) -> tuple[str, int | None, str]:
         """Where it stands: in the baseline."""
-        return _option(self.config, "baseline"), None, f"larobust: {self.name}"
+        return self.parent.name if self.parent else "", None, f"larobust: {self.name}"
 
 
 class RegressionError(AssertionError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 from robustbench_la.compare import Column, Estimate, Row, Table
-from robustbench_la.gate import Judgement, Verdict
-from robustbench_la.snapshot import Snapshot
+from robustbench_la.gate import MEAN, Judgement, Verdict
+from robustbench_la.snapshot import Pass, Snapshot
 
 SCHEMA = 1
 _NAMED = 3
@@ -84,7 +84,8 @@ def tables(verdict: Verdict) -> list[Table]:
     if accuracy:
         notes = (
             "Accuracy in %; difference in points with its 95 % interval; p: one-sided, that it fell, corrected by Holm over the "
-            f"conditions. A regression fell by more than its tolerance, with p at most {verdict.rules.alpha:g}.",
+            f"conditions ({MEAN}: by itself). A regression fell by more than its tolerance, with p at most "
+            f"{verdict.rules.alpha:g}.",
             *(explain(one) + "." for one in accuracy if one.outcome == "inconclusive"),
         )
         found.append(_table("Against the baseline", accuracy, "percent", notes))
@@ -126,13 +127,14 @@ def _table(title: str, judgements: Sequence[Judgement], kind: Any, notes: tuple[
 
 
 def _layers(verdict: Verdict) -> list[Table]:
-    """The mean relative fluctuation of each layer over all conditions, where both sides have the same layers."""
+    """The mean relative fluctuation of each layer over the conditions of both sides, where these have the same layers."""
     before, after = verdict.baseline, verdict.now
     if before is None or after is None or before.layers != after.layers:
         return []
+    shared = {one.key for one in before.fluctuations} & {one.key for one in after.fluctuations}
     rows = []
     for place, layer in enumerate(before.layers):
-        was, now = _layer_mean(before, place), _layer_mean(after, place)
+        was, now = (_layer_mean(side, place, shared) for side in (before, after))
         if was and now is not None:
             rows.append(Row(values=(layer, was, now, now / was - 1)))
     columns = (
@@ -145,8 +147,8 @@ def _layers(verdict: Verdict) -> list[Table]:
     return [Table(title="Fluctuation by layer", columns=columns, rows=tuple(rows), notes=notes)] if rows else []
 
 
-def _layer_mean(snapshot: Snapshot, place: int) -> float | None:
-    values = [one.relative[place] for one in snapshot.fluctuations]
+def _layer_mean(snapshot: Snapshot, place: int, keys: Container[Pass]) -> float | None:
+    values = [one.relative[place] for one in snapshot.fluctuations if one.key in keys]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
@@ -261,10 +263,20 @@ def github(verdict: Verdict, *, strict: bool = False) -> list[str]:
         if one.outcome == "pass":
             continue
         command = "error" if one in failing else commands[one.outcome]
-        lines.append(f"::{command} title={_property(f'larobust: {one.outcome}')}::{_data(explain(one))}")
+        lines.append(annotation(command, one.outcome, explain(one)))
     if verdict.baseline is None:
-        lines.append(f"::notice title=larobust::{_data('; '.join((headline(verdict), *verdict.remarks)))}")
+        lines.append(annotation("notice", "", "; ".join((headline(verdict), *verdict.remarks))))
     return lines
+
+
+def annotation(command: str, title: str, text: str) -> str:
+    """One workflow command: error, warning or notice."""
+    return f"::{command} title={_property(f'larobust: {title}' if title else 'larobust')}::{_data(text)}"
+
+
+def excuse(text: str) -> str:
+    """Markdown where nothing could be judged."""
+    return f"### ⚠️ larobust: could not judge\n\n{_escaped(text)}\n"
 
 
 def _data(text: str) -> str:

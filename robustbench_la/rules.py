@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 
 from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.records import Condition
+
+_SHOWN = 6
+"""Names that an error lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,17 @@ class Rules:
     rise: Fraction = Fraction(10)
     """Percent by which the relative fluctuation may rise."""
     alpha: float = 0.05
-    """Level of significance over all conditions together; 1: the tolerance alone decides."""
+    """Level of significance: of all conditions together, of the mean, and of all fluctuations together; 1: tolerance decides."""
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """The words that tolerances were given for, and the names of ``drops`` that each stands for."""
+
+    def check_used(self, judged: Collection[str]) -> None:
+        """Raise UserError for a word that stands for nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
+        for word, names in self.named.items():
+            if not set(names) & set(judged):
+                option = "--max-rise" if word == "fluctuation" else "--max-drop"
+                known = ", ".join(list(judged)[:_SHOWN]) + (", ..." if len(judged) > _SHOWN else "")
+                raise UserError(f"{option} {word}: nothing of that name is judged, only {known}")
 
     def drop_of(self, condition: Condition) -> Fraction:
         """The tolerance of a condition, in points: that of the most exact name."""
@@ -41,20 +54,28 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
         raise UserError(f"alpha is above 0 and at most 1 (1: the tolerance alone decides), not {alpha:g}")
     rules = Rules(alpha=alpha)
     by_name: dict[str, Fraction] = {}
+    named: dict[str, tuple[str, ...]] = {}
+    general: list[str] = []
     for word in drops:
         name, _, number = word.rpartition(":")
         points = _amount(number, f"--max-drop {word}: a number of points, such as 1.0 or gaussian_noise:2.0")
+        if name in named or (general and not name):
+            raise UserError(f"--max-drop {word}: said twice, and before as {(general or [name])[0]}")
         if not name:
-            rules = replace(rules, drop=points)
+            rules, general = replace(rules, drop=points), [word]
         else:
-            by_name |= dict.fromkeys(_names(name), points)
+            named[name] = tuple(_names(name))
+            by_name |= dict.fromkeys(named[name], points)
     for word in rises:
         name, _, number = word.rpartition(":")
         expected = f"--max-rise {word}: a share of the fluctuation, such as fluctuation:10%"
         if name not in ("", "fluctuation") or not number.endswith("%"):
             raise UserError(expected)
+        if "fluctuation" in named:
+            raise UserError(f"--max-rise {word}: said twice")
+        named["fluctuation"] = ("fluctuation",)
         rules = replace(rules, rise=_amount(number.removesuffix("%"), expected))
-    return replace(rules, drops=by_name)
+    return replace(rules, drops=by_name, named=named)
 
 
 def _amount(text: str, expected: str) -> Fraction:
@@ -78,4 +99,10 @@ def _names(word: str) -> list[str]:
     names = names_of(corruption)
     if not names:
         raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, ('clean', 'mean', *known_words()))}")
-    return [name + word[len(corruption) :] for name in names] if mark else list(names)
+    if not mark:
+        return list(names)
+    try:
+        level = f"{float(word[len(corruption) + 1 :]):g}"
+    except ValueError:
+        raise UserError(f"--max-drop {word}: a severity or level is a number: gaussian_noise 3, gaussian_noise=0.05") from None
+    return [f"{name}{mark}{level}" for name in names]

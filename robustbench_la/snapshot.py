@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_la import layer_rows
-from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
-from robustbench_la.layer_records import SAMPLE, NetworkFluctuation
-from robustbench_la.records import Cell, Condition, Setting
-from robustbench_la.schema import Selection
-from robustbench_la.store import Store, Stored
+from robustbench_la.errors import NotComparableError
+from robustbench_la.layer_records import NetworkFluctuation
+from robustbench_la.records import Condition
 
 Pass = tuple[Condition, int | None]
 """A condition and the noise seed; the seed is None for clean images."""
@@ -166,6 +162,8 @@ def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("th
             found.append(told(what, left, right))
     if one.fingerprint != other.fingerprint:
         found.append(told("data (fingerprint)", f"{one.data} {one.fingerprint[:12]}", f"{other.data} {other.fingerprint[:12]}"))
+    elif not found and not (np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)):
+        found.append(f"labels or ids of the images: those in {names[0]} are not those that its fingerprint was made of")
     return found
 
 
@@ -173,92 +171,3 @@ def check_comparable(one: Snapshot, other: Snapshot) -> None:
     """Raise NotComparableError, naming everything that differs, unless both saw the same images in the same way."""
     if found := differences(one, other):
         raise NotComparableError("not comparable; " + "; ".join(found))
-
-
-def from_store(path: Path, baseline: Snapshot, checkpoint: str | None = None) -> Snapshot:
-    """What a store holds of a checkpoint on the images of a baseline.
-
-    checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the only
-    one that is there. Raises: NothingSelectedError where there is none, UserError where there are several, NotComparableError
-    where there are only measurements that the baseline cannot judge.
-    """
-    is_file = checkpoint is not None and Path(checkpoint).is_file()
-    word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
-    with Store(path, reading=True) as store:
-        rows = store.cells(Selection(checkpoints=() if word is None else (word,)))
-        if not rows:
-            said = (
-                "" if word is None else f" of {checkpoint} as it is now (SHA-256 {word[:12]})" if is_file else f" of {checkpoint}"
-            )
-            raise NothingSelectedError(f"{path} holds no results{said}")
-        groups: dict[tuple[object, ...], list[Stored]] = {}
-        for row in rows:
-            cell = row.cell
-            network = (cell.sha256, cell.architecture, cell.code, cell.activation, cell.alpha)
-            groups.setdefault((*network, cell.normalization, row.setting.fingerprint, row.setting.precision), []).append(row)
-        candidates = [_snapshot(own[0].setting, own[0].cell, baseline) for own in groups.values()]
-        told = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
-        fitting = [place for place, found in enumerate(told) if not found]
-        if not fitting:
-            raise NotComparableError("not comparable; " + "; ".join(sorted(told, key=len)[0]))
-        if len(fitting) > 1:
-            names = ", ".join(sorted({f"{candidates[place].checkpoint} ({candidates[place].sha256[:8]})" for place in fitting}))
-            raise UserError(f"{path} holds several checkpoints on these images: {names}; say which with --ckpt")
-        own = list(groups.values())[fitting[0]]
-        moved = _fluctuations(store, own) if baseline.fluctuations else []
-        answers = tuple(
-            Answers(condition=row.cell.condition, noise_seed=row.cell.noise_seed, predictions=store.predictions(row))
-            for row in own
-        )
-    if any(len(one.predictions) != baseline.images for one in answers):
-        raise UserError(f"{path} is damaged: a cell holds another number of predictions than the images it was measured on")
-    return with_fluctuations(_snapshot(own[0].setting, own[0].cell, baseline, answers), moved)
-
-
-def _fluctuations(store: Store, cells: Sequence[Stored]) -> list[NetworkFluctuation]:
-    """What was measured with the relative values, of one checkpoint's ``cells``."""
-    setting, wanted = cells[0].setting, {row.cell.key for row in cells}
-    selection = Selection(
-        checkpoints=(cells[0].cell.sha256,), fingerprints=(setting.fingerprint,), precisions=(setting.precision,)
-    )
-    rows = (row for _, row in store.layers(selection))
-    sample = np.arange(min(setting.images, SAMPLE))  # which images they are does not matter here: both sides have the same
-    found = layer_rows.networks(rows, sample, wanted).values()
-    return [one for one in found if "relative" in one.per_image]
-
-
-def _snapshot(setting: Setting, cell: Cell, baseline: Snapshot, answers: tuple[Answers, ...] = ()) -> Snapshot:
-    """One from a store, which keeps ids and labels only as parts of the fingerprint: where that fits, they are the baseline's."""
-    same = setting.fingerprint == baseline.fingerprint
-    seeds = [one.noise_seed for one in answers if one.noise_seed is not None] or [baseline.seed]
-    return Snapshot(
-        checkpoint=cell.checkpoint,
-        sha256=cell.sha256,
-        architecture=cell.architecture,
-        activation=cell.activation,
-        alpha=cell.alpha,
-        normalization=cell.normalization,
-        data=setting.data,
-        fingerprint=setting.fingerprint,
-        dataset_images=setting.dataset_images,
-        resize=setting.resize,
-        crop=setting.crop,
-        profile=None,
-        precision=setting.precision,
-        seed=min(seeds),
-        noise_seeds=len(set(seeds)),
-        ids=baseline.ids if same else np.arange(setting.images, dtype=np.int64),
-        labels=baseline.labels if same else np.zeros(setting.images, dtype=np.uint16),
-        answers=answers,
-        provenance={"started": setting.started, "host": setting.host, "device": setting.device, **setting.versions},
-    )
-
-
-def _digest(name: str) -> str:
-    import hashlib
-
-    try:
-        with Path(name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror})") from None

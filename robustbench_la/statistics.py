@@ -7,6 +7,7 @@ what it needs.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -308,31 +309,38 @@ def paired_bootstrap(
     _check_pairs(first, second, least=2)
     if statistic == "ratio" and (min(first.min(), second.min()) < 0 or not second.any()):
         raise ValueError("a ratio needs values that are not negative, and a denominator that is not zero")
-
-    def reduce(*resampled: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        means = [np.asarray(np.mean(values, axis=axis)) for values in resampled]
-        if len(means) == 1:
-            return means[0]
-        if not means[1].all():
-            raise ValueError("a resample's denominator is zero: too few images differ from zero for a ratio")
-        return np.asarray(means[0] / means[1])
-
-    # The difference of two means over the same images is the mean of the differences, in half the time.
-    samples = (first, second) if statistic == "ratio" else (first - second,)
-    # Draw for draw what scipy.stats.bootstrap does, whose import alone takes longer than judging a baseline may.
-    rng, batch = np.random.default_rng(seed), max(1, _BATCH // first.size)
-    parts = []
-    for done in range(0, resamples, batch):
-        drawn = rng.integers(0, first.size, (min(batch, resamples - done), first.size))
-        parts.append(reduce(*(sample[drawn] for sample in samples), axis=-1))
-    means = np.concatenate(parts)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    # The difference of two means over the same images is the mean of the differences.
+    samples = np.stack([first, second] if statistic == "ratio" else [first - second], axis=1)
+    drawn = _times_drawn(first.size, resamples, seed)
+    step = max(1, _BATCH // first.size)
+    sums = np.concatenate([drawn[done : done + step].astype(np.float64) @ samples for done in range(0, resamples, step)])
+    if statistic == "ratio" and not sums[:, 1].all():
+        raise ValueError("a resample's denominator is zero: too few images differ from zero for a ratio")
+    found = sums[:, 0] / (sums[:, 1] if statistic == "ratio" else first.size)
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     p_exceeds = None
     if margin is not None:
         # A resample that is the margin but for rounding does not exceed it.
-        tolerance = _NOISE * max(float(np.max(np.abs(means))), abs(margin))
-        p_exceeds = (int(np.count_nonzero(means <= margin + tolerance)) + 1) / (resamples + 1)
-    return Bootstrap(value=float(reduce(*samples, axis=-1)), low=float(low), high=float(high), p_exceeds=p_exceeds)
+        tolerance = _NOISE * max(float(np.max(np.abs(found))), abs(margin))
+        p_exceeds = (int(np.count_nonzero(found <= margin + tolerance)) + 1) / (resamples + 1)
+    means = samples.mean(axis=0)
+    value = means[0] / means[1] if statistic == "ratio" else means[0]
+    return Bootstrap(value=float(value), low=float(low), high=float(high), p_exceeds=p_exceeds)
+
+
+@functools.lru_cache(maxsize=1)
+def _times_drawn(size: int, resamples: int, seed: int) -> NDArray[np.uint8]:
+    """How often each of ``size`` values is in each resample: (resamples, size).
+
+    Draw for draw what scipy.stats.bootstrap does, whose import alone takes longer than judging a baseline may.
+    """
+    rng, batch = np.random.default_rng(seed), max(1, _BATCH // size)
+    counts = np.empty((resamples, size), dtype=np.uint8)  # 256 times the same has a probability below 1e-400
+    for done in range(0, resamples, batch):
+        drawn = rng.integers(0, size, (min(batch, resamples - done), size))
+        places = drawn + np.arange(len(drawn))[:, None] * size
+        counts[done : done + batch] = np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return counts
 
 
 def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:

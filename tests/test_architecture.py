@@ -17,7 +17,7 @@ LAYERS = [
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
     {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
-    {"snapshot", "groups", "latex", "webpage"},
+    {"snapshot", "stored_snapshot", "groups", "latex", "webpage"},
     {"baseline", "gate", "metrics", "published", "formats"},
     {"report", "measures"},
     {"contrasts"},
@@ -34,7 +34,7 @@ TORCH_FREE += ["packing", "records", "layer_records"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
-TORCH_FREE += ["rules", "snapshot", "baseline", "gate", "report", "pytest_plugin"]
+TORCH_FREE += ["rules", "snapshot", "stored_snapshot", "baseline", "gate", "report", "pytest_plugin"]
 TORCH_FREE += ["subject", "figures"]
 
 

@@ -71,8 +71,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -
     damage(folder / "model.pt", folder / "huge.pt", 1e30)
     for name in ("model.pt", "worse.pt"):
         for measure in ("eval", "fluctuation"):
-            done = command(measure, "--ckpt", name, *noise, folder=folder)
-            assert done.returncode == 0, done.stderr
+            for own in (noise, ["--noise", "poisson", "--severity", "5", "--profile", "imagenet-c"]):
+                done = command(measure, "--ckpt", name, *own, folder=folder)
+                assert done.returncode == 0, done.stderr
     done = command("eval", "--ckpt", "model.pt", *noise, "--store", "no-layers.sqlite", folder=folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -124,6 +125,24 @@ CODES: dict[str, tuple[str, int, str]] = {
     "a baseline of two": ("baseline --ckpt model.pt --ckpt worse.pt -o two.json", 2, "one checkpoint"),
     "a baseline over its checkpoint": ("baseline --ckpt model.pt -o model.pt --update", 2, "model.pt"),
     "numbers that are not finite": ("check --ckpt huge.pt", 3, "NaN"),
+    "two checkpoints": ("check --ckpt worse.pt --ckpt model.pt", 2, "one checkpoint is judged at a time, not 2"),
+    "a report over the baseline": ("check --ckpt model.pt --junit robustness-baseline.json", 2, "would overwrite the baseline"),
+    "a report over the checkpoint": ("check --ckpt model.pt --summary model.pt", 2, "would overwrite what is judged"),
+    "a report over the store": (
+        "check --results runs/results.sqlite --junit runs/results.sqlite",
+        2,
+        "would overwrite the store",
+    ),
+    "two reports in one": ("check --ckpt model.pt --junit x.out --summary ./x.out", 2, "named for two different outputs"),
+    "a report without a name": ("check --ckpt model.pt --junit -", 2, "--junit takes a file"),
+    "what only measuring needs": ("check --results runs/results.sqlite --device cpu --download", 2, "--device, --download"),
+    "a tolerance for nothing": ("check --ckpt model.pt --max-drop shot_noise:1", 2, "--max-drop shot_noise: nothing of that"),
+    "a tolerance that the filter leaves": ("check --ckpt model.pt --noise clean --max-drop blur:1", 2, "only clean"),
+    "a mean that the filter leaves": ("check --ckpt model.pt --noise blur --max-drop mean:1", 2, "--max-drop mean"),
+    "a tolerance said twice": ("check --ckpt model.pt --max-drop 1 --max-drop 2", 2, "said twice"),
+    "a name that is too long": (f"check --baseline {'b' * 300} --allow-missing-baseline --ckpt model.pt", 2, "too long"),
+    "a checkpoint with a long name": (f"check --results runs/results.sqlite --ckpt {'c' * 300}", 5, "holds no results"),
+    "another activation": ("check --results runs/results.sqlite --ckpt model.pt --activation relu", 5, "activation relu"),
     "no baseline": ("check --baseline none.json --ckpt model.pt", 4, "larobust baseline --ckpt model.pt -o none.json"),
     "no baseline to update": ("baseline --update --ckpt model.pt -o none.json", 4, "larobust baseline"),
     "other images": ("check --ckpt model.pt --data folder:images", 4, "data (fingerprint)"),
@@ -192,6 +211,56 @@ def test_ctrl_c_exits_with_130(project: Path) -> None:
     assert out == ""
 
 
+JUDGE_WORSE = ("check", "--results", "runs/results.sqlite", "--ckpt", "worse.pt")
+
+
+@pytest.mark.parametrize("deaf", ["stdout", "both"])
+def test_a_reader_that_goes_away_changes_no_verdict(project: Path, tmp_path: Path, deaf: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*larobust(), *JUDGE_WORSE, "--junit", str(tmp_path / "report.xml")],
+        cwd=project,
+        stdout=writing,
+        stderr=writing if deaf == "both" else subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+
+    assert done.returncode == 1
+    assert (tmp_path / "report.xml").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("name", ["model.pt", "worse.pt"])
+def test_what_cannot_be_written_hides_no_regression(project: Path, name: str) -> None:
+    code = 1 if name == "worse.pt" else 3
+    words = ("check", "--results", "runs/results.sqlite", "--ckpt", name)
+    with Path("/dev/full").open("w") as full:
+        screen = subprocess.run([*larobust(), *words], cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    report = apart(*words, "--junit", "/dev/full", folder=project)
+    page = apart(*words, folder=project, GITHUB_STEP_SUMMARY="/proc/no/page.md")
+
+    assert (screen.returncode, report.returncode, page.returncode) == (code, code, code % 3)
+    assert "cannot print (No space left on device)" in screen.stderr
+    for done in (screen, report, page):
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("cannot ") == 1
+
+
+def test_actions_are_told_why_nothing_could_be_judged(project: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    done = command(
+        *("check", "--baseline", "none.json", "--ckpt", "model.pt"),
+        folder=project,
+        GITHUB_ACTIONS="true",
+        GITHUB_STEP_SUMMARY=str(page),
+    )
+
+    assert done.returncode == 4
+    assert done.stderr.startswith("::error title=larobust%3A could not judge::none.json: there is no baseline")
+    assert page.read_text(encoding="utf-8").startswith("### ⚠️ larobust: could not judge\n\nnone.json: there is no baseline")
+
+
 def test_a_crash_is_no_regression(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def crash(*_: object, **__: object) -> None:
         raise MemoryError("no room")
@@ -237,6 +306,15 @@ def test_results_are_judged_without_torch_as_they_are_measured(project: Path) ->
         one, other = (json.loads(text)["judgements"] for text in (measured.stdout, done.stdout))
         assert one == other
         assert any(row["subject"] == "fluctuation" for row in other)
+
+
+def test_the_tables_of_what_is_stored_are_those_of_what_is_measured(project: Path) -> None:
+    """Also where the store holds more noises than the baseline."""
+    measured = command("check", "--ckpt", "worse.pt", folder=project)
+    stored = command("check", "--results", "runs/results.sqlite", "--ckpt", "worse.pt", folder=project)
+
+    assert "Fluctuation by layer" in stored.stdout
+    assert stored.stdout == measured.stdout
 
 
 def test_what_a_store_does_not_hold_of_the_activations_is_not_judged_and_that_is_said(project: Path) -> None:

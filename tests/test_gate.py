@@ -298,6 +298,43 @@ def test_a_rise_of_the_fluctuation_that_chance_may_have_made_is_inconclusive() -
     assert row.images_to_settle > 60
 
 
+def test_a_large_change_is_significant_at_any_level() -> None:
+    """Also where no number of resamples could tell its p-value from 0."""
+    was, now = moved(1.001, places=tuple(range(1, 30))), moved(2.0, places=tuple(range(1, 30)))
+    found = judged(was, now, parse_rules(alpha=1e-6))
+    assert {row.outcome for name, row in found.items() if name.startswith("fluctuation")} == {"regression"}
+
+    was, now = side([], [], []), side([], range(90), range(90))
+    assert judged(was, now, parse_rules(alpha=1e-6))[gate.MEAN].outcome == "regression"
+
+
+def test_the_mean_of_a_single_image_is_not_judged() -> None:
+    one = side([], [], [])
+    first = tuple(dataclasses.replace(answers, predictions=answers.predictions[:1]) for answers in one.answers)
+    one = dataclasses.replace(one, labels=one.labels[:1], ids=one.ids[:1], answers=first)
+
+    assert gate.MEAN not in judged(one, one)
+    assert gate.MEAN not in gate.names(one)
+
+
+def test_a_ratio_of_fluctuations_that_are_nearly_all_zero_is_not_judged() -> None:
+    was = moved(1.0)
+    codes = was.fluctuations[0].per_image.copy()
+    codes[39:] = 0
+    was = dataclasses.replace(was, fluctuations=(dataclasses.replace(was.fluctuations[0], per_image=codes), was.fluctuations[1]))
+    verdict = gate.judge(was, was)
+
+    assert [one.name for one in verdict.judgements if one.subject == "fluctuation"] == ["fluctuation under gaussian_noise=2"]
+    assert "fluctuation under gaussian_noise=1 is not judged: too few images move any activation" in verdict.remarks
+
+
+def test_other_labels_under_the_same_fingerprint_are_not_compared() -> None:
+    was = side([], [])
+
+    with pytest.raises(NotComparableError, match="not those that its fingerprint was made of"):
+        gate.judge(dataclasses.replace(was, labels=was.labels + np.uint16(1)), was)
+
+
 def test_fluctuation_that_is_not_there_any_more_is_a_regression_and_one_that_was_never_measured_is_told() -> None:
     was = moved(1.0)
 
@@ -330,6 +367,10 @@ def test_tolerances_go_by_the_most_exact_name() -> None:
     assert rules.drop_of(CLEAN) == Fraction(1, 4)
     assert rules.drops["mean"] == Fraction(1, 10)
     assert rules.rise == 20
+
+
+def test_a_level_is_a_number_however_it_is_written() -> None:
+    assert parse_rules(["gaussian_noise=0.050:9"]).drops == {"gaussian_noise=0.05": 9}
 
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "nan", "inf", "1e9", "1/0", "gaussian_noise:", "gausian:1", "1%", "fog=:1"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -73,9 +75,38 @@ def _root(
 
 def main() -> None:
     """Run the command line; every way out has its exit code."""
+    sys.stderr = _Unheard(sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without − or √ shows ? and loses nothing
         sys.stdout.reconfigure(errors="replace")
     sys.exit(_run())
+
+
+class _Unheard(io.TextIOBase):
+    """stderr, whose reader may go away: progress that nobody reads ends no measurement."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
 
 
 def _run() -> int:
@@ -93,6 +124,9 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left there cannot be written either
+            return _fail("could not run (no space left to write)", 3)
         if isinstance(error, usage_error):
             message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
             if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out

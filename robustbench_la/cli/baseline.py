@@ -89,12 +89,14 @@ def command(
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
     """The table of ``larobust check`` on stdout, with no tolerance: whatever is significant counts."""
+    from fractions import Fraction
+
     from robustbench_la import gate, render, report
     from robustbench_la.errors import NotComparableError
-    from robustbench_la.rules import parse_rules
+    from robustbench_la.rules import Rules
 
     try:
-        verdict = gate.judge(old, new, parse_rules(["0"], ["0%"]))
+        verdict = gate.judge(old, new, Rules(drop=Fraction(0), rise=Fraction(0)))
     except NotComparableError as error:
         print(f"what moved cannot be said: {error}", file=sys.stderr)
         return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +15,12 @@ import typer
 
 from robustbench_la.cli import options
 from robustbench_la.cli.baseline import DEFAULT
+from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from robustbench_la.gate import Verdict
     from robustbench_la.records import Condition
+    from robustbench_la.rules import Rules
     from robustbench_la.snapshot import Snapshot
 
 HELP = """Judge a checkpoint by a baseline: exit code 1 where its robustness fell.
@@ -35,7 +39,7 @@ REGRESSION = 1
 def command(
     baseline: Annotated[str, typer.Option("--baseline", metavar="FILE", help="What `larobust baseline` wrote.")] = DEFAULT,
     ckpt: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option("--ckpt", metavar="FILE", help="Checkpoint to measure; with --results, the one of the results to judge."),
     ] = None,
     results: Annotated[
@@ -86,54 +90,95 @@ def command(
     ] = False,
 ) -> None:
     """Read arguments, judge, print, exit."""
-    from robustbench_la import baseline as baselines
-    from robustbench_la.errors import UserError
-    from robustbench_la.files import check_writable
-    from robustbench_la.rules import parse_rules
+    with _told_under_actions():
+        if ckpt is not None and len(ckpt) > 1:
+            raise UserError(f"one checkpoint is judged at a time, not {len(ckpt)} ({', '.join(ckpt)})")
+        one = ckpt[0] if ckpt else None
+        for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
+            if word == "" or (option == "junit" and word == "-"):
+                raise UserError(f"--{option} takes a file, not {word!r}")
+        network = {"arch": arch, "activation": activation, "alpha": layeract_alpha, "normalize": normalize}
+        where = {"data": data, "device": device, "batch_size": batch_size, "download": download or None}
+        source = _Source(one, results, network, where)
+        from robustbench_la.rules import parse_rules
 
-    rules = parse_rules(max_drop or (), max_rise or (), alpha)
-    only = _filter(noise, severity)
-    for name in (junit, summary):
-        if name is not None and name != "-":
-            check_writable(Path(name))
-    path = Path(baseline)
-    if allow_missing_baseline and not path.exists():
-        from robustbench_la.gate import Verdict
-
-        remark = f"there is no {path}; make it with: {_remedy(ckpt, path)}"
-        _publish(Verdict(judgements=(), rules=rules, baseline=None, now=None, remarks=(remark,)), False, junit, summary, json_)
-        return
-    known = baselines.read(path, remedy=_remedy(ckpt, path))
-    if max_rise and not known.fluctuations:
-        raise UserError(f"{path} holds no fluctuation; measure it with: {_remedy(ckpt, path)} --fluctuation --update")
-    if results is not None:
-        from robustbench_la.snapshot import from_store
-
-        now = from_store(Path(results), known, ckpt)
-        if max_rise and not now.fluctuations:
-            raise UserError(f"{results} holds no fluctuation of {now.checkpoint}; larobust fluctuation puts it there")
-    else:
-        if ckpt is None:
-            raise UserError("say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured")
-        flags: dict[str, object] = {
-            "checkpoints": [ckpt],
-            "arch": arch,
-            "activation": activation,
-            "alpha": layeract_alpha,
-            "normalize": normalize,
-        }
-        flags |= {"data": data, "device": device, "batch_size": batch_size}
-        now = _measured(_selected(known, only), flags, download=download)
-    from robustbench_la.gate import judge
-
-    verdict = judge(known, now, rules, only=only)
-    _publish(verdict, strict, junit, summary, json_)
-    if verdict.failing(strict=strict):
+        rules = parse_rules(max_drop or (), max_rise or (), alpha)
+        outputs = _Outputs(junit, summary, json_)
+        outputs.check({"the baseline": baseline, "what is judged": one, "the store": results})
+        verdict = _verdict(Path(baseline), source, rules, _filter(noise, severity), allow_missing=allow_missing_baseline)
+        failures = outputs.publish(verdict, strict=strict)
+    if verdict.failing(strict=strict):  # whatever happened to the reports
+        for failure in failures:
+            print(failure, file=sys.stderr)
         raise typer.Exit(REGRESSION)
+    if failures:
+        raise RunError("; ".join(failures))
 
 
-def _remedy(ckpt: str | None, path: Path) -> str:
-    return f"larobust baseline --ckpt {ckpt or 'model.pt'} -o {path}"
+@contextlib.contextmanager
+def _told_under_actions() -> Iterator[None]:
+    """Under GitHub's Actions, say also on the page of the job why nothing could be judged."""
+    try:
+        yield
+    except UserError as error:
+        from robustbench_la import report
+
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            print(report.annotation("error", "could not judge", str(error)), file=sys.stderr)
+        if page := os.environ.get("GITHUB_STEP_SUMMARY"):
+            _append(Path(page), report.excuse(str(error)))
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the answers come from, as options say it; those that are None say nothing."""
+
+    ckpt: str | None
+    results: str | None
+    network: Mapping[str, str | float | None]
+    where: Mapping[str, object]
+
+    def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
+        """Measured, or from the store."""
+        said = {name: value for name, value in self.network.items() if value is not None}
+        if self.results is None:
+            if self.ckpt is None:
+                raise UserError(
+                    "say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured"
+                )
+            return _measured(_selected(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
+        from robustbench_la.preprocessing import parse_normalization
+        from robustbench_la.stored_snapshot import from_store
+
+        idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
+        if idle:
+            raise UserError(f"--results measures nothing, so {', '.join(idle)} would do nothing")
+        if "normalize" in said:
+            said["normalize"] = str(parse_normalization(str(said["normalize"])))
+        return from_store(Path(self.results), known, self.ckpt, said)
+
+
+def _verdict(
+    path: Path, source: _Source, rules: Rules, only: Callable[[Condition], bool] | None, *, allow_missing: bool
+) -> Verdict:
+    from robustbench_la import baseline as baselines
+    from robustbench_la.files import is_missing
+    from robustbench_la.gate import Verdict, check_rules, judge
+
+    remedy = f"larobust baseline --ckpt {source.ckpt or 'model.pt'} -o {path}"
+    if allow_missing and is_missing(path):
+        return Verdict(
+            judgements=(), rules=rules, baseline=None, now=None, remarks=(f"there is no {path}; make it with: {remedy}",)
+        )
+    known = baselines.read(path, remedy=remedy)
+    if "fluctuation" in rules.named and not known.fluctuations:
+        raise UserError(f"{path} holds no fluctuation; measure it with: {remedy} --fluctuation --update")
+    check_rules(known, rules, only)  # before anything is measured
+    now = source.snapshot(known, only)
+    if "fluctuation" in rules.named and not now.fluctuations:
+        raise UserError(f"{source.results} holds no fluctuation of {now.checkpoint}; larobust fluctuation puts it there")
+    return judge(known, now, rules, only=only)
 
 
 def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Condition], bool] | None:
@@ -164,53 +209,84 @@ def _selected(known: Snapshot, only: Callable[[Condition], bool] | None) -> Snap
     return dataclasses.replace(known, answers=answers, fluctuations=fluctuations)
 
 
-def _measured(known: Snapshot, flags: dict[str, object], *, download: bool) -> Snapshot:
+def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
     from robustbench_la import remeasure
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.progress import bar
 
     meter = bar("images")
+    download = bool(flags.pop("download"))
     evaluation = remeasure.prepare(known, flags, download=download, meter=meter)
     announce(evaluation)
     return remeasure.measure(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
 
 
-def _publish(verdict: Verdict, strict: bool, junit: str | None, summary: str | None, as_json: bool) -> None:
-    """Everywhere that it was asked for; stdout holds one of JSON, Markdown and table."""
-    from robustbench_la import render, report
-    from robustbench_la.files import write_whole
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """Where the verdict goes, beside the exit code."""
 
-    markdown = report.markdown(verdict, strict=strict)
-    if as_json:
-        print(json.dumps(report.document(verdict, strict=strict), indent=1, allow_nan=False))
-    elif summary == "-":
-        print(markdown, end="")
-    else:
-        print(report.headline(verdict, strict=strict))
-        render.show(report.tables(verdict))
-        if verdict.now is not None:
-            print(report.about(verdict))
-    if summary == "-" and as_json:
-        print(markdown, end="", file=sys.stderr)
-    for remark in verdict.remarks:
-        print(remark, file=sys.stderr)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in report.github(verdict, strict=strict):  # the runner reads them from stderr too
-            print(line, file=sys.stderr)
-    if junit is not None:
-        write_whole(Path(junit), report.junit(verdict, strict=strict))
-    if summary is not None and summary != "-":
-        write_whole(Path(summary), markdown.encode())
-    elif summary is None and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
-        _append(Path(page), markdown)
+    junit: str | None
+    summary: str | None
+    """``-``: stdout, in place of the table."""
+    as_json: bool
+
+    def check(self, inputs: Mapping[str, str | None]) -> None:
+        """Raise UserError for files that cannot be written, or would overwrite something."""
+        from robustbench_la.files import check_outputs
+
+        files = [Path(name) for name in (self.junit, self.summary) if name is not None and name != "-"]
+        check_outputs(files, {what: [Path(name)] for what, name in inputs.items() if name})
+
+    def publish(self, verdict: Verdict, *, strict: bool) -> list[str]:
+        """Everywhere; what could not be written, in words. Files come first: whoever reads stdout may stop at any line."""
+        from robustbench_la import report
+        from robustbench_la.files import write_whole
+
+        markdown = report.markdown(verdict, strict=strict)
+        failures = []
+        for name, content in ((self.junit, report.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
+            if name is not None and name != "-":
+                try:
+                    write_whole(Path(name), content)
+                except UserError as error:
+                    failures.append(str(error))
+        if self.summary is None and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
+            _append(Path(page), markdown)
+        try:
+            self._print(verdict, markdown, strict=strict)
+            sys.stdout.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):
+                failures.append(f"cannot print ({error.strerror})")
+        return failures
+
+    def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:
+        """stdout holds one of JSON, Markdown and table."""
+        from robustbench_la import render, report
+
+        for remark in verdict.remarks:
+            print(remark, file=sys.stderr)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in report.github(verdict, strict=strict):  # the runner reads them from stderr too
+                print(line, file=sys.stderr)
+        if self.as_json:
+            print(json.dumps(report.document(verdict, strict=strict), indent=1, allow_nan=False))
+            if self.summary == "-":
+                print(markdown, end="", file=sys.stderr)
+        elif self.summary == "-":
+            print(markdown, end="")
+        else:
+            print(report.headline(verdict, strict=strict))
+            render.show(report.tables(verdict))
+            if verdict.now is not None:
+                print(report.about(verdict))
 
 
 def _append(path: Path, text: str) -> None:
-    """Other steps write to the same page."""
-    from robustbench_la.errors import RunError
-
+    """To the page of the job, which other steps write to as well, and which nobody asked for: said if it cannot be done."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from None
+        print(f"cannot write {path}: {error.strerror}", file=sys.stderr)

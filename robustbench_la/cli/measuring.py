@@ -57,19 +57,12 @@ def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None
 
 def check_outputs(outputs: Sequence[Path], plan: Plan, config: str | None, results: Path | None) -> None:
     """Raise UserError for files that cannot be written, or that would overwrite what is read or each other."""
-    from robustbench_la import evaluate
-    from robustbench_la.files import check_writable
+    from robustbench_la import evaluate, files
     from robustbench_la.plan import find_config
 
-    inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])] if outputs else []
-    for place, path in enumerate(outputs):
-        check_writable(path)
-        if results is not None and path.resolve() == results.resolve():
-            raise UserError(f"{path} would overwrite the store")
-        if any(path.resolve() == source.resolve() for source in inputs):
-            raise UserError(f"{path} would overwrite what is measured")
-        if any(path.resolve() == other.resolve() for other in outputs[:place]):
-            raise UserError(f"{path} is named for two different outputs")
+    if outputs:
+        inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
+        files.check_outputs(outputs, {"the store": [results] if results else [], "what is measured": inputs})
 
 
 def announce(evaluation: Evaluation, counts: str) -> None:
