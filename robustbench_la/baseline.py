@@ -16,8 +16,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions import CORRUPTIONS
+from corruptions.registry import SEVERITIES
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
+from robustbench_la.layer_records import SAMPLE
 from robustbench_la.packing import pack_classes, unpack_classes
 from robustbench_la.records import CLEAN, Condition
 from robustbench_la.snapshot import Answers, Fluctuation, Snapshot
@@ -28,6 +31,8 @@ LARGEST = 16 * 2**20
 _MOST_MARKS = 300_000
 """Values that JSON may hold: an empty list takes two bytes in the file and a hundred times as much in memory."""
 _MOST_ANSWERS = 20_000_000
+_MOST_IMAGES = 2_000_000
+"""Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
 _LONGEST_NUMBER = 40
 _LONGEST_TEXT = 4096
 
@@ -189,7 +194,8 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
     network, data, plan = (_table(document, *part) for part in (("network", _NETWORK), ("data", _DATA), ("plan", _PLAN)))
     images = data.pop("images")
     rows, measured = _rows(document, "conditions"), _rows(document, "fluctuations")
-    if not 1 <= images <= data["dataset_images"] or images * max(1, len(rows)) > _MOST_ANSWERS:
+    kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
+    if not 1 <= images <= min(data["dataset_images"], _MOST_IMAGES) or kept > _MOST_ANSWERS:
         _refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are not to be had")
     if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network["sha256"]):
         _refuse("a SHA-256 has 64 digits from 0 to f")
@@ -249,7 +255,7 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
             right = isinstance(values, list) and len(values) == layers
             if not right or not all(value is None or (_is(value, (int, float)) and value >= 0) for value in values):
                 _refuse(f"{name}: a number for each of {layers} layers is needed")
-        if seed is None or not 1 <= sample <= images:
+        if seed is None or sample != min(images, SAMPLE):
             _refuse(f"{name}: a sample of {sample} images, or no noise")
         one = Fluctuation(
             condition=condition,
@@ -270,9 +276,18 @@ def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | 
     if condition.corruption == "clean":
         right = condition == CLEAN and seed is None
     else:
-        right = condition.parameter is not None and seed in seeds and (condition.severity is None) == (condition.profile is None)
+        named = condition.severity in SEVERITIES and condition.profile is not None
+        own = condition.severity is None and condition.profile is None
+        right = condition.parameter is not None and seed in seeds and (named or own)
     if not right:
         _refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
+    if condition.parameter is not None:
+        if condition.corruption not in CORRUPTIONS:
+            raise NotComparableError(f"not comparable; it holds {condition}, a corruption that this larobust does not know")
+        try:
+            CORRUPTIONS[condition.corruption].check(condition.parameter)
+        except ValueError as error:
+            _refuse(f"{where}: {error}")
     return condition, seed
 
 

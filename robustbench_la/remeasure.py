@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,19 @@ def given(plan: Plan) -> dict[str, str | float]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def prepare(baseline: Snapshot, flags: Mapping[str, Any], *, download: bool = False, meter: Meter = silent) -> Evaluation:
+def prepare(
+    baseline: Snapshot,
+    flags: Mapping[str, Any],
+    *,
+    changed: Mapping[str, Any] = MappingProxyType({}),
+    download: bool = False,
+    meter: Meter = silent,
+) -> Evaluation:
     """What it takes to measure another checkpoint as the baseline's was measured.
 
     flags: as of ``read_plan``; checkpoints, device, batch_size, data, and what a foreign checkpoint does not tell (where it is
-    not said, the baseline's is taken). Raises: NotComparableError, before anything is measured, where images or preprocessing
-    differ.
+    not said, the baseline's is taken).  changed: flags of what is to be measured otherwise; all else stays the baseline's.
+    Raises: NotComparableError, before anything is measured, where images or preprocessing differ and nothing was to change.
     """
     said = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
     architecture = str(said.get("arch", ""))
@@ -49,20 +57,33 @@ def prepare(baseline: Snapshot, flags: Mapping[str, Any], *, download: bool = Fa
         "noise_seeds": baseline.noise_seeds,
         "amp": baseline.precision != "float32" or None,
     }
-    plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}})
-    evaluation = evaluate.prepare(plan, download=download, meter=meter)
-    _check_one(evaluation)
     conditions = tuple(dict.fromkeys(answers.condition for answers in baseline.answers))
+    other_noise = changed.keys() & {"noise", "severity", "profile"}
+    if other_noise:
+        own |= _noise(conditions, baseline.profile, severities="noise" not in changed)
+    plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}, **changed})
+    evaluation = evaluate.prepare(plan, download=download, meter=meter)
+    check_one(evaluation)
+    if not changed:
+        check_comparable(baseline, _frame(evaluation))
+    if other_noise:
+        return evaluation
     for condition in conditions:
         _check_level(condition)
-    check_comparable(baseline, _frame(evaluation))
-    profile = baseline.profile or evaluation.profile
-    return dataclasses.replace(evaluation, conditions=conditions, profile=profile)
+    return dataclasses.replace(evaluation, conditions=conditions, profile=baseline.profile or evaluation.profile)
+
+
+def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:
+    """Flags of ``read_plan`` that give these conditions."""
+    noisy = [condition for condition in conditions if condition != CLEAN]
+    words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={one.parameter!r}" for one in noisy)
+    levels = sorted({str(one.severity) for one in noisy if one.severity is not None})
+    return {"noise": list(words), "profile": profile, "severity": (levels or None) if severities else None}
 
 
 def measure(evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str | float], meter: Meter = silent) -> Snapshot:
     """Measure the one checkpoint of an evaluation. said: of the checkpoint, as ``given`` has it."""
-    _check_one(evaluation)
+    check_one(evaluation)
     frame = _frame(evaluation)
     answers = tuple(
         Answers(condition=cell.condition, noise_seed=cell.noise_seed, predictions=unpack_classes(cell.predictions))
@@ -76,23 +97,20 @@ def measure(evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str
     return with_fluctuations(dataclasses.replace(frame, answers=answers, given=dict(said)), moved)
 
 
-def _check_one(evaluation: Evaluation) -> None:
+def check_one(evaluation: Evaluation) -> None:
+    """Raise UserError unless it is of one checkpoint."""
     if len(evaluation.networks) != 1:
-        names = ", ".join(network.name for network in evaluation.networks[:3])
-        raise UserError(f"a baseline is of one checkpoint, not of {len(evaluation.networks)} ({names} ...); name one with --ckpt")
+        names = ", ".join(network.name for network in evaluation.networks[:3]) + ", ..." * (len(evaluation.networks) > 3)
+        raise UserError(f"a baseline is of one checkpoint, not of {len(evaluation.networks)} ({names}); name one with --ckpt")
 
 
 def _check_level(condition: Condition) -> None:
     """Raise NotComparableError where this larobust would make other noise of the name that a baseline holds."""
-    from corruptions import CORRUPTIONS, PROFILES, level_of
+    from corruptions import PROFILES, level_of
 
-    if condition == CLEAN:
+    if condition.severity is None or condition.profile is None:  # clean, or a level of the user's own
         return
-    if condition.corruption not in CORRUPTIONS:
-        raise NotComparableError(f"not comparable; the baseline holds {condition}, a corruption that this larobust does not know")
-    if condition.severity is None or condition.profile is None:
-        return
-    if condition.profile not in PROFILES or not 1 <= condition.severity <= 5:
+    if condition.profile not in PROFILES:
         raise NotComparableError(f"not comparable; the baseline holds {condition} of an unknown profile {condition.profile}")
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
     if level != condition.parameter:

@@ -175,6 +175,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a count that is a word": (_edit(lambda d: d["conditions"][0].update(correct="34")), "correct is '34'"),
     "a count that is true": (_edit(lambda d: d["conditions"][0].update(correct=True)), "correct is True"),
     "a huge count": (GOOD.replace(b'"correct": ', b'"correct": ' + b"9" * 30, 1), "too large"),
+    "a severity below one": (_edit(lambda d: d["conditions"][1].update(severity=-1, profile="cifar-c")), "does not fit the plan"),
+    "a level that cannot be": (_edit(lambda d: d["conditions"][1].update(parameter=500.0)), "up to"),
+    "a sample of another size": (_edit(lambda d: d["fluctuations"][0].update(sample=3)), "a sample of 3 images"),
     "a huge number of images": (_edit(lambda d: d["data"].update(images=10**9, dataset_images=10**9)), "not to be had"),
     "more images than there are": (_edit(lambda d: d["data"].update(images=10**4)), "not to be had"),
     "no images": (_edit(lambda d: d["data"].update(images=0)), "not to be had"),
@@ -228,6 +231,13 @@ def test_an_unknown_version_is_not_comparable(tmp_path: Path, version: object) -
         baseline.read(tmp_path / "b.json")
 
 
+def test_a_corruption_that_there_is_not_is_not_comparable(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_bytes(_edit(lambda d: d["conditions"][1].update(corruption="gausian_noise")))
+
+    with pytest.raises(NotComparableError, match=r"gausian_noise=0\.1, a corruption that this larobust does not know"):
+        baseline.read(tmp_path / "b.json")
+
+
 def test_no_baseline_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(NotComparableError, match=r"there is no baseline; make one with: larobust baseline -o x"):
         baseline.read(tmp_path / "b.json", remedy="larobust baseline -o x")
@@ -251,19 +261,31 @@ def _wide(path: Path) -> None:
     path.write_bytes(b'{"larobust_baseline": 1, "x": [' + b"{}," * 140_000 + b'"' + b"x" * 16_000_000 + b'"]}')
 
 
-def _many(path: Path) -> None:
+def _many(path: Path, images: int = 1_000_000, conditions: int = 20, fluctuations: int = 0) -> None:
     """Twenty million answers, out of a hundred kilobytes."""
     document = json.loads(GOOD)
-    images = 1_000_000
     zeros = _packed(images)
-    rows = [
-        {"corruption": "gaussian_noise", "severity": None, "parameter": place, "profile": None, "noise_seed": 3}
-        for place in range(1, 21)
-    ]
     document["data"].update(images=images, dataset_images=images)
     document["ids"] = base64.b64encode(zlib.compress(np.ones(images, dtype="<u4").tobytes(), 9)).decode()
-    document |= {"labels": zeros, "fluctuations": [], "layers": []}
-    document["conditions"] = [{**row, "correct": images, "predictions": zeros} for row in rows]
+    places = range(1, max(conditions, fluctuations) + 1)
+    rows = [
+        {"corruption": "gaussian_noise", "severity": None, "parameter": place, "profile": None, "noise_seed": 3}
+        for place in places
+    ]
+    document["conditions"] = [{**row, "correct": images, "predictions": zeros} for row in rows[:conditions]]
+    means = {"absolute": [1], "relative": [1], "sample": min(images, 10_000), "per_image": _packed(min(images, 10_000))}
+    document |= {"labels": zeros, "layers": ["act"], "fluctuations": [{**row, **means} for row in rows[:fluctuations]]}
+    path.write_text(json.dumps(document))
+
+
+def _of_many_images(path: Path) -> None:
+    _many(path, images=2_000_000, conditions=10)
+
+
+def _fluctuating(path: Path) -> None:
+    _many(path, images=10_000, conditions=50, fluctuations=100)
+    document = json.loads(path.read_bytes())
+    document["fluctuations"] *= 19
     path.write_text(json.dumps(document))
 
 
@@ -280,7 +302,7 @@ def _bombed(path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory is read from there")
-@pytest.mark.parametrize("make", [_digits, _wide, _many, _endless, _pipe, _bombed])
+@pytest.mark.parametrize("make", [_digits, _wide, _many, _of_many_images, _fluctuating, _endless, _pipe, _bombed])
 def test_a_hostile_baseline_is_refused_within_two_seconds_and_200_megabytes(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "b.json")
     code = (

@@ -432,6 +432,26 @@ def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Pat
     assert command("check", "--baseline", "updated.json", "--ckpt", "worse.pt", folder=project).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "images", "conditions"),
+    [
+        ("--limit 50", 50, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
+        ("--severity 5", 500, ["clean", "gaussian_noise 5", "gaussian_blur 5"]),
+        ("--noise shot --severity 2", 500, ["clean", "shot_noise 2"]),
+        ("--seed 3", 500, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
+    ],
+)
+def test_an_update_changes_what_is_said_and_nothing_else(project: Path, words: str, images: int, conditions: list[str]) -> None:
+    shutil.copy(project / "robustness-baseline.json", project / "changed.json")
+    done = command("baseline", "--update", "--ckpt", "model.pt", "-o", "changed.json", *words.split(), folder=project)
+    new = baseline.read(project / "changed.json")
+
+    assert done.returncode == 0, done.stderr
+    assert (new.images, new.profile, bool(new.fluctuations)) == (images, "imagenet-c", True)
+    assert [str(one.condition) for one in new.answers] == conditions
+    assert new.seed == (3 if "--seed" in words else 0)
+
+
 def test_an_update_by_another_plan_says_why_nothing_can_be_compared(project: Path) -> None:
     shutil.copy(project / "robustness-baseline.json", project / "replanned.json")
     words = ["baseline", "--update", "--ckpt", "model.pt", "-o", "replanned.json", "--limit", 50, "--noise", "blur=1"]

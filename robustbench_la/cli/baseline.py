@@ -20,7 +20,7 @@ Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustn
 
 DEFAULT = "robustness-baseline.json"
 _BY_PLAN = ("resize", "crop", "limit", "noise", "severity", "profile", "seed", "noise_seeds")
-"""Options that make another plan than that of the baseline which is updated; --amp does too."""
+"""Options that change the plan of the baseline which is updated; --amp does too."""
 
 
 def command(
@@ -46,7 +46,7 @@ def command(
     fluctuation: Annotated[bool, typer.Option("--fluctuation", help="Also hold how much activations move.")] = False,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Replace the baseline, measured by its own plan unless another is given; tell what moved."),
+        typer.Option("--update", help="Replace the baseline, measured by its own plan and what is said here; tell what moved."),
     ] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.")] = DEFAULT,
 ) -> None:
@@ -64,7 +64,6 @@ def command(
         raise UserError(f"{path} exists; give --update to replace it")
     old = baselines.read(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
     plan = measuring.plan_of(config, given)
-    anew = old is None or config is not None or amp or any(given[name] is not None for name in _BY_PLAN)
     from robustbench_la import evaluate, remeasure
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.progress import bar
@@ -72,11 +71,13 @@ def command(
     meter = bar("images")
     if any(path.resolve() == found.resolve() for found in evaluate.find_checkpoints(plan.checkpoints)):
         raise UserError(f"-o {path} would overwrite what is measured")
-    if old is None or anew:
+    if old is None or config is not None:
         evaluation, said = evaluate.prepare(plan, download=download, meter=meter), remeasure.given(plan)
+        remeasure.check_one(evaluation)
     else:
         flags = {name: given[name] for name in (*remeasure.GIVEN, "data", "device", "batch_size")}
-        evaluation = remeasure.prepare(old, {"checkpoints": ckpt, **flags}, download=download, meter=meter)
+        changed = {name: given[name] for name in _BY_PLAN if given[name] is not None} | ({"amp": True} if amp else {})
+        evaluation = remeasure.prepare(old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter)
         said = {**old.given, **remeasure.given(plan)}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
