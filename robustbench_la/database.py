@@ -85,6 +85,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         return 0
     if application != APPLICATION_ID:
         raise UserError(f"{path} is an SQLite file of another program, not results of larobust")
+    if version < 1:
+        raise damaged(path, f"schema {version}")
     if version > len(MIGRATIONS):
         raise UserError(
             f"{path} was written by a newer larobust (schema {version}; this one reads up to {len(MIGRATIONS)}); "

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.compare import Estimate, Table
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UserError, first_line
 from robustbench_la.layer_records import STATISTICS, LayerStats, NetworkFluctuation
 from robustbench_la.records import SCHEMA, Condition, Key, Provenance
 
@@ -69,8 +69,8 @@ def networks(
                 wholes[key] = row
             else:
                 layers.setdefault(key, []).append(_layer(row, key.condition))
-        except (KeyError, TypeError) as error:
-            raise UserError(f"a layer of the store cannot be read ({error})") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
     try:
         return {
             key: NetworkFluctuation(
@@ -87,8 +87,8 @@ def networks(
             for key, whole in wholes.items()
             if len(layers.get(key, ())) == whole["layers"]
         }
-    except (KeyError, TypeError) as error:
-        raise UserError(f"a layer of the store cannot be read ({error})") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
 
 
 def alone(one: NetworkFluctuation) -> NetworkFluctuation:
@@ -105,7 +105,11 @@ def alone(one: NetworkFluctuation) -> NetworkFluctuation:
 
 def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
     own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
-    return LayerStats(**own, condition=condition, statistics={name: row[name] for name in STATISTICS if name in row})
+    statistics = {name: row[name] for name in STATISTICS if name in row}
+    numbers = all(value is None or isinstance(value, (int, float)) for value in statistics.values())
+    if not numbers or not isinstance(row["elements"], int) or "fluctuation_mean" not in statistics:
+        raise ValueError(f"statistics of {row['layer']} under {condition}")
+    return LayerStats(**own, condition=condition, statistics=statistics)
 
 
 def _packed(values: NDArray[np.float64]) -> str:
@@ -116,12 +120,13 @@ def _packed(values: NDArray[np.float64]) -> str:
 def _unpacked(packed: str, count: int) -> NDArray[np.float64]:
     import numpy as np
 
+    stream = zlib.decompressobj()
     try:
-        values = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype="<f4").astype(np.float64)
+        values = np.frombuffer(stream.decompress(base64.b64decode(packed), 4 * count + 1), dtype="<f4").astype(np.float64)
     except (ValueError, zlib.error) as error:
-        raise UserError(f"a layer of the store cannot be read ({error})") from None
+        raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
     if len(values) != count:
-        raise UserError(f"a layer of the store cannot be read ({len(values)} images where {count} were measured)")
+        raise UserError(f"a layer of the store cannot be read (not the values of {count} images)")
     return values
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
+from robustbench_la import stored_rows
 from robustbench_la.database import connect, damaged, explained, transaction
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UserError, first_line
 from robustbench_la.files import check_writable
 from robustbench_la.packing import unpack_classes
-from robustbench_la.records import Cell, Condition, Setting
+from robustbench_la.records import Cell, Setting
 from robustbench_la.schema import EVERYTHING, KEY_MATCHES, NETWORK_MATCHES, Selection
+from robustbench_la.stored_rows import CONDITION, MEASURED, NETWORK, SETTING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,21 +29,9 @@ _PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
 _BATCH = 500
 """Cells that are merged in one transaction."""
-_NETWORK = (
-    "checkpoint",
-    "sha256",
-    "architecture",
-    "code",
-    "activation",
-    "activation_level",
-    "alpha",
-    "normalization",
-    "training_seed",
-)
-_CONDITION = ("corruption", "severity", "parameter", "profile")
-_MEASURED = ("noise_seed", "correct", "correct_top5", "total", "nll_sum", "seconds", "calibration")
-_SETTING = tuple(entry.name for entry in fields(Setting) if entry.name != "fingerprint")
-_SAME_LAYER = f"SELECT id FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
+_SETTING = tuple(name for name in SETTING if name != "fingerprint")
+_LAYER = {**NETWORK, **CONDITION, "noise_seed": (int, NoneType), "layer": (str,), "index": (int,)}
+_SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
 _JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
 
 
@@ -104,8 +96,8 @@ class Store:
 
     def _add(self, cell: Cell, dataset: int, setting: int, precision: str, *, replace: bool = False) -> tuple[int, bool]:
         """Store a cell and its predictions unless its key is there: its id, and whether it is new."""
-        network = self._network({name: getattr(cell, name) for name in _NETWORK})
-        row = {name: getattr(cell, name) for name in _MEASURED} | {name: getattr(cell.condition, name) for name in _CONDITION}
+        network = self._network({name: getattr(cell, name) for name in NETWORK})
+        row = {name: getattr(cell, name) for name in MEASURED} | {name: getattr(cell.condition, name) for name in CONDITION}
         row |= {"network": network, "dataset": dataset, "setting": setting, "precision": precision}
         there = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
         if there and not replace:
@@ -133,9 +125,9 @@ class Store:
         """Drop all layers of the networks and conditions of ``rows``, and give the number of ``rows`` that were there."""
         wanted = [
             {
-                **{name: row.get(name) for name in (*_CONDITION, "noise_seed", "layer")},
+                **{name: row.get(name) for name in (*CONDITION, "noise_seed", "layer")},
                 "position": row["index"],
-                "network": self._network({name: row.get(name) for name in _NETWORK}),
+                "network": self._network({name: row.get(name) for name in NETWORK}),
                 "dataset": dataset,
                 "precision": precision,
             }
@@ -146,21 +138,25 @@ class Store:
         return known
 
     def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str) -> bool:
-        keys = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")
+        keys = (*NETWORK, *CONDITION, "noise_seed", "layer", "index")
         statistics = {name: value for name, value in row.items() if name not in keys}
         own = {
-            **{name: row.get(name) for name in (*_CONDITION, "noise_seed", "layer")},
+            **{name: row.get(name) for name in (*CONDITION, "noise_seed", "layer")},
             "position": row["index"],
-            "network": self._network({name: row.get(name) for name in _NETWORK}),
+            "network": self._network({name: row.get(name) for name in NETWORK}),
             "dataset": dataset,
             "setting": setting,
             "precision": precision,
             "statistics": json.dumps(statistics, allow_nan=False),
         }
-        if self._connection.execute(_SAME_LAYER, own).fetchone():
-            return False
-        self._insert("layers", own)
-        return True
+        there = self._connection.execute(_SAME_LAYER, own).fetchone()
+        if there and _tells_more(statistics, json.loads(there[1])):
+            self._connection.execute(
+                "UPDATE layers SET statistics = ?, setting = ? WHERE id = ?", (own["statistics"], setting, there[0])
+            )
+        elif not there:
+            self._insert("layers", own)
+        return not there
 
     def _dataset(self, fingerprint: str, labels: bytes | None) -> int:
         self._connection.execute("INSERT INTO datasets (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,))
@@ -199,56 +195,59 @@ class Store:
     def _stream(self, selection: Selection, *, predictions: bool, after: int = 0, most: int = -1) -> Iterator[Stored]:
         """Cells with an id above ``after``, at most ``most`` of them (-1: all)."""
         where, wanted = selection.where()
-        columns = ["c.id", "c.setting", *(f"c.{name}" for name in _CONDITION), *(f"n.{name}" for name in _NETWORK)]
-        columns += [f"c.{name}" for name in _MEASURED]
+        columns = ["c.id", "c.setting", *(f"c.{name}" for name in CONDITION), *(f"n.{name}" for name in NETWORK)]
+        columns += [f"c.{name}" for name in MEASURED]
         packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
         query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {_JOINED} {join} WHERE {where} AND c.id > ?"
         query += " ORDER BY c.id LIMIT ?"
-        names = (*_NETWORK, *_MEASURED, "predictions")
-        conditions: dict[tuple[Any, ...], Condition] = {}
         with explained(self.path):
             settings = self._settings()
             for number, run, *values in self._connection.execute(query, [*wanted, after, most]):
-                said = tuple(values[: len(_CONDITION)])
-                if said not in conditions:
-                    conditions[said] = Condition(**dict(zip(_CONDITION, said, strict=True)))
-                rest = dict(zip(names, values[len(_CONDITION) :], strict=True))
-                yield Stored(id=number, setting=settings[run], cell=Cell(condition=conditions[said], **rest))
+                rest = iter(values)
+                told, network, measured = (tuple(islice(rest, len(kinds))) for kinds in (CONDITION, NETWORK, MEASURED))
+                try:
+                    cell = stored_rows.cell(network, stored_rows.condition(*told), measured, values[-1])
+                except ValueError as error:
+                    raise damaged(self.path, first_line(error)) from None
+                yield Stored(id=number, setting=settings[run], cell=cell)
 
     def _settings(self) -> dict[int, Setting]:
-        names = (*_SETTING, "fingerprint")
         columns = ", ".join(f's."{name}"' for name in _SETTING)
         query = f"SELECT s.id, {columns}, d.fingerprint FROM settings s JOIN datasets d ON d.id = s.dataset"
         settings = {}
         for number, *values in self._connection.execute(query):
-            row = dict(zip(names, values, strict=True))
-            row["dirty"] = None if row["dirty"] is None else bool(row["dirty"])
             try:
-                settings[number] = Setting(**{**row, "versions": json.loads(row["versions"])})
-            except ValueError:
-                raise damaged(self.path, "what a run was made with") from None
+                settings[number] = stored_rows.setting(tuple(values))
+            except ValueError as error:
+                raise damaged(self.path, f"what a run was made with: {first_line(error)}") from None
         return settings
 
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
         """The predicted class of each image of a cell, in the order of ids: (N,)."""
+        cell = stored.cell
+        # Another cell may have got its number meanwhile, but hardly with the same figures.
+        query = "SELECT classes FROM predictions JOIN cells c ON c.id = cell WHERE cell = ? AND c.nll_sum = ? AND c.seconds = ?"
         with explained(self.path):
-            row = self._connection.execute("SELECT classes FROM predictions WHERE cell = ?", (stored.id,)).fetchone()
-        return self._unpacked(row[0] if row else None)
+            row = self._connection.execute(query, (stored.id, cell.nll_sum, cell.seconds)).fetchone()
+        return self._unpacked(row[0] if row else None, cell.total)
 
     def labels(self, fingerprint: str) -> NDArray[np.uint16]:
         """The label of each image of a dataset, in the order of ids: (N,); where a prediction is equal, it is correct."""
-        return self._unpacked(self._packed_labels(fingerprint))
+        with explained(self.path):
+            query = "SELECT max(s.images) FROM settings s JOIN datasets d ON d.id = s.dataset WHERE d.fingerprint = ?"
+            (images,) = self._connection.execute(query, (fingerprint,)).fetchone()
+        return self._unpacked(self._packed_labels(fingerprint), images if isinstance(images, int) else 0)
 
     def _packed_labels(self, fingerprint: str) -> bytes | None:
         with explained(self.path):
             row = self._connection.execute("SELECT labels FROM datasets WHERE fingerprint = ?", (fingerprint,)).fetchone()
         return row[0] if row else None
 
-    def _unpacked(self, packed: bytes | None) -> NDArray[np.uint16]:
+    def _unpacked(self, packed: bytes | None, count: int) -> NDArray[np.uint16]:
         if packed is None:
             raise UserError(f"{self.path} does not hold what was to be read from it (was it forgotten meanwhile?)")
         try:
-            return unpack_classes(packed)
+            return unpack_classes(packed, count)
         except UserError as error:
             raise damaged(self.path, str(error)) from None
 
@@ -264,10 +263,9 @@ class Store:
     ) -> Iterator[tuple[int, Setting, dict[str, Any]]]:
         """Layer records with an id above ``after``, at most ``most`` of them (-1: all), behind their ids."""
         where, wanted = selection.where()
-        names = (*_NETWORK, *_CONDITION, "noise_seed", "layer", "index")
         columns = [
-            *(f"n.{name}" for name in _NETWORK),
-            *(f"c.{name}" for name in (*_CONDITION, "noise_seed", "layer", "position")),
+            *(f"n.{name}" for name in NETWORK),
+            *(f"c.{name}" for name in (*CONDITION, "noise_seed", "layer", "position")),
         ]
         text = "c.statistics" if statistics else "'{}'"
         query = f"SELECT c.id, c.setting, {text}, {', '.join(columns)} FROM layers c {_JOINED} WHERE {where} AND c.id > ?"
@@ -275,9 +273,10 @@ class Store:
             settings = self._settings()
             for number, run, packed, *told in self._connection.execute(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most]):
                 try:
-                    yield number, settings[run], dict(zip(names, told, strict=True)) | json.loads(packed)
+                    row = stored_rows.checked(tuple(told), _LAYER) | json.loads(packed)
                 except (ValueError, TypeError):
                     raise damaged(self.path, "the statistics of a layer") from None
+                yield number, settings[run], row
 
     def merge(self, other: Store) -> Merged:
         """Take over what another store holds and this one lacks.
@@ -294,7 +293,7 @@ class Store:
                     number, new = self._add(stored.cell, *self._run(stored.setting, other), stored.setting.precision)
                     if new:
                         added += 1
-                    elif self._answers(number) == (stored.cell.correct, stored.cell.correct_top5, stored.cell.predictions):
+                    elif self._answers(number) == _answers(stored.cell):
                         there += 1
                     else:
                         conflicting.append(stored.cell)
@@ -312,11 +311,10 @@ class Store:
         dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
         return dataset, self._setting(setting, dataset)
 
-    def _answers(self, number: int) -> tuple[int, int | None, bytes]:
+    def _answers(self, number: int) -> tuple[object, ...]:
         """What a cell says of each image."""
-        query = "SELECT correct, correct_top5, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
-        correct, correct_top5, classes = self._connection.execute(query, (number,)).fetchone()
-        return correct, correct_top5, classes
+        (stored,) = self._stream(EVERYTHING, predictions=True, after=number - 1, most=1)
+        return _answers(stored.cell)
 
     def forget(self, selection: Selection) -> tuple[int, int]:
         """Remove the cells and the layer records of a selection, and give their numbers; those of whole networks do not count."""
@@ -334,6 +332,17 @@ class Store:
                 used = f"SELECT {column} FROM cells UNION SELECT {column} FROM layers"
                 self._connection.execute(f"DELETE FROM {table} WHERE id NOT IN ({used})")
         return gone[0], records
+
+
+def _tells_more(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether one record of a layer or a network has all of the other's statistics, and more."""
+    own, others = ({*side, *(f"per image: {name}" for name in side.get("per_image", ()))} for side in (one, other))
+    return own > others
+
+
+def _answers(cell: Cell) -> tuple[object, ...]:
+    """What a cell says of each image; not how that is packed, which depends on the version of zlib."""
+    return cell.correct, cell.correct_top5, unpack_classes(cell.predictions, cell.total).tobytes()
 
 
 def _text(name: str) -> str:

@@ -15,7 +15,7 @@ LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "layeract", "files", "packing", "records", "layer_records", "preprocessing"},
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
-    {"recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
+    {"stored_rows", "recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
     {"snapshot", "stored_snapshot", "groups", "latex", "webpage"},
     {"baseline", "gate", "metrics", "published", "formats"},
@@ -32,7 +32,7 @@ LAYERS = [
 TORCH_FREE = ["errors", "progress", "activations", "files", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["packing", "records", "layer_records"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
-TORCH_FREE += ["schema", "database", "store", "style", "panels", "plots", "cli"]
+TORCH_FREE += ["schema", "database", "stored_rows", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
 TORCH_FREE += ["rules", "snapshot", "stored_snapshot", "baseline", "gate", "report", "pytest_plugin"]
 TORCH_FREE += ["subject", "figures"]

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -316,15 +317,116 @@ def overwritten(path: Path) -> None:
     path.write_bytes(raw)
 
 
+def with_schema(number: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        good(path)
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.close()
+
+    return make
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("not a database, but longer than its header " * 30), "not a file of results"),
     "newer": (newer, "newer larobust"),
+    "of a schema below one": (with_schema(-1), "damaged"),
+    "of no schema": (with_schema(0), "damaged"),
     "of another program": (another_program, "another program"),
     "without a table": (without_a_table, "damaged"),
     "truncated": (truncated, "damaged"),
     "overwritten": (overwritten, "damaged"),
     "a folder": (lambda path: path.mkdir(), "folder|not a file"),
 }
+
+
+EDITS: dict[str, str] = {
+    "versions that are a list": "UPDATE settings SET versions = '[]'",
+    "versions that are numbers": "UPDATE settings SET versions = '{\"torch\": 2}'",
+    "images that are a word": "UPDATE settings SET images = 'many'",
+    "more images than there are": "UPDATE settings SET images = 100000000000000",
+    "a level that is a word": "UPDATE cells SET parameter = 'x'",
+    "a count that is a word": "UPDATE cells SET correct = 'a'",
+    "no images": "UPDATE cells SET total = 0, correct = 0",
+    "more right than there are": "UPDATE cells SET correct = total + 1",
+    "an infinite likelihood": "UPDATE cells SET nll_sum = 9e999",
+    "statistics that are a list": "UPDATE layers SET statistics = '[1]'",
+    "a layer that is a number": "UPDATE layers SET layer = x'00'",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_row_that_larobust_cannot_have_written_is_told_in_one_line(tmp_path: Path, edit: str) -> None:
+    path = tmp_path / "x.sqlite"
+    good(path)
+    with Store(path) as store:
+        store.add_layers(setting(), [LAYER])
+    with sqlite3.connect(path) as connection:
+        connection.execute(EDITS[edit])
+    connection.close()
+
+    with Store(path, reading=True) as store, pytest.raises(UserError, match="is damaged"):
+        print(store.cells(), store.layers())
+
+
+def test_names_in_a_store_cannot_take_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store(path) as store:
+        store.add(setting(), [cell(checkpoint="m.pt\n::error title=x::y\x1b[31m")])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE settings SET started = '2026\x01', host = 'a\x1bb'")
+    connection.close()
+
+    with Store(path, reading=True) as store:
+        (found,) = store.cells()
+    assert found.cell.checkpoint == "m.pt�::error title=x::y�[31m"
+    assert (found.setting.started, found.setting.host) == ("2026�", "a�b")
+
+
+def test_predictions_that_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store(path) as store:
+        store.add(setting(), [cell(predictions=pack_classes(np.zeros(50_000_000, dtype=np.uint16)))])
+        with pytest.raises(UserError, match="is damaged"):
+            store.predictions(store.cells()[0])
+
+
+def test_a_number_that_another_cell_got_meanwhile_gives_no_predictions(tmp_path: Path) -> None:
+    with Store(tmp_path / "x.sqlite") as reader, Store(tmp_path / "x.sqlite") as writer:
+        writer.add(setting(), [cell(checkpoint="a.pt", sha256="a" * 64, nll_sum=1.5)])
+        (known,) = reader.cells()
+        writer.forget(Selection(checkpoints=("a.pt",)))
+        writer.add(setting(), [cell(checkpoint="b.pt", sha256="b" * 64, nll_sum=2.5)])
+        assert writer.cells()[0].id == known.id
+
+        with pytest.raises(UserError, match="forgotten meanwhile"):
+            reader.predictions(known)
+
+
+def test_the_same_answers_packed_otherwise_are_no_conflict(tmp_path: Path) -> None:
+    classes = np.arange(len(LABELS), dtype=np.uint16) % 7
+    packed = pack_classes(classes)
+    other = packed[:1] + zlib.compress(classes.astype(np.uint8).tobytes(), level=0)
+    assert other != packed
+    with Store(tmp_path / "x.sqlite") as one, Store(tmp_path / "y.sqlite") as two:
+        one.add(setting(), [cell(predictions=packed)])
+        two.add(setting(), [cell(predictions=other)])
+        merged = one.merge(two)
+
+    assert (merged.added, merged.there, merged.conflicting) == (0, 1, ())
+
+
+def test_merged_layers_keep_the_record_that_tells_more(tmp_path: Path) -> None:
+    more = {**LAYER, "relative_mean": 0.3}
+    whole = {**LAYER, "layer": "", "index": -1, "per_image": {"fluctuation": "x"}}
+    fuller = {**whole, "per_image": {"fluctuation": "x", "relative": "y"}}
+    for first, second in (([LAYER, whole], [more, fuller]), ([more, fuller], [LAYER, whole])):
+        names = [tmp_path / f"{len(row)}{place}.sqlite" for place, row in enumerate((first[0], second[0]))]
+        with Store(names[0]) as one, Store(names[1]) as two:
+            one.add_layers(setting(), first)
+            two.add_layers(setting(), second)
+            one.merge(two)
+            assert [row for _, row in one.layers()] == [more, fuller]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
