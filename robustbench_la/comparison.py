@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from robustbench_la.groups import Group, group
 from robustbench_la.measures import ALEXNET_REFERENCE, Measurement, measure, reference_of
 from robustbench_la.metrics import METRICS, Detail, Reference
 from robustbench_la.published import Published, published_row, published_table
+from robustbench_la.schema import is_named
 from robustbench_la.statistics import MIN_SEEDS, over_seeds, wilson
 
 if TYPE_CHECKING:
@@ -106,13 +106,7 @@ def _reference(found: Group, request: Request) -> Reference | None:
         raise UserError(f"--metric {request.metric} is relative to a reference: give --reference, a checkpoint or alexnet")
     if wanted == "alexnet":
         return ALEXNET_REFERENCE
-    places = [
-        place
-        for place, network in enumerate(found.networks)
-        if network.checkpoint == wanted
-        or fnmatch.fnmatchcase(network.checkpoint, wanted)
-        or (len(wanted) >= 8 and network.sha256.startswith(wanted))
-    ]
+    places = [place for place, network in enumerate(found.networks) if is_named(network.checkpoint, network.sha256, wanted)]
     if len(places) != 1:
         raise ValueError(f"{len(places)} of its checkpoints are called {wanted}; the reference is one, on the same images")
     return reference_of(found, places[0])
@@ -242,8 +236,8 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
     wanted = request.sort or ""
     named = {plain_name(column.name): place for place, column in enumerate(columns)}
     if plain_name(wanted) == "activation":
-        place = labels - 2 if request.by == "activation" else 1
-        return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[max(0, place)]))
+        place = 0 if request.by == "activation" else 1
+        return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[place]))
     if plain_name(wanted) not in named:
         raise UserError(f"no column {wanted!r} to sort by{did_you_mean(plain_name(wanted), ['activation', *named])}")
     column = columns[named[plain_name(wanted)]]

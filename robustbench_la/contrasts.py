@@ -26,6 +26,8 @@ Against = Literal["counterpart", "best"]
 Answers = Callable[["Stored"], "NDArray[np.bool_]"]
 """From a cell to whether each image was right, (N,)."""
 BEST = "best element-level"
+_Test = tuple[int, int, str | frozenset[tuple[Condition, float]]]
+"""Two sides, and what is compared: conditions with their weights, or a figure that is no mean. Columns may show the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,24 +67,26 @@ def contrast(
     answers: to compare single networks image by image; None to compare over seeds.
     """
     compared = _Cached(answers, group) if answers else None
-    found: dict[tuple[int, int, str], Estimate | None] = {}
-    rows: list[tuple[Side, str, list[tuple[int, int, str] | None]]] = []
+    found: dict[_Test, Estimate | None] = {}
+    rows: list[tuple[Side, str, list[_Test | None]]] = []
     element = [side for side in sides if side.level == "element"]
     for side in (side for side in sides if side.level == "layer"):
         rivals = [other for other in element if not answers or set(other.seeds) & set(side.seeds)]
         known = ACTIVATIONS.get(side.variant.activation)
         partners = [other for other in rivals if known and other.variant.activation == known.counterpart]
         if not partners and known and len(alone := [o for o in element if o.variant.activation == known.counterpart]) == 1:
-            partners = alone  # seeds unknown: the difference is shown, not tested
+            partners = [other for other in alone if not (other.seeds and side.seeds)]  # a training seed that is not known
         chosen: list[tuple[str, list[Side | None]]] = []
         if "counterpart" in against and len(partners) == 1:
             chosen.append((partners[0].variant.activation, [partners[0]] * len(columns)))
         if "best" in against and rivals:
             chosen.append((BEST, [_best(rivals, measurement, column) for column in columns]))
         for name, others in chosen:
-            keys: list[tuple[int, int, str] | None] = []
+            keys: list[_Test | None] = []
             for column, other in zip(columns, others, strict=True):
-                key = None if other is None else (sides.index(side), sides.index(other), column.name)
+                weights = measurement.members.get(column.name)
+                value = column.name if weights is None else frozenset(weights.items())
+                key = None if other is None else (sides.index(side), sides.index(other), value)
                 keys.append(key)
                 if key is not None and other is not None and key not in found:
                     if compared is not None and measurement.members:
@@ -188,9 +192,7 @@ def _paired_t(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
     return float(found.statistic), float(found.pvalue)
 
 
-def _corrected(
-    found: Mapping[tuple[int, int, str], Estimate | None],
-) -> dict[tuple[int, int, str], Estimate | None]:
+def _corrected(found: Mapping[_Test, Estimate | None]) -> dict[_Test, Estimate | None]:
     p_values = holm(None if one is None or one.evidence is None else one.evidence.p for one in found.values())
     return {
         key: one if one is None or one.evidence is None else replace(one, evidence=replace(one.evidence, corrected=p))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError, first_line
 from robustbench_la.files import check_writable
-from robustbench_la.schema import APPLICATION_ID, MIGRATIONS
+from robustbench_la.schema import APPLICATION_ID, MIGRATIONS, is_named
 
 
 def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection:
@@ -44,7 +44,9 @@ def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection
         connection = sqlite3.connect(address, uri=True, timeout=patience, isolation_level=None)
     try:
         with explained(path):
-            return _up_to_date(connection, path, reading=reading)
+            connection = _up_to_date(connection, path, reading=reading)
+            connection.create_function("named", 3, is_named, deterministic=True)
+            return connection
     except BaseException:
         connection.close()
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import PurePath
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file's header: an SQLite file with another number is not ours."""
@@ -58,12 +60,24 @@ _SHORTEST_DIGEST = 8
 """Characters of a SHA-256 that are taken as one."""
 
 
+def is_named(checkpoint: str, sha256: str, word: str) -> bool:
+    """Whether a word means a checkpoint: its path, file name or stem, a pattern of these, or the beginning of its SHA-256.
+
+    >>> [is_named("runs/silu-11.pt", "ab" * 32, word) for word in ("silu-11", "runs/*.pt", "abababab", "silu", "runs")]
+    [True, True, True, False, False]
+    """
+    names = (checkpoint, PurePath(checkpoint).name, PurePath(checkpoint).stem)
+    if any(name == word or fnmatchcase(name, word) for name in names):
+        return True
+    return len(word) >= _SHORTEST_DIGEST and sha256.startswith(word)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which cells are meant: those that match one word of every filter that has any."""
 
     checkpoints: tuple[str, ...] = ()
-    """Names as they were given, or patterns such as ``runs/*.pt``, or the first 8 or more characters of a SHA-256."""
+    """What ``is_named`` takes."""
     architectures: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -78,19 +92,10 @@ class Selection:
         """A condition in SQL over cells (or layers) ``c``, networks ``n``, settings ``s``, datasets ``d``, and its values."""
         clauses: list[str] = []
         values: list[object] = []
-        patterns = (
-            ("n.checkpoint", self.checkpoints),
-            ("s.data", self.data),
-        )
-        for column, words in patterns:
-            options: list[str] = []
-            for word in words:
-                options.append(f"{column} = ? OR {column} GLOB ?")
-                values += [word, word]
-                if column == "n.checkpoint" and len(word) >= _SHORTEST_DIGEST:
-                    options.append("substr(n.sha256, 1, ?) = ?")
-                    values += [len(word), word]
-            clauses += [f"({' OR '.join(options)})"] * bool(options)
+        for match, words in (("named(n.checkpoint, n.sha256, ?)", self.checkpoints), ("s.data = ? OR s.data GLOB ?", self.data)):
+            if words:
+                clauses.append(f"({' OR '.join([match] * len(words))})")
+                values += [word for word in words for _ in range(match.count("?"))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.architecture", self.architectures),
             ("n.activation", self.activations),

@@ -40,6 +40,8 @@ Candidate = tuple[dict[str, Tensor], tuple[str, ...]]
 
 def read_bytes(path: Path) -> bytes:
     try:
+        if path.is_char_device():
+            raise UserError(f"{path}: a device, not a checkpoint")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None

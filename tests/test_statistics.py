@@ -313,7 +313,8 @@ def test_any_accuracies_are_compared_without_a_warning_and_turn_round(pairs: lis
 
     assert (forth.test, forth.p) == (back.test, pytest.approx(back.p) if back.p is not None else None)
     assert forth.difference == pytest.approx(-back.difference)
-    assert forth.p is None or 0 <= forth.p <= 1
+    assert (forth.p is None) == (len(pairs) < MIN_SEEDS)
+    assert 0 <= (forth.p or 0) <= 1
     assert forth.effect == (pytest.approx(-back.effect) if back.effect is not None else None)
     if forth.test == "Wilcoxon signed-rank":
         assert forth.effect is not None

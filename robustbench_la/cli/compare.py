@@ -79,6 +79,7 @@ def command(
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable, write_whole
     from robustbench_la.formats import FORMATS, format_for
+    from robustbench_la.metrics import METRICS
     from robustbench_la.store import Store
 
     bys: tuple[By, ...] = ("activation", "checkpoint")
@@ -95,6 +96,8 @@ def command(
         tests=tests or by == "checkpoint",
         allow_missing=allow_missing,
     )
+    if reference is not None and not METRICS[metric].needs_reference:
+        raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
     form = _one_of("--format", format_, tuple(FORMATS)) if format_ else format_for(output) if output else None
     path = options.store_path(store)
     if output is not None:

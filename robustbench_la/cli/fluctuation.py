@@ -100,8 +100,10 @@ def command(
         lookup({"fluctuation": None}, only, kind="--only")
     if threshold is not None and not 0 < threshold < 1:
         raise UserError(f"--threshold is a scale between 0 and 1, not {threshold}")
-    if inject and (noise or severity):
-        raise UserError("--inject takes the place of --noise and --severity: give one or the other")
+    if only is not None and threshold is not None:
+        raise UserError("--only fluctuation counts no saturated elements, so --threshold would do nothing")
+    if inject and (noise or severity or profile):
+        raise UserError("--inject takes the place of --noise, --severity and --profile: give one or the other")
     figures = [_figure(text) for text in plot or ()]
     if only is not None and any(kind == "means" for kind, _ in figures):
         raise UserError("--only fluctuation measures no activation means to plot")
