@@ -11,13 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 Cells = Mapping[str, Mapping[int, float | None]]
 
 SEVERITIES = (1, 2, 3, 4, 5)
-CALIBRATION_BINS = 15
 MIN_BASELINES = 3
 """Networks that effective robustness fits its line through: two would lie on any line."""
 
@@ -223,54 +219,6 @@ def area_under_severity(clean: float, accuracies: Mapping[int, float | None], se
     up = (clean, *_row({"the curve": accuracies}, "the curve", across[1:]))
     steps = range(len(across) - 1)
     return math.fsum((across[i + 1] - across[i]) * (up[i] + up[i + 1]) / 2 for i in steps) / across[-1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """Sums of each bin of equal width, from the least confidence to the highest. Sums of parts of the images add up."""
-
-    counts: tuple[int, ...]
-    correct: tuple[int, ...]
-    confidences: tuple[float, ...]
-    """Sum of the confidences of the bin's images."""
-
-    def __add__(self, other: Calibration) -> Calibration:
-        return Calibration(
-            counts=tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
-            correct=tuple(a + b for a, b in zip(self.correct, other.correct, strict=True)),
-            confidences=tuple(a + b for a, b in zip(self.confidences, other.confidences, strict=True)),
-        )
-
-
-def calibration(confidences: ArrayLike, correct: ArrayLike, bins: int = CALIBRATION_BINS) -> Calibration:
-    """Sort answers into bins of equal width by their confidence; bin m holds ((m - 1) / bins, m / bins], the first also 0.
-
-    confidences: (N,), the probability of the predicted class; correct: (N,) booleans.
-    """
-    confidence, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
-    if confidence.ndim != 1 or confidence.shape != right.shape:
-        raise ValueError(f"one confidence an answer is needed, but the shapes are {confidence.shape} and {right.shape}")
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("confidences lie between 0 and 1")
-    place = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
-    return Calibration(
-        counts=tuple(np.bincount(place, minlength=bins).tolist()),
-        correct=tuple(np.bincount(place[right], minlength=bins).tolist()),
-        confidences=tuple(np.bincount(place, weights=confidence, minlength=bins).tolist()),
-    )
-
-
-def expected_calibration_error(sums: Calibration) -> float:
-    """ECE: mean over images of |accuracy - confidence| of their bin (Naeini et al. 2015; Guo et al. 2017 with 15 bins).
-
-    >>> expected_calibration_error(calibration([0.875, 0.875, 0.875, 0.875], [True, True, True, False]))
-    0.125
-    """
-    total = sum(sums.counts)
-    if total == 0:
-        raise ValueError("no answers to calibrate")
-    gaps = (abs(right - confidence) for right, confidence in zip(sums.correct, sums.confidences, strict=True))
-    return math.fsum(gaps) / total
 
 
 def mean_nll(nll_sum: float, total: int) -> float:

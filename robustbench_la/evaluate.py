@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from corruptions.apply import corrupt
-from robustbench_la import checkpoints, data
+from robustbench_la import calibration, checkpoints, data
 from robustbench_la.checkpoints import Network
 from robustbench_la.data import Choice, ImageSet, Shape
 from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.memory import keep_freed_memory
-from robustbench_la.packing import pack_calibration, pack_classes
+from robustbench_la.packing import pack_classes
 from robustbench_la.plan import Plan
 from robustbench_la.preprocessing import Normalization, parse_normalization
 from robustbench_la.progress import Advance, Meter, silent
@@ -200,7 +200,7 @@ class _Answers:
             self.in_top5[where] = (logits.topk(5, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
         self.nll[where] = losses.cpu().numpy()
-        self.confidence[where] = logits.float().softmax(1).amax(1).cpu().numpy()
+        self.confidence[where] = logits.float().softmax(1).amax(1).clamp_(max=1).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -283,5 +283,5 @@ def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.
         nll_sum=float(answers.nll.sum()),
         seconds=answers.seconds,
         predictions=pack_classes(answers.predicted),
-        calibration=pack_calibration(answers.confidence, correct),
+        calibration=calibration.pack(calibration.sums_by_bin(answers.confidence, correct)),
     )

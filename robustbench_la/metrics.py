@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from robustbench_la import aggregates
+from robustbench_la import aggregates, calibration
 from robustbench_la.aggregates import COMMON, GROUP_MEMBERS, SEVERITIES
 from robustbench_la.groups import Group
-from robustbench_la.packing import unpack_calibration
 from robustbench_la.records import CLEAN, Cell, Condition
 
 Detail = Literal["group", "corruption", "severity"]
@@ -244,11 +243,7 @@ def _nll(cell: Cell) -> float:
 def _ece(cell: Cell) -> float | None:
     if not cell.calibration:
         return None
-    counts, correct, confidences = unpack_calibration(cell.calibration)
-    sums = aggregates.Calibration(
-        counts=tuple(map(int, counts)), correct=tuple(map(int, correct)), confidences=tuple(map(float, confidences))
-    )
-    return aggregates.expected_calibration_error(sums)
+    return calibration.expected_calibration_error(calibration.unpack(cell.calibration))
 
 
 _CE = "CE: sum of errors over severities, over the same sum of the reference; mCE: its mean over the 15 common corruptions"

@@ -1,4 +1,4 @@
-"""Predictions and confidence of many images in few bytes, and back."""
+"""Classes of many images in few bytes, and back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from robustbench_la.errors import UserError, first_line
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
-
-CALIBRATION_BINS = 15
-"""Of equal width over [0, 1], as usual for the expected calibration error (Guo et al. 2017, "On calibration of modern neural
-networks", section 2)."""
 
 
 def pack_classes(classes: ArrayLike) -> bytes:
@@ -53,34 +49,3 @@ def unpack_classes(packed: bytes, count: int | None = None) -> NDArray[np.uint16
         return array
     except (IndexError, ValueError, zlib.error) as error:
         raise UserError(f"predictions that cannot be read ({first_line(error)})") from None
-
-
-def pack_calibration(confidence: ArrayLike, correct: ArrayLike) -> bytes:
-    """Sums by bin of confidence, of which the expected calibration error is made.
-
-    confidence: the largest softmax probability, (N,).  correct: whether the prediction is the label, bool (N,).
-    A bin holds (lower, upper], as in Guo et al. 2017; 0 belongs to the first.
-
-    >>> unpack_calibration(pack_calibration([0.05, 0.99, 1.0], [False, True, False]))[:, [0, 14]]
-    array([[1.  , 2.  ],
-           [0.  , 1.  ],
-           [0.05, 1.99]])
-    """
-    import numpy as np
-
-    values = np.asarray(confidence, dtype=np.float64)
-    bins = np.clip(np.ceil(values * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1).astype(np.int64)
-    sums = [np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, np.asarray(correct, dtype=np.float64), values)]
-    return np.stack(sums).astype("<f8").tobytes()
-
-
-def unpack_calibration(packed: bytes) -> NDArray[np.float64]:
-    """Images, correct ones, and the sum of their confidence: (3, CALIBRATION_BINS).
-
-    Raises: UserError for bytes that are damaged or empty.
-    """
-    import numpy as np
-
-    if len(packed) != 3 * 8 * CALIBRATION_BINS:
-        raise UserError(f"calibration that cannot be read ({len(packed)} bytes)")
-    return np.frombuffer(packed, dtype="<f8").reshape(3, CALIBRATION_BINS)

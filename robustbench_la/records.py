@@ -112,7 +112,7 @@ class Cell(Record):
     predictions: bytes = field(repr=False)
     """Predicted class of each image in the order of ids, see ``pack_classes``; empty where they were left in the store."""
     calibration: bytes = field(default=b"", repr=False)
-    """Images, correct ones and confidence by bin of confidence, see ``pack_calibration``; empty where not measured."""
+    """Images, correct ones and confidence by bin of confidence, see calibration.py; empty where not measured."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat, and without what is packed."""

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS
-from robustbench_la import aggregates
 from robustbench_la.aggregates import (
     ALEXNET,
     ALEXNET_CLEAN_ERROR,
@@ -19,13 +18,10 @@ from robustbench_la.aggregates import (
     GROUP_MEMBERS,
     SEVERITIES,
     BaselineLine,
-    Calibration,
     area_under_severity,
-    calibration,
     corruption_error,
     effective_robustness,
     errors_of,
-    expected_calibration_error,
     fit_baselines,
     group_accuracy,
     mean_corrupted_accuracy,
@@ -303,62 +299,7 @@ def test_an_area_over_a_curve_with_a_gap_is_refused() -> None:
         area_under_severity(1.0, {1: 0.9, 2: 0.8, 3: 0.7, 4: None, 5: 0.5})
 
 
-def ece_by_loop(confidences: list[float], correct: list[bool], bins: int) -> float:
-    """As Guo et al. 2017 define it."""
-    total = 0.0
-    for m in range(1, bins + 1):
-        inside = [i for i, c in enumerate(confidences) if (m - 1) / bins < c <= m / bins or (m == 1 and c == 0)]
-        if inside:
-            accuracy = sum(correct[i] for i in inside) / len(inside)
-            confidence = sum(confidences[i] for i in inside) / len(inside)
-            total += len(inside) / len(confidences) * abs(accuracy - confidence)
-    return total
-
-
-scored = st.lists(st.tuples(st.one_of(st.floats(0, 1), st.integers(0, 15).map(lambda m: m / 15)), st.booleans()), min_size=1)
-
-
-@given(scored, st.sampled_from([1, 10, 15]))
-def test_ece_agrees_with_its_definition(answers: list[tuple[float, bool]], bins: int) -> None:
-    confidences, correct = [c for c, _ in answers], [right for _, right in answers]
-    sums = calibration(confidences, correct, bins)
-
-    assert expected_calibration_error(sums) == pytest.approx(ece_by_loop(confidences, correct, bins), abs=1e-12)
-    assert sum(sums.counts) == len(answers)
-    assert sum(sums.correct) == sum(correct)
-
-
-@given(scored, scored)
-def test_sums_of_parts_are_the_sums_of_the_whole(first: list[tuple[float, bool]], second: list[tuple[float, bool]]) -> None:
-    parts = [calibration([c for c, _ in part], [right for _, right in part]) for part in (first, second, first + second)]
-    together = parts[0] + parts[1]
-
-    assert (together.counts, together.correct) == (parts[2].counts, parts[2].correct)
-    assert together.confidences == pytest.approx(parts[2].confidences)
-
-
-def test_a_network_as_good_as_it_thinks_is_calibrated() -> None:
-    assert expected_calibration_error(calibration([0.5] * 4, [True, True, False, False])) == 0
-    assert expected_calibration_error(calibration([1.0] * 4, [False] * 4)) == 1
-    assert len(calibration([], []).counts) == aggregates.CALIBRATION_BINS == 15
-
-
-@pytest.mark.parametrize(
-    ("confidences", "correct", "message"),
-    [
-        ([1.1], [True], "between 0 and 1"),
-        ([math.nan], [True], "between 0 and 1"),
-        ([0.5], [True, False], "one confidence an answer"),
-    ],
-)
-def test_confidences_that_are_none_are_refused(confidences: list[float], correct: list[bool], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        calibration(confidences, correct)
-
-
-def test_nothing_measured_has_no_ece_and_no_nll() -> None:
-    with pytest.raises(ValueError, match="no answers"):
-        expected_calibration_error(Calibration(counts=(0,), correct=(0,), confidences=(0.0,)))
+def test_nothing_measured_has_no_nll() -> None:
     with pytest.raises(ValueError, match="no images"):
         mean_nll(0.0, 0)
 

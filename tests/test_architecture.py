@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # Each module may import only those to the left of it: a layer knows nothing of what uses it.
 LAYERS = [
     {"errors", "memory", "progress"},
-    {"activations", "layeract", "files", "packing", "records", "layer_records", "preprocessing"},
+    {"activations", "layeract", "files", "packing", "calibration", "records", "layer_records", "preprocessing"},
     {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
     {"stored_rows", "recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"pytest_plugin"},
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "preprocessing", "models", "datasets", "data"]
-TORCH_FREE += ["packing", "records", "layer_records"]
+TORCH_FREE += ["packing", "calibration", "records", "layer_records"]
 TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "stored_rows", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -19,13 +20,13 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from robustbench_la import aggregates, cli
+from robustbench_la import aggregates, calibration, cli
 from robustbench_la.aggregates import ALEXNET, COMMON, GROUP_MEMBERS
 from robustbench_la.compare import Column, Estimate, Row, Table
 from robustbench_la.comparison import Request, compare
 from robustbench_la.errors import UserError
 from robustbench_la.formats import FORMATS
-from robustbench_la.packing import pack_calibration, pack_classes
+from robustbench_la.packing import pack_classes
 from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.render import plain
 from robustbench_la.schema import Selection
@@ -95,7 +96,7 @@ def fill(
                                 nll_sum=float(IMAGES - right.sum()) * 1.5,
                                 seconds=1.0,
                                 predictions=pack_classes(np.where(right, LABELS, (LABELS + 1) % 10)),
-                                calibration=pack_calibration(np.full(IMAGES, 0.8), right),
+                                calibration=calibration.pack(calibration.sums_by_bin(np.full(IMAGES, 0.8), right)),
                             )
                         )
                 store.add(setting(**changes), cells, labels=pack_classes(LABELS))
@@ -347,6 +348,40 @@ def test_networks_without_a_training_seed_are_shown_and_not_tested(path) -> None
     assert value.evidence is not None
     assert value.evidence.p is None
     assert value.value == pytest.approx(found(table, "la_silu", "clean").value - found(table, "silu", "clean").value)
+
+
+def test_networks_of_other_training_seeds_are_not_compared_image_by_image(path) -> None:
+    fill(path, SMALL, activations=("la_silu",), seeds=(5,))
+    fill(path, SMALL, activations=("silu",), seeds=(1,))
+
+    (table,) = tables(path, Request(by="checkpoint", against=("counterpart",)))
+    assert not any(row.is_difference for row in table.rows)
+
+
+def test_one_test_that_two_columns_show_is_corrected_once(path) -> None:
+    """With one corruption at one severity its column and the mean are the same."""
+    fill(path, (CLEAN, noise("gaussian_noise", 3)), activations=("la_silu", "silu"), seeds=(11,))
+
+    (table, _) = tables(path, Request(by="checkpoint", against=("counterpart",), tests=True))
+    (row,) = (row for row in table.rows if row.is_difference)
+    shown = {
+        column.name: value.evidence
+        for column, value in zip(table.columns, row.values, strict=True)
+        if isinstance(value, Estimate)
+    }
+    assert shown["gaussian_noise"] == shown["mean corr."]
+    raw = sorted([shown["clean"].p, shown["mean corr."].p])
+    assert min(one.corrected for one in shown.values()) == pytest.approx(min(1, 2 * raw[0]))
+
+
+def test_activations_are_sorted_by_name_also_beside_alphas(path) -> None:
+    fill(path, SMALL, activations=("silu", "la_silu", "relu"), seeds=(11,))
+    with Store(path) as store:
+        known = [row.cell for row in store.cells(predictions=True) if row.cell.activation == "la_silu"]
+        store.add(setting(), [dataclasses.replace(cell, alpha=10.0, sha256="e" * 64) for cell in known])
+
+    (table,) = tables(path, Request(sort="activation", against=()))
+    assert [row.values[0] for row in table.rows] == ["la_silu", "la_silu", "relu", "silu"]
 
 
 def test_rows_are_sorted_and_columns_chosen_by_name(path) -> None:

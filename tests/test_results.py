@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_la import checkpoints, cli, data, evaluate
+from robustbench_la import calibration, checkpoints, cli, data, evaluate
 from robustbench_la.data import Choice
-from robustbench_la.packing import unpack_calibration
 from robustbench_la.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
@@ -207,7 +206,7 @@ def test_calibration_is_that_of_a_plain_loop(digits_pair, measured) -> None:
         clean = next(one.cell for one in store.cells() if one.cell.noise_seed is None and one.cell.activation == "la_silu")
         labels = store.labels(store.cells()[0].setting.fingerprint)
 
-    assert unpack_calibration(clean.calibration) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert calibration.unpack(clean.calibration) == pytest.approx(expected, rel=1e-5, abs=1e-5)
     assert labels.tolist() == images.labels.tolist()
 
 

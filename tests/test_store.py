@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustbench_la import database, schema
+from robustbench_la import calibration, database, schema
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.packing import pack_calibration, pack_classes, unpack_calibration, unpack_classes
+from robustbench_la.packing import pack_classes, unpack_classes
 from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.schema import MIGRATIONS, Selection
 from robustbench_la.store import Store, check
@@ -74,7 +74,7 @@ def cell(**changes: object) -> Cell:
         nll_sum=1 / 3,
         seconds=0.1,
         predictions=pack_classes(predicted),
-        calibration=pack_calibration(np.linspace(0.3, 1, 8), np.array(predicted) == LABELS),
+        calibration=calibration.pack(calibration.sums_by_bin(np.linspace(0.3, 1, 8), np.array(predicted) == LABELS)),
     )
     return dataclasses.replace(plain, **changes)
 
@@ -122,9 +122,11 @@ def test_calibration_sums_are_those_of_a_plain_loop() -> None:
             if place / 15 < value <= (place + 1) / 15 or (value == 0 and place == 0):
                 expected[:, place] += [1, right, value]
 
-    assert unpack_calibration(pack_calibration(confidence, correct)) == pytest.approx(expected, rel=1e-12)
+    assert calibration.unpack(calibration.pack(calibration.sums_by_bin(confidence, correct))) == pytest.approx(
+        expected, rel=1e-12
+    )
     with pytest.raises(UserError, match="calibration"):
-        unpack_calibration(b"")
+        calibration.unpack(b"")
 
 
 def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robustbench_la import calibration
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.aggregates import GROUP_MEMBERS, SEVERITIES
-from robustbench_la.packing import pack_calibration, pack_classes
+from robustbench_la.packing import pack_classes
 from robustbench_la.records import CLEAN, Cell, Condition, Setting
 from robustbench_la.store import Store
 
@@ -83,7 +84,7 @@ def fill(path: Path, seeds: tuple[int, ...] = SEEDS, images: int = IMAGES) -> in
                             nll_sum=float(images - correct),
                             seconds=1.0,
                             predictions=pack_classes(predicted),
-                            calibration=pack_calibration(rng.random(images), ~wrong),
+                            calibration=calibration.pack(calibration.sums_by_bin(rng.random(images), ~wrong)),
                         )
                     )
                 cells += store.add(setting, batch, labels=pack_classes(labels))
