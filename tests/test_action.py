@@ -1,0 +1,81 @@
+"""The composite action: its script, as a runner would start it, with a command that says what it was given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ACTION: dict[str, Any] = yaml.safe_load((Path(__file__).parent.parent / ".github/actions/larobust-check/action.yml").read_text())
+CHECK = ACTION["runs"]["steps"][-1]
+
+
+def run(folder: Path, code: int = 0, **inputs: str) -> tuple[int, list[str], str]:
+    """Exit code, the words that the command got, and what the step set as its outputs."""
+    command = folder / "larobust"
+    command.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done > {folder}/words\nexit {code}\n')
+    command.chmod(0o755)
+    given = {name: str(entry.get("default", "")) for name, entry in ACTION["inputs"].items()} | {
+        name.replace("_", "-"): value for name, value in inputs.items()
+    }
+    variables = {name: given[value.removeprefix("${{ inputs.").removesuffix(" }}")] for name, value in CHECK["env"].items()}
+    outputs = folder / "outputs"
+    outputs.write_text("")
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", CHECK["run"]],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(outputs), **variables},
+        capture_output=True,
+        check=False,
+    )
+    words = folder / "words"
+    return done.returncode, words.read_text().splitlines() if words.exists() else [], outputs.read_text()
+
+
+def test_every_input_reaches_the_script() -> None:
+    named = {value.removeprefix("${{ inputs.").removesuffix(" }}") for value in CHECK["env"].values()}
+
+    assert named | {"install"} == ACTION["inputs"].keys()
+
+
+def test_without_inputs_the_defaults_are_said(tmp_path: Path) -> None:
+    code, words, outputs = run(tmp_path, checkpoint="model.pt")
+
+    expected = "check --baseline robustness-baseline.json --alpha 0.05 --junit larobust-junit.xml --ckpt model.pt --max-drop 1.0"
+    assert (code, words, outputs) == (0, expected.split(), "exit-code=0\n")
+
+
+@pytest.mark.parametrize("drops", ["50 clean:0.5", "50\nclean:0.5", "  50\n\n  clean:0.5\n"])
+def test_tolerances_are_parted_by_spaces_or_lines(tmp_path: Path, drops: str) -> None:
+    _, words, _ = run(tmp_path, checkpoint="model.pt", max_drop=drops)
+
+    assert words[-4:] == ["--max-drop", "50", "--max-drop", "clean:0.5"]
+
+
+@pytest.mark.parametrize(("word", "strict"), [("true", True), ("True", True), ("TRUE", True), ("false", False), ("", False)])
+def test_switches_take_any_case(tmp_path: Path, word: str, strict: bool) -> None:
+    _, words, _ = run(tmp_path, checkpoint="model.pt", strict=word)
+
+    assert ("--strict" in words) == strict
+
+
+def test_a_switch_that_is_neither_is_a_mistake(tmp_path: Path) -> None:
+    assert run(tmp_path, checkpoint="model.pt", strict="yes")[:2] == (2, [])
+
+
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_the_exit_code_is_the_commands_and_an_output(tmp_path: Path, code: int) -> None:
+    found, _, outputs = run(tmp_path, code=code, checkpoint="model.pt")
+
+    assert (found, outputs) == (code, f"exit-code={code}\n")
+
+
+def test_what_stands_in_an_input_is_never_run(tmp_path: Path) -> None:
+    _, words, _ = run(tmp_path, checkpoint="$(touch owned) `touch owned`; touch owned", max_drop="*")
+
+    assert "$(touch owned) `touch owned`; touch owned" in words
+    assert words[-1] == "*"
+    assert not Path("owned").exists()
