@@ -154,7 +154,9 @@ class Plan(_Part):
         if both := own & {name for name, levels in asked if not levels}:
             raise UserError(f"{both.pop()} is asked for by severity and with levels of its own; give one of the two")
         if "severity" in self.model_fields_set and len(own) == len(asked):
-            raise UserError("severities have no effect: every noise has levels of its own")
+            raise UserError(
+                "severities have no effect: " + ("every noise has levels of its own" if own else "no noise is asked for")
+            )
         conditions = []
         for name, levels in asked:
             if levels:
@@ -185,7 +187,8 @@ def parse_severities(words: list[str]) -> tuple[int, ...]:
 def parse_noise(words: list[str]) -> list[tuple[str, tuple[float, ...]]]:
     """Names of corruptions, each with levels of the user's own or none.
 
-    A comma parts both names and levels: what is a number belongs to the name before it.
+    A comma parts both names and levels: what is a number belongs to the name before it. ``clean`` adds nothing: clean images are
+    always measured.
 
     >>> parse_noise(["gaussian_noise=0.05,0.1", "poisson,blur"])
     [('gaussian_noise', (0.05, 0.1)), ('shot_noise', ()), ('gaussian_blur', ())]
@@ -195,6 +198,8 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[float, ...]]]:
 
     found: list[tuple[str, tuple[float, ...]]] = []
     for part in (part.strip() for word in words for part in word.split(",")):
+        if part == "clean":
+            continue
         name, equals, level = part.rpartition("=")
         if not equals and found and found[-1][1] and _is_number(part):
             name, level = found[-1][0], part

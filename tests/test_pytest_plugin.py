@@ -73,6 +73,14 @@ def test_a_regression_is_a_failure_of_a_line(project: Path) -> None:
     assert "1 deselected" in done.stdout
 
 
+def test_any_option_asks_for_the_gate_with_the_baseline_of_the_usual_name(project: Path) -> None:
+    done = run(project, "--larobust-ckpt", "model.pt", "-k", "gaussian")
+
+    assert done.returncode == 0, done.stdout
+    assert "collected 5 items / 3 deselected / 2 selected" in done.stdout
+    assert "2 passed" in done.stdout
+
+
 def test_what_is_inconclusive_is_skipped_and_with_strict_fails(project: Path) -> None:
     words = ["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "other.pt", "--larobust-max-drop", "0"]
     loose = run(project, *words, "--larobust-alpha", "1e-30", "-rs")
@@ -88,6 +96,7 @@ def test_what_is_inconclusive_is_skipped_and_with_strict_fails(project: Path) ->
         (["--larobust-baseline", "none.json", "--larobust-ckpt", "model.pt"], "there is no baseline"),
         (["--larobust-baseline", "robustness-baseline.json"], "--larobust-ckpt or --larobust-results"),
         (["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "x", "--larobust-alpha", "much"], "'much'"),
+        (["--larobust-ckpt", "model.pt", "--larobust-max-rise", "fluctuation:1%"], "--max-rise fluctuation: nothing of that"),
     ],
 )
 def test_a_mistake_is_a_usage_error_of_pytest(project: Path, words: list[str], said: str) -> None:

@@ -85,7 +85,8 @@ def command(
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write(path, new)
-    print(f"{path}: {len(new.answers)} conditions of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
+    conditions = measuring.count(len(new.answers), "condition")
+    print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
 
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:

@@ -93,6 +93,7 @@ def command(
     from robustbench_la.errors import UserError, lookup
     from robustbench_la.fluctuate import THRESHOLD, Measure
     from robustbench_la.inject import parse_injection
+    from robustbench_la.plan import parse_noise
     from robustbench_la.progress import bar
 
     injections = [injection for text in inject or () for injection in parse_injection(text)]
@@ -104,6 +105,8 @@ def command(
         raise UserError("--only fluctuation counts no saturated elements, so --threshold would do nothing")
     if inject and (noise or severity or profile):
         raise UserError("--inject takes the place of --noise, --severity and --profile: give one or the other")
+    if not injections and not parse_noise(plan.noise):
+        raise UserError("activations fluctuate under noise, and no noise is asked for; give one with --noise")
     figures = [_figure(text) for text in plot or ()]
     if only is not None and any(kind == "means" for kind, _ in figures):
         raise UserError("--only fluctuation measures no activation means to plot")
