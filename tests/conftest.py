@@ -44,9 +44,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def digits_pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Checkpoints of cnn on digits, two epochs, with la_silu and silu."""
     from robustbench_la import train
+    from robustbench_la.jobs import prepare
     from robustbench_la.plan import read_plan
 
     folder = tmp_path_factory.mktemp("digits")
     flags = {"arch": "cnn", "activation": ["la_silu", "silu"], "train": {"epochs": 2, "lr": 0.05}}
-    jobs = train.prepare(read_plan(None, flags), str(folder / "{activation}.pt"))
+    jobs = prepare(read_plan(None, flags), str(folder / "{activation}.pt"))
     return [train.train(job).path for job in jobs]

@@ -23,7 +23,7 @@ LAYERS = [
     {"contrasts"},
     {"comparison", "subject"},
     {"figures"},
-    {"train", "evaluate", "augment"},
+    {"jobs", "train", "evaluate", "augment"},
     {"provenance", "fluctuate"},
     {"remeasure"},
     {"cli"},

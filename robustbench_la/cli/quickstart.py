@@ -26,10 +26,11 @@ def command(
     from robustbench_la.cli.evaluate import announce, measure_and_print
     from robustbench_la.cli.train import told
     from robustbench_la.errors import UserError
+    from robustbench_la.jobs import prepare
     from robustbench_la.progress import bar
 
     meter = bar("images")
-    jobs = train.prepare(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
+    jobs = prepare(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:
         if job.path.exists():
             print(f"{job.path} is there already; using it", file=sys.stderr)

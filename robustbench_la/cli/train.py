@@ -72,10 +72,11 @@ def command(
         purpose="train",
     )
     from robustbench_la import train
+    from robustbench_la.jobs import prepare
     from robustbench_la.progress import bar
 
     meter = bar("images")
-    jobs = train.prepare(plan, output, force=force, download=download, meter=meter)
+    jobs = prepare(plan, output, force=force, download=download, meter=meter)
     if not jobs[0].images_held_apart:
         print(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):
