@@ -5,52 +5,44 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import math
 import re
-import stat
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS
 from corruptions.registry import SEVERITIES
+from robustbench_la import untrusted
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
 from robustbench_la.layer_records import SAMPLE
 from robustbench_la.packing import pack_classes, unpack_classes
 from robustbench_la.records import CLEAN, Condition
 from robustbench_la.snapshot import Answers, Fluctuation, Snapshot
+from robustbench_la.untrusted import Kinds, bytes_of, is_kind, keys_of, printable, refuse, rows_of, shown, table_of
 
 VERSION = 1
-LARGEST = 16 * 2**20
-"""Bytes of a file that is read at all; 50,000 images of 1,000 classes under 76 conditions take 7 million."""
-_MOST_MARKS = 300_000
-"""Values that JSON may hold: an empty list takes two bytes in the file and a hundred times as much in memory."""
 _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
 """Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
-_LONGEST_NUMBER = 40
-_LONGEST_TEXT = 4096
-
-_Kinds = Mapping[str, tuple[type | None, ...]]
-_NETWORK: _Kinds = {
+_NETWORK: Kinds = {
     **dict.fromkeys(("checkpoint", "sha256", "architecture", "activation", "normalization"), (str,)),
     "alpha": (float, int, None),
 }
-_DATA: _Kinds = {
+_DATA: Kinds = {
     **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
     **{"resize": (int, None), "crop": (int, None)},
 }
-_PLAN: _Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
-_CONDITION: _Kinds = {
+_PLAN: Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
+_CONDITION: Kinds = {
     **{"corruption": (str,), "severity": (int, None), "parameter": (float, int, None), "profile": (str, None)},
     "noise_seed": (int, None),
 }
-_GIVEN: _Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
+_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
 
 
 def write(path: Path, snapshot: Snapshot) -> int:
@@ -139,76 +131,43 @@ def read(path: Path, *, remedy: str = "") -> Snapshot:
     or of another version, UserError for one that does not hold what it should; in at most a second, and 150 MB.
     """
     try:
-        return _decode(_parse(_content(path, remedy)))
+        return _decode(_document(path, remedy))
     except (NotComparableError, UserError) as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _content(path: Path, remedy: str) -> bytes:
+def _document(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device may never end
-            _refuse("not a file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        document = untrusted.read(path)
     except FileNotFoundError:
         raise NotComparableError("there is no baseline" + (f"; make one with: {remedy}" if remedy else "")) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read ({getattr(error, 'strerror', None) or first_line(error)})") from None
-    if len(content) > LARGEST:
-        _refuse(f"larger than any baseline ({LARGEST / 2**20:.0f} MiB)")
-    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MOST_MARKS:
-        _refuse("holds more values than any baseline")
-    return content
-
-
-def _parse(content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content.decode(), parse_int=_whole, parse_float=_number, parse_constant=_number)
-    except UnicodeDecodeError:
-        _refuse("not a baseline (not UTF-8 text)")
-    except RecursionError:
-        _refuse("not a baseline (nested too deeply)")
-    except json.JSONDecodeError as error:
-        _refuse(f"line {error.lineno} is not JSON ({error.msg})")
     if not isinstance(document, dict) or "larobust_baseline" not in document:
-        _refuse("not a baseline of larobust")
+        refuse("not a baseline of larobust")
     version = document["larobust_baseline"]
     if isinstance(version, bool) or version != VERSION:
-        raise NotComparableError(f"a baseline of version {_shown(version)}; this larobust reads version {VERSION}")
+        raise NotComparableError(f"a baseline of version {shown(version)}; this larobust reads version {VERSION}")
     return document
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER or abs(int(digits)) >= 2**62:
-        _refuse(f"the number {digits[:12]}... is too large")
-    return int(digits)
-
-
-def _number(digits: str) -> float:
-    if len(digits) > _LONGEST_NUMBER or not math.isfinite(float(digits)):
-        _refuse(f"the number {digits[:12]} is not finite, or too long")
-    return float(digits)
-
-
 def _decode(document: Mapping[str, Any]) -> Snapshot:
-    network, data, plan = (_table(document, *part) for part in (("network", _NETWORK), ("data", _DATA), ("plan", _PLAN)))
+    network, data, plan = (table_of(document, *part) for part in (("network", _NETWORK), ("data", _DATA), ("plan", _PLAN)))
     images = data.pop("images")
-    rows, measured = _rows(document, "conditions"), _rows(document, "fluctuations")
+    rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
     kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
     if not 1 <= images <= min(data["dataset_images"], _MOST_IMAGES) or kept > _MOST_ANSWERS:
-        _refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are not to be had")
+        refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are not to be had")
     if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network["sha256"]):
-        _refuse("a SHA-256 has 64 digits from 0 to f")
+        refuse("a SHA-256 has 64 digits from 0 to f")
     seeds = range(plan["noise_seed"], plan["noise_seed"] + plan["noise_seeds"])
     if not 1 <= len(seeds) <= 10_000:
-        _refuse("plan: noise_seeds is between 1 and 10,000")
+        refuse("plan: noise_seeds is between 1 and 10,000")
     labels = _classes(document, "labels", images)
     names = document.get("layers")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        _refuse("layers is a list of names")
+        refuse("layers is a list of names")
     return Snapshot(
         **network,
-        data=_printable(data.pop("name"), "data: name"),
+        data=printable(data.pop("name"), "data: name"),
         **data,
         profile=plan["profile"],
         precision=plan["precision"],
@@ -217,10 +176,10 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
         ids=_ids(document, images, data["dataset_images"]),
         labels=labels,
         answers=_answers(rows, labels, seeds),
-        layers=tuple(_printable(name, "layers") for name in names),
+        layers=tuple(printable(name, "layers") for name in names),
         fluctuations=_fluctuations(measured, len(names), images, seeds),
-        given=_table(document, "given", {name: _GIVEN[name] for name in _keys(document, "given") if name in _GIVEN}),
-        provenance=_table(document, "provenance", dict.fromkeys(_keys(document, "provenance"), (str, bool, None))),
+        given=table_of(document, "given", {name: _GIVEN[name] for name in keys_of(document, "given") if name in _GIVEN}),
+        provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),
     )
 
 
@@ -231,16 +190,16 @@ def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple
         condition, seed = _condition(row, "conditions", seeds)
         name = f"condition {condition}"
         if condition == CLEAN and place:  # the others are kept as what differs from it
-            _refuse("conditions: clean comes first, and once")
+            refuse("conditions: clean comes first, and once")
         predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
         if condition == CLEAN:
             clean = predictions
         one = Answers(condition=condition, noise_seed=seed, predictions=predictions)
         correct = int(np.count_nonzero(predictions == labels))
-        if _table(row, None, {"correct": (int,)}, name)["correct"] != correct:
-            _refuse(f"{name}: correct is {row['correct']}, but its predictions are right for {correct} of {len(labels)} images")
+        if table_of(row, None, {"correct": (int,)}, name)["correct"] != correct:
+            refuse(f"{name}: correct is {row['correct']}, but its predictions are right for {correct} of {len(labels)} images")
         if found.setdefault(one.key, one) is not one:
-            _refuse(f"{name} is there twice")
+            refuse(f"{name} is there twice")
     return tuple(found.values())
 
 
@@ -249,14 +208,14 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
     for row in rows:
         condition, seed = _condition(row, "fluctuations", seeds)
         name = f"fluctuation under {condition}"
-        sample = _table(row, None, {"sample": (int,)}, name)["sample"]
+        sample = table_of(row, None, {"sample": (int,)}, name)["sample"]
         means = [row.get(which) for which in ("absolute", "relative")]
         for values in means:
             right = isinstance(values, list) and len(values) == layers
-            if not right or not all(value is None or (_is(value, (int, float)) and value >= 0) for value in values):
-                _refuse(f"{name}: a number for each of {layers} layers is needed")
+            if not right or not all(value is None or (is_kind(value, (int, float)) and value >= 0) for value in values):
+                refuse(f"{name}: a number for each of {layers} layers is needed")
         if seed is None or sample != min(images, SAMPLE):
-            _refuse(f"{name}: a sample of {sample} images, or no noise")
+            refuse(f"{name}: a sample of {sample} images, or no noise")
         one = Fluctuation(
             condition=condition,
             noise_seed=seed,
@@ -265,12 +224,12 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
             per_image=_classes(row, "per_image", sample, name),
         )
         if found.setdefault(one.key, one) is not one:
-            _refuse(f"{name} is there twice")
+            refuse(f"{name} is there twice")
     return tuple(found.values())
 
 
 def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
-    values = _table(row, None, _CONDITION, where)
+    values = table_of(row, None, _CONDITION, where)
     seed = values.pop("noise_seed")
     condition = Condition(**values)
     if condition.corruption == "clean":
@@ -280,88 +239,32 @@ def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | 
         own = condition.severity is None and condition.profile is None
         right = condition.parameter is not None and seed in seeds and (named or own)
     if not right:
-        _refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
+        refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
     if condition.parameter is not None:
         if condition.corruption not in CORRUPTIONS:
             raise NotComparableError(f"not comparable; it holds {condition}, a corruption that this larobust does not know")
         try:
             CORRUPTIONS[condition.corruption].check(condition.parameter)
         except ValueError as error:
-            _refuse(f"{where}: {error}")
+            refuse(f"{where}: {error}")
     return condition, seed
 
 
 def _ids(document: Mapping[str, Any], images: int, total: int) -> NDArray[np.int64]:
     stream = zlib.decompressobj()
     try:
-        content = stream.decompress(_bytes(document, "ids", "ids"), 4 * images + 1)
+        content = stream.decompress(bytes_of(document, "ids", "ids"), 4 * images + 1)
     except zlib.error as error:
-        _refuse(f"ids cannot be read ({first_line(error)})")
+        refuse(f"ids cannot be read ({first_line(error)})")
     ids = np.cumsum(np.frombuffer(content[: len(content) // 4 * 4], dtype="<u4").astype(np.int64)) - 1
     if len(content) != 4 * images or not stream.eof or ids[0] < 0 or (np.diff(ids) < 1).any() or ids[-1] >= total:
-        _refuse(f"ids are not {images} images of {total}")
+        refuse(f"ids are not {images} images of {total}")
     return ids
 
 
 def _classes(row: Mapping[str, Any], key: str, count: int, where: str = "") -> NDArray[np.uint16]:
     where = f"{where}: {key}" if where else key
     try:
-        return unpack_classes(_bytes(row, key, where), count)
+        return unpack_classes(bytes_of(row, key, where), count)
     except UserError as error:
-        _refuse(f"{where}: {error}" if where not in str(error) else str(error))
-
-
-def _bytes(row: Mapping[str, Any], key: str, where: str) -> bytes:
-    try:
-        return base64.b64decode(row.get(key, ""), validate=True)
-    except (TypeError, ValueError):
-        _refuse(f"{where}: not base64 text")
-
-
-def _rows(document: Mapping[str, Any], key: str) -> list[Any]:
-    rows = document.get(key)
-    if not isinstance(rows, list):
-        _refuse(f"{key} is a list, not {_shown(rows)}")
-    return rows
-
-
-def _table(value: object, key: str | None, kinds: _Kinds, where: str = "") -> dict[str, Any]:
-    """The entries of a table that ``kinds`` names, each of one of the kinds that it allows."""
-    table = value.get(key) if key is not None and isinstance(value, dict) else value
-    where = where or str(key)
-    if not isinstance(table, dict):
-        _refuse(f"{where}: a table is needed, not {_shown(table)}")
-    for name, allowed in kinds.items():
-        if name not in table:
-            _refuse(f"{where}: {name} is missing")
-        if not _is(table[name], allowed):
-            _refuse(f"{where}: {name} is {_shown(table[name])}")
-        if isinstance(table[name], str):
-            _printable(table[name], f"{where}: {name}")
-    return {name: table[name] for name in kinds}
-
-
-def _keys(document: Mapping[str, Any], name: str) -> list[str]:
-    _table(document, name, {})
-    return list(document[name])
-
-
-def _is(value: object, allowed: tuple[type | None, ...]) -> bool:
-    """Whether a value is of one of the kinds; True is no 1."""
-    return (value is None and None in allowed) or type(value) in allowed
-
-
-def _printable(text: str, where: str) -> str:
-    """``text``, unless it could take the terminal, an XML file or a workflow's log in hand."""
-    if len(text) > _LONGEST_TEXT or not text.isprintable():
-        _refuse(f"{where} is no name ({_shown(text)})")
-    return text
-
-
-def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, (list, dict)) else f"a {type(value).__name__}"
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _refuse(message: str) -> NoReturn:
-    raise UserError(message)
+        refuse(f"{where}: {error}" if where not in str(error) else str(error))

@@ -15,7 +15,8 @@ from robustbench_la.measures import ALEXNET_REFERENCE, Measurement, measure, ref
 from robustbench_la.metrics import METRICS, Detail, Reference
 from robustbench_la.published import Published, published_row, published_table
 from robustbench_la.schema import is_named
-from robustbench_la.statistics import MIN_SEEDS, over_seeds, wilson
+from robustbench_la.seed_statistics import MIN_SEEDS, over_seeds
+from robustbench_la.statistics import wilson
 
 if TYPE_CHECKING:
     from robustbench_la.store import Stored

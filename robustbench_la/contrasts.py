@@ -15,7 +15,8 @@ from robustbench_la.groups import Group, Measured, Variant
 from robustbench_la.measures import Measurement
 from robustbench_la.metrics import mean
 from robustbench_la.records import Condition
-from robustbench_la.statistics import compare_seeds, holm, over_seeds, paired_difference
+from robustbench_la.seed_statistics import compare_seeds, over_seeds
+from robustbench_la.statistics import holm, paired_difference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

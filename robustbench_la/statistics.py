@@ -16,16 +16,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MIN_SEEDS = 5
-"""Below this number of seeds no p-value is given: with four pairs the signed-rank test cannot go under 0.125 (two-sided)."""
-NORMALITY_LEVEL = 0.05
-"""A sample looks normal when the p-value of its Shapiro-Wilk test is not below this (the LayerAct paper's protocol)."""
-_NOISE = 1e-12  # relative: two differences nearer than this are the same number with other rounding errors
-_EXACT_PATTERNS = 13  # pairs whose 2**13 patterns of signs are counted one by one; scipy's exact test knows no ties
+NOISE = 1e-12
+"""Relative: two differences nearer than this are the same number with other rounding errors."""
 _BATCH = 2**20  # resampled values held at once: about 40 MB
 
 Alternative = Literal["two-sided", "less", "greater"]
-TestName = Literal["paired t-test", "Wilcoxon signed-rank"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,38 +38,6 @@ class Difference:
     total: int
     p: float
     """McNemar's exact test, two-sided."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """The same figure over several seeds."""
-
-    mean: float
-    deviation: float | None
-    """Standard deviation with n - 1; None for one value."""
-    count: int
-    low: float | None
-    """t-interval of the mean; None for one value."""
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedTest:
-    """Two sides over the same seeds. With fewer than MIN_SEEDS seeds there is a difference but no test."""
-
-    count: int
-    difference: float
-    """Mean over seeds of ``one - other``, in the unit of the values."""
-    low: float | None
-    """t-interval of the mean difference; None for one seed."""
-    high: float | None
-    test: TestName | None
-    statistic: float | None
-    """t, or the smaller of the two rank sums."""
-    p: float | None
-    """Two-sided, not corrected: see holm."""
-    effect: float | None
-    """Cohen's d_z (mean difference / its standard deviation) for t; rank-biserial correlation, in [-1, 1], for Wilcoxon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +105,7 @@ def paired_difference(correct_one: ArrayLike, correct_other: ArrayLike, confiden
     one, other = np.asarray(correct_one), np.asarray(correct_other)
     if one.dtype != np.bool_ or other.dtype != np.bool_:
         raise ValueError(f"answers must be booleans (right or wrong), not {one.dtype} and {other.dtype}")
-    _check_pairs(one, other, least=1)
+    check_pairs(one, other, least=1)
     both, gained, lost = (int(np.count_nonzero(cases)) for cases in (one & other, one & ~other, ~one & other))
     low, high = _newcombe(both, gained, lost, one.size - both - gained - lost, confidence)
     value = (gained - lost) / one.size
@@ -168,99 +131,6 @@ def _newcombe(both: int, gained: int, lost: int, neither: int, confidence: float
     low = value - reach(one / total - low_one, high_other - other / total)
     high = value + reach(other / total - low_other, high_one - one / total)
     return max(low, -1.0), min(high, 1.0)
-
-
-def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
-    """Mean, standard deviation (n - 1) and Student's t-interval of the mean.
-
-    Raises ValueError without values or with one that is not finite.
-
-    >>> over_seeds([0.5]).low is None, over_seeds([1, 2, 3]).deviation
-    (True, 1.0)
-    """
-    sample = _sample(values)
-    if sample.size == 0:
-        raise ValueError("no values to summarise")
-    mean = math.fsum(sample) / sample.size
-    if sample.size < 2:
-        return Spread(mean=mean, deviation=None, count=1, low=None, high=None)
-    from scipy.special import stdtrit
-
-    deviation = float(np.std(sample, ddof=1))
-    reach = float(stdtrit(sample.size - 1, (1 + confidence) / 2)) * deviation / math.sqrt(sample.size)
-    return Spread(mean=mean, deviation=deviation, count=sample.size, low=mean - reach, high=mean + reach)
-
-
-def compare_seeds(one: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> SeedTest:
-    """The LayerAct paper's protocol for two activations: t-test where both samples look normal, else Wilcoxon signed-rank.
-
-    one, other: (n,), paired by training seed. Both samples go through Shapiro-Wilk at NORMALITY_LEVEL. A constant sample, or
-    differences that are all the same, carry no sign of a normal law, so they go to the signed-rank test. Pairs without a
-    difference are left out of the ranks; when no pair differs, p is 1. The signed-rank test is exact up to 50 pairs, with tied
-    differences up to 13; beyond, it is the normal law corrected for ties.
-
-    Raises ValueError for different lengths, for none, or for values that are not finite.
-
-    >>> compare_seeds([0.91, 0.92, 0.93, 0.94, 0.95], [0.90, 0.91, 0.92, 0.93, 0.94]).test
-    'Wilcoxon signed-rank'
-    """
-    first, second = _sample(one), _sample(other)
-    _check_pairs(first, second, least=1)
-    scale = float(np.max(np.abs([first, second]))) or 1.0
-    # 0.92 - 0.91 and 0.93 - 0.92 differ in the last digit; without rounding they would not count as tied.
-    relative = np.round((first - second) / scale, round(-math.log10(_NOISE)))
-    spread = over_seeds(first - second, confidence)
-    test: TestName | None = None
-    statistic = p = effect = None
-    if first.size >= MIN_SEEDS:
-        if np.ptp(relative) > 0 and _looks_normal(first) and _looks_normal(second):
-            test, (statistic, p, effect) = "paired t-test", _paired_t(first, second)
-        else:
-            test, (statistic, p, effect) = "Wilcoxon signed-rank", _signed_rank(relative[relative != 0])
-    return SeedTest(
-        count=first.size,
-        difference=spread.mean,
-        low=spread.low,
-        high=spread.high,
-        test=test,
-        statistic=statistic,
-        p=p,
-        effect=effect,
-    )
-
-
-def _looks_normal(values: NDArray[np.float64]) -> bool:
-    from scipy.stats import shapiro
-
-    if np.ptp(values) <= _NOISE * np.max(np.abs(values)):
-        return False
-    return bool(shapiro(values).pvalue >= NORMALITY_LEVEL)
-
-
-def _paired_t(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Statistic, two-sided p, Cohen's d_z (Lakens 2013)."""
-    from scipy.stats import ttest_rel
-
-    found = ttest_rel(one, other)
-    difference = one - other
-    return float(found.statistic), float(found.pvalue), float(np.mean(difference) / np.std(difference, ddof=1))
-
-
-def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Statistic, two-sided p, matched-pairs rank-biserial correlation (Kerby 2014), of differences none of which is 0."""
-    if differences.size == 0:
-        return 0.0, 1.0, 0.0
-    from scipy.stats import rankdata, wilcoxon
-
-    ranks = rankdata(np.abs(differences))
-    above, below = float(ranks[differences > 0].sum()), float(ranks[differences < 0].sum())
-    if differences.size <= _EXACT_PATTERNS:
-        # Every pattern of signs is as likely as any other; ranks are halves, so the sums are exact and ties no trouble.
-        patterns = np.arange(2**differences.size)[:, None] >> np.arange(differences.size) & 1
-        p = min(1.0, 2 * float(np.mean(patterns @ ranks <= min(above, below))))
-    else:
-        p = float(wilcoxon(differences).pvalue)
-    return min(above, below), p, (above - below) / (above + below)
 
 
 def holm(p_values: Iterable[float | None]) -> list[float | None]:
@@ -305,8 +175,8 @@ def paired_bootstrap(
     >>> paired_bootstrap([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], margin=0.05, resamples=99).p_exceeds
     0.01
     """
-    first, second = _sample(one), _sample(other)
-    _check_pairs(first, second, least=2)
+    first, second = sample_of(one), sample_of(other)
+    check_pairs(first, second, least=2)
     if statistic == "ratio" and (min(first.min(), second.min()) < 0 or not second.any()):
         raise ValueError("a ratio needs values that are not negative, and a denominator that is not zero")
     # The difference of two means over the same images is the mean of the differences.
@@ -321,7 +191,7 @@ def paired_bootstrap(
     p_exceeds = None
     if margin is not None:
         # A resample that is the margin but for rounding does not exceed it.
-        tolerance = _NOISE * max(float(np.max(np.abs(found))), abs(margin))
+        tolerance = NOISE * max(float(np.max(np.abs(found))), abs(margin))
         p_exceeds = (int(np.count_nonzero(found <= margin + tolerance)) + 1) / (resamples + 1)
     means = samples.mean(axis=0)
     value = means[0] / means[1] if statistic == "ratio" else means[0]
@@ -364,7 +234,7 @@ def images_to_settle(lost: int, gained: int, total: int, level: float, power: fl
 
 def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) -> int | None:
     """The same for a mean of ``changes``, one an image, above 0 where it is worse: ((z(1 - level) + z(power)) s / mean)^2."""
-    sample = _sample(changes)
+    sample = sample_of(changes)
     mean, deviation = float(sample.mean()), float(sample.std())
     if mean <= 0 or not 0 < level < 0.5:
         return None
@@ -373,7 +243,7 @@ def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) 
     return math.ceil(((-float(ndtri(level)) + float(ndtri(power))) * deviation / mean) ** 2)
 
 
-def _sample(values: ArrayLike) -> NDArray[np.float64]:
+def sample_of(values: ArrayLike) -> NDArray[np.float64]:
     """Values as a float64 array of one axis, all finite."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not np.isfinite(sample).all():
@@ -381,7 +251,8 @@ def _sample(values: ArrayLike) -> NDArray[np.float64]:
     return sample
 
 
-def _check_pairs(one: NDArray[np.generic], other: NDArray[np.generic], *, least: int) -> None:
+def check_pairs(one: NDArray[np.generic], other: NDArray[np.generic], *, least: int) -> None:
+    """Raise ValueError unless two arrays line up, with at least so many values."""
     if one.ndim != 1 or one.shape != other.shape:
         raise ValueError(f"pairs must line up along one axis, but the shapes are {one.shape} and {other.shape}")
     if one.size < least:

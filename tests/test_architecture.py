@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "memory", "progress"},
     {"activations", "layeract", "files", "packing", "calibration", "records", "layer_records", "preprocessing"},
-    {"networks", "models", "datasets", "devices", "statistics", "aggregates", "unpack", "schema", "fluctuation", "style"},
+    {"networks", "models", "datasets", "devices", "unpack", "schema", "fluctuation", "style", "untrusted"},
+    {"statistics", "seed_statistics", "aggregates"},
     {"stored_rows", "recognise", "plan", "compare", "data", "database", "probe", "inject", "layer_totals", "panels"},
     {"checkpoints", "plots", "render", "store", "compare_layers", "layer_rows", "rules"},
     {"snapshot", "stored_snapshot", "groups", "latex", "webpage"},
@@ -31,10 +32,10 @@ LAYERS = [
 ]
 TORCH_FREE = ["errors", "progress", "activations", "files", "preprocessing", "models", "datasets", "data"]
 TORCH_FREE += ["packing", "calibration", "records", "layer_records"]
-TORCH_FREE += ["statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
+TORCH_FREE += ["statistics", "seed_statistics", "aggregates", "plan", "compare", "compare_layers", "layer_rows", "render"]
 TORCH_FREE += ["schema", "database", "stored_rows", "store", "style", "panels", "plots", "cli"]
 TORCH_FREE += ["groups", "metrics", "measures", "contrasts", "comparison", "published", "formats", "latex", "webpage"]
-TORCH_FREE += ["rules", "snapshot", "stored_snapshot", "baseline", "gate", "report", "pytest_plugin"]
+TORCH_FREE += ["untrusted", "rules", "snapshot", "stored_snapshot", "baseline", "gate", "report", "pytest_plugin"]
 TORCH_FREE += ["subject", "figures"]
 
 
