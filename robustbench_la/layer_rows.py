@@ -107,7 +107,7 @@ def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
     own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
     statistics = {name: row[name] for name in STATISTICS if name in row}
     numbers = all(value is None or isinstance(value, (int, float)) for value in statistics.values())
-    if not numbers or not isinstance(row["elements"], int) or "fluctuation_mean" not in statistics:
+    if not numbers or not isinstance(row["elements"], int):
         raise ValueError(f"statistics of {row['layer']} under {condition}")
     return LayerStats(**own, condition=condition, statistics=statistics)
 

@@ -81,7 +81,10 @@ def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]
     rows = (row for _, row in store.layers(selection))
     sample = np.arange(min(setting.images, SAMPLE))  # which images they are does not matter here: both sides have the same
     found = layer_rows.networks(rows, sample, keys).values()
-    return [one for one in found if "relative" in one.per_image]
+    needed = {"fluctuation_mean", "relative_mean"}
+    return [
+        one for one in found if "relative" in one.per_image and all(needed <= layer.statistics.keys() for layer in one.layers)
+    ]
 
 
 def _snapshot(stored: Stored, baseline: Snapshot, store: Store) -> Snapshot:
