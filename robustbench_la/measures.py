@@ -116,12 +116,6 @@ ALEXNET_REFERENCE = Reference(name="AlexNet on ImageNet-C", errors=ALEXNET, clea
 
 def _notes(group: Group, metric: Metric, detail: Detail, names: Sequence[str]) -> tuple[str, ...]:
     """The definitions of the columns that are there."""
-    severities = sorted({condition.severity for condition in group.conditions if condition.severity})
-    own = any(condition.severity is None for condition in group.conditions)
-    numbers = f"{severities[0]} to {severities[-1]}" if len(severities) > 2 and severities == list(
-        range(severities[0], severities[-1] + 1)
-    ) else ", ".join(map(str, severities))  # fmt: skip
-    levels = "its levels" if own else f"severit{'ies' if len(severities) > 1 else 'y'} {numbers}"
     said = [metric.definition]
     if metric.of_means:
         if detail == "group" and len(names) > 2:
@@ -130,13 +124,34 @@ def _notes(group: Group, metric: Metric, detail: Detail, names: Sequence[str]) -
         if MEAN in names:
             said.append(f"{MEAN.capitalize()}: mean over {_named(group.corruptions)}.")
         if group.corruptions and (detail != "severity" or MEAN in names):
-            said.append(f"A corruption stands for the mean over {levels}.")
+            said.append(f"A corruption stands for the mean over {_levels(group)}.")
         if PAPER_TOTAL in names:
             said.append(f"{PAPER_TOTAL}: mean over the 19 corruptions and, as a twentieth, clean images, as in the paper.")
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):
         lacking = [name for name in COMMON if name not in group.corruptions]
         said.append(f"No mCE: it is the mean over 15 corruptions at severities 1 to 5; not measured: {_list(lacking)}.")
     return (" ".join(said),)
+
+
+def _levels(group: Group) -> str:
+    """Severities, in words; of each corruption where they differ."""
+    if any(condition.severity is None for condition in group.conditions):
+        return "its levels"
+    members: dict[tuple[int, ...], list[str]] = {}
+    for name in group.corruptions:
+        found = {one.severity for one in group.conditions if one.corruption == name and one.severity is not None}
+        members.setdefault(tuple(sorted(found)), []).append(name)
+    if len(members) == 1:
+        return "".join(map(_severities, members))
+    told = (f"{_severities(severities)} ({_named(names)})" for severities, names in members.items())
+    return "the severities that were measured, which are not the same: " + "; ".join(told)
+
+
+def _severities(numbers: tuple[int, ...]) -> str:
+    whole = len(numbers) > 2 and numbers == tuple(range(numbers[0], numbers[-1] + 1))
+    return ("severity " if len(numbers) == 1 else "severities ") + (
+        f"{numbers[0]} to {numbers[-1]}" if whole else ", ".join(map(str, numbers))
+    )
 
 
 def _named(corruptions: Sequence[str]) -> str:

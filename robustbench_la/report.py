@@ -136,7 +136,8 @@ def _layers(verdict: Verdict) -> list[Table]:
     for place, layer in enumerate(before.layers):
         was, now = (_layer_mean(side, place, shared) for side in (before, after))
         if was and now is not None:
-            rows.append(Row(values=(layer, was, now, now / was - 1)))
+            change = now / was - 1  # a baseline keeps six digits
+            rows.append(Row(values=(layer, was, now, change if abs(change) > 1e-5 else 0.0)))
     columns = (
         Column(name="layer"),
         Column(name="baseline", kind="number"),

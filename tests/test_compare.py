@@ -384,6 +384,13 @@ def test_activations_are_sorted_by_name_also_beside_alphas(path) -> None:
     assert [row.values[0] for row in table.rows] == ["la_silu", "la_silu", "relu", "silu"]
 
 
+def test_severities_that_differ_between_corruptions_are_told(path) -> None:
+    fill(path, (*SMALL, noise("shot_noise", 3)))
+
+    (table,) = tables(path)
+    assert "not the same: severities 1, 3 (gaussian_noise, gaussian_blur); severity 3 (shot_noise)." in " ".join(table.notes)
+
+
 def test_rows_are_sorted_and_columns_chosen_by_name(path) -> None:
     fill(path, SMALL)
     table = tables(path, Request(sort="mean-corr", columns=("mean corr.", "clean")))[0]
