@@ -216,7 +216,7 @@ class _Writer:
     def repeat_ends(self, numbers: _Numbers, row: ir.Value) -> None:
         """The first pixel of a row of ``widened`` also before it, the last also behind."""
         for pixel, start in ((0, -_up(self.radius, numbers.lanes)), (self.width - 1, self.width)):
-            value = self.splat(numbers, self.builder.load(self.at(row, _word(pixel), numbers.kind), typ=numbers.kind))
+            value = self.splat(self.builder.load(self.at(row, _word(pixel), numbers.kind), typ=numbers.kind), numbers.floats)
             with self.loop(_word(0), _word(self.radius), numbers.lanes) as index:
                 self.builder.store(value, self.at(row, self.plus(index, start), numbers.kind), align=numbers.size)
 
@@ -272,13 +272,21 @@ class _Writer:
         """Truncate the sums of a row to bytes, and tell whether they are certain: no whole level is within doubt of any."""
         builder, numbers = self.builder, _SINGLE
         bound = numbers.constant(doubt(self.radius))
-        differing = self.variable(ir.Constant(numbers.integers, [0] * numbers.lanes))
+        none, width, lanes = (
+            ir.Constant(numbers.integers, values)
+            for values in ([0] * numbers.lanes, [self.width] * numbers.lanes, list(range(numbers.lanes)))
+        )
+        differing = self.variable(none)
         for index, sums in self.sums(numbers, source, 1):
             least, most = (
                 builder.fptosi(side, numbers.integers) for side in (builder.fsub(sums, bound), builder.fadd(sums, bound))
             )
             builder.store(builder.trunc(most, numbers.bytes), self.at(target, index, _BYTE), align=1)
-            builder.store(builder.or_(builder.load(differing, typ=numbers.integers), builder.xor(least, most)), differing)
+            unsure = builder.xor(least, most)
+            if self.width % numbers.lanes:  # what lies behind the row is no pixel
+                places = builder.add(self.splat(builder.trunc(index, ir.IntType(32)), numbers.integers), lanes)
+                unsure = builder.select(builder.icmp_signed("<", places, width), unsure, none)
+            builder.store(builder.or_(builder.load(differing, typ=numbers.integers), unsure), differing)
         bits = builder.bitcast(builder.load(differing, typ=numbers.integers), ir.IntType(8 * _LINE))
         return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0))
 
@@ -334,11 +342,11 @@ class _Writer:
     def weight(self, numbers: _Numbers, distance: ir.Value) -> ir.Value:
         """A vector filled with the weight at a distance."""
         weight = self.builder.load(self.at(self.weights, distance, _DOUBLE.kind), typ=_DOUBLE.kind)
-        return self.splat(numbers, weight if numbers is _DOUBLE else self.builder.fptrunc(weight, numbers.kind))
+        return self.splat(weight if numbers is _DOUBLE else self.builder.fptrunc(weight, numbers.kind), numbers.floats)
 
-    def splat(self, numbers: _Numbers, value: ir.Value) -> ir.Value:
-        """A vector filled with a float."""
-        empty, zeros = ir.Constant(numbers.floats, ir.Undefined), ir.Constant(numbers.integers, [0] * numbers.lanes)
+    def splat(self, value: ir.Value, vector: ir.VectorType) -> ir.Value:
+        """A vector filled with a number."""
+        empty, zeros = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return self.builder.shuffle_vector(self.builder.insert_element(empty, value, _word(0)), empty, zeros)
 
     def copy(self, target: ir.Value, source: ir.Value, count: ir.Value) -> None:
