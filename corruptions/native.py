@@ -82,6 +82,10 @@ class PlaneBlur:
             raise ValueError(f"made for width {self.width}, radius {self.radius}; given {planes.shape}, {weights.shape}")
         if not all(array.flags.c_contiguous for array in (planes, result, weights)):
             raise ValueError("the blur's arrays must be contiguous")
+        if [array.dtype.name for array in (planes, result, weights, taken)] != ["uint8", "uint8", "float64", "int64"]:
+            raise ValueError("planes and result are uint8, weights float64, taken int64")
+        if planes.size == 0:
+            return
         rows = height + 2 * self.radius
         sizes = [height * width, rows * width * 8, height * _stride(self.radius, width, _DOUBLE) * 8]
         sizes += [height * _up(width, _LINE), height * 8]
@@ -204,12 +208,12 @@ class _Writer:
             inside = self.larger(self.plus(place, -self.radius), _word(0))
             last = self.plus(self.height, -1)
             source = self.times(builder.select(builder.icmp_signed("<", inside, last), inside, last), self.width)
-            for column in range(0, self.width, numbers.lanes):
-                pixels = builder.load(self.at(self.bytes, self.plus(source, column), _BYTE), typ=numbers.bytes, align=1)
+            with self.loop(_word(0), _word(self.width), numbers.lanes) as column:
+                pixels = builder.load(self.at(self.bytes, builder.add(source, column), _BYTE), typ=numbers.bytes, align=1)
                 values = builder.uitofp(pixels, numbers.floats)
                 if numbers is _DOUBLE:
                     values = builder.fadd(*(builder.fmul(values, numbers.constant(part)) for part in parts_of_a_255th()))
-                target = self.at(self.scaled, self.plus(self.times(place, self.width), column), numbers.kind)
+                target = self.at(self.scaled, builder.add(self.times(place, self.width), column), numbers.kind)
                 builder.store(values, target, align=numbers.size)
         builder.store(end, ready)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -106,7 +107,7 @@ def alone(one: NetworkFluctuation) -> NetworkFluctuation:
 def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
     own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
     statistics = {name: row[name] for name in STATISTICS if name in row}
-    numbers = all(value is None or isinstance(value, (int, float)) for value in statistics.values())
+    numbers = all(value is None or (isinstance(value, (int, float)) and math.isfinite(value)) for value in statistics.values())
     if not numbers or not isinstance(row["elements"], int):
         raise ValueError(f"statistics of {row['layer']} under {condition}")
     return LayerStats(**own, condition=condition, statistics=statistics)

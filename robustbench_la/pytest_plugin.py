@@ -39,7 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if name in _REPEATABLE:
             group.addoption(f"--larobust-{name}", metavar="VALUE", action="append", default=[], help=text)
         else:
-            group.addoption(f"--larobust-{name}", metavar="VALUE", help=text)
+            kind = float if name == "layeract-alpha" else str
+            group.addoption(f"--larobust-{name}", metavar="VALUE", type=kind, help=text)
     group.addoption("--larobust-strict", action="store_true", help="fail also where a fall is inconclusive (otherwise: skip)")
 
 
@@ -75,6 +76,9 @@ class Gate(pytest.Collector):
         try:
             if (_option(config, "ckpt") or _option(config, "results")) is None:
                 raise UserError("say what to judge with --larobust-ckpt or --larobust-results")
+            idle = [f"--larobust-{name}" for name in ("data", "device", "batch-size") if _option(config, name) is not None]
+            if idle and _option(config, "results") is not None:
+                raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would do nothing")
             self.rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
             self.known: Snapshot = baseline.read(Path(self.name))
             gate.check_rules(self.known, self.rules)

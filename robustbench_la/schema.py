@@ -92,10 +92,13 @@ class Selection:
         """A condition in SQL over cells (or layers) ``c``, networks ``n``, settings ``s``, datasets ``d``, and its values."""
         clauses: list[str] = []
         values: list[object] = []
-        for match, words in (("named(n.checkpoint, n.sha256, ?)", self.checkpoints), ("s.data = ? OR s.data GLOB ?", self.data)):
-            if words:
-                clauses.append(f"({' OR '.join([match] * len(words))})")
-                values += [word for word in words for _ in range(match.count("?"))]
+        if self.checkpoints:  # asked of each network once, not of each of its cells
+            named = " OR ".join(["named(checkpoint, sha256, ?)"] * len(self.checkpoints))
+            clauses.append(f"c.network IN (SELECT id FROM networks WHERE {named})")
+            values += self.checkpoints
+        if self.data:
+            clauses.append(f"({' OR '.join(['s.data = ? OR s.data GLOB ?'] * len(self.data))})")
+            values += [word for word in self.data for _ in range(2)]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.architecture", self.architectures),
             ("n.activation", self.activations),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 NOISE = 1e-12
 """Relative: two differences nearer than this are the same number with other rounding errors."""
+_KEPT = 2**25  # resampled values kept for the next comparison, a byte each
 _BATCH = 2**20  # resampled values held at once: about 40 MB
 
 Alternative = Literal["two-sided", "less", "greater"]
@@ -181,9 +182,8 @@ def paired_bootstrap(
         raise ValueError("a ratio needs values that are not negative, and a denominator that is not zero")
     # The difference of two means over the same images is the mean of the differences.
     samples = np.stack([first, second] if statistic == "ratio" else [first - second], axis=1)
-    drawn = _times_drawn(first.size, resamples, seed)
-    step = max(1, _BATCH // first.size)
-    sums = np.concatenate([drawn[done : done + step].astype(np.float64) @ samples for done in range(0, resamples, step)])
+    draw = _kept_draws if resamples * first.size <= _KEPT else _draws
+    sums = np.concatenate([counts.astype(np.float64) @ samples for counts in draw(first.size, resamples, seed)])
     if statistic == "ratio" and not sums[:, 1].all():
         raise ValueError("a resample's denominator is zero: too few images differ from zero for a ratio")
     found = sums[:, 0] / (sums[:, 1] if statistic == "ratio" else first.size)
@@ -198,19 +198,23 @@ def paired_bootstrap(
     return Bootstrap(value=float(value), low=float(low), high=float(high), p_exceeds=p_exceeds)
 
 
-@functools.lru_cache(maxsize=1)
-def _times_drawn(size: int, resamples: int, seed: int) -> NDArray[np.uint8]:
-    """How often each of ``size`` values is in each resample: (resamples, size).
+def _draws(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """How often each of ``size`` values is in each resample: (resamples, size), in parts.
 
     Draw for draw what scipy.stats.bootstrap does, whose import alone takes longer than judging a baseline may.
     """
     rng, batch = np.random.default_rng(seed), max(1, _BATCH // size)
-    counts = np.empty((resamples, size), dtype=np.uint8)  # 256 times the same has a probability below 1e-400
     for done in range(0, resamples, batch):
         drawn = rng.integers(0, size, (min(batch, resamples - done), size))
         places = drawn + np.arange(len(drawn))[:, None] * size
-        counts[done : done + batch] = np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
-    return counts
+        # 256 times the same has a probability below 1e-400.
+        yield np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_draws(size: int, resamples: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+    """The same, for all comparisons over the same images."""
+    return tuple(_draws(size, resamples, seed))
 
 
 def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:

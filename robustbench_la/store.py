@@ -274,7 +274,7 @@ class Store:
             for number, run, packed, *told in self._connection.execute(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most]):
                 try:
                     row = stored_rows.checked(tuple(told), _LAYER) | json.loads(packed)
-                except (ValueError, TypeError):
+                except (ValueError, TypeError, RecursionError):
                     raise damaged(self.path, "the statistics of a layer") from None
                 yield number, settings[run], row
 
@@ -293,7 +293,7 @@ class Store:
                     number, new = self._add(stored.cell, *self._run(stored.setting, other), stored.setting.precision)
                     if new:
                         added += 1
-                    elif self._answers(number) == _answers(stored.cell):
+                    elif self._same_answers(number, stored.cell):
                         there += 1
                     else:
                         conflicting.append(stored.cell)
@@ -311,10 +311,16 @@ class Store:
         dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
         return dataset, self._setting(setting, dataset)
 
-    def _answers(self, number: int) -> tuple[object, ...]:
-        """What a cell says of each image."""
-        (stored,) = self._stream(EVERYTHING, predictions=True, after=number - 1, most=1)
-        return _answers(stored.cell)
+    def _same_answers(self, number: int, cell: Cell) -> bool:
+        """Whether a cell here says the same of each image; not how that is packed, which depends on the version of zlib."""
+        query = "SELECT correct, correct_top5, total, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
+        *counts, packed = self._connection.execute(query, (number,)).fetchone()
+        if counts != [cell.correct, cell.correct_top5, cell.total]:
+            return False
+        if packed == cell.predictions:
+            return True
+        one, other = (self._unpacked(classes, cell.total) for classes in (packed, cell.predictions))
+        return one.tobytes() == other.tobytes()
 
     def forget(self, selection: Selection) -> tuple[int, int]:
         """Remove the cells and the layer records of a selection, and give their numbers; those of whole networks do not count."""
@@ -338,11 +344,6 @@ def _tells_more(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether one record of a layer or a network has all of the other's statistics, and more."""
     own, others = ({*side, *(f"per image: {name}" for name in side.get("per_image", ()))} for side in (one, other))
     return own > others
-
-
-def _answers(cell: Cell) -> tuple[object, ...]:
-    """What a cell says of each image; not how that is packed, which depends on the version of zlib."""
-    return cell.correct, cell.correct_top5, unpack_classes(cell.predictions, cell.total).tobytes()
 
 
 def _text(name: str) -> str:

@@ -92,7 +92,10 @@ def setting(values: tuple[Any, ...]) -> Setting:
     row = checked(values, SETTING)
     if not 0 < row["images"] <= row["dataset_images"]:
         raise ValueError(f"{row['images']} of {row['dataset_images']} images")
-    versions = json.loads(row["versions"])
+    try:
+        versions = json.loads(row["versions"])
+    except RecursionError:
+        raise ValueError("versions are nested too deeply") from None
     if not isinstance(versions, dict) or not all(isinstance(value, str) for value in versions.values()):
         raise ValueError("versions are no table")
     row |= {

@@ -10,9 +10,11 @@ from types import MappingProxyType
 import numpy as np
 
 from robustbench_la import layer_rows
-from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError, lookup
 from robustbench_la.files import is_there
 from robustbench_la.layer_records import SAMPLE, NetworkFluctuation
+from robustbench_la.preprocessing import parse_normalization
 from robustbench_la.records import Cell
 from robustbench_la.schema import Selection
 from robustbench_la.snapshot import Answers, Pass, Snapshot, differences, with_fluctuations
@@ -29,6 +31,7 @@ def from_store(
     normalize.  Raises: NothingSelectedError where there is none, UserError where there are several, NotComparableError where
     there are only measurements that the baseline cannot judge.
     """
+    said = _canonical(said)
     is_file = checkpoint is not None and is_there(Path(checkpoint))
     word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
     with Store(path, reading=True) as store:
@@ -65,6 +68,16 @@ def from_store(
     seeds = {one.noise_seed for one in answers if one.noise_seed is not None} or {baseline.seed}
     frame = replace(candidates[fitting[0]], seed=min(seeds), noise_seeds=len(seeds), answers=answers)
     return with_fluctuations(frame, moved)
+
+
+def _canonical(said: Mapping[str, str | float]) -> dict[str, str | float]:
+    """As cells have it. Raises: UserError for an activation or a normalization that there is not."""
+    found = dict(said)
+    if "activation" in found:
+        lookup(ACTIVATIONS, str(found["activation"]), kind="activation")
+    if "normalize" in found:
+        found["normalize"] = str(parse_normalization(str(found["normalize"])))
+    return found
 
 
 def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:

@@ -63,7 +63,7 @@ def test_switches_take_any_case(tmp_path: Path, word: str, strict: bool) -> None
 
 
 def test_a_switch_that_is_neither_is_a_mistake(tmp_path: Path) -> None:
-    assert run(tmp_path, checkpoint="model.pt", strict="yes")[:2] == (2, [])
+    assert run(tmp_path, checkpoint="model.pt", strict="yes") == (2, [], "exit-code=2\n")
 
 
 @pytest.mark.parametrize("code", [0, 1, 4])

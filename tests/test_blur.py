@@ -142,6 +142,13 @@ def test_nothing_is_written_beside_the_planes(width: int) -> None:
     np.testing.assert_array_equal(around[1:4], reference(planes[None], 1.0)[0])
 
 
+@pytest.mark.parametrize("shape", [(0, 5, 6), (2, 0, 6)])
+def test_planes_without_pixels_stay_so(shape: tuple[int, int, int]) -> None:
+    empty = np.zeros(shape, np.uint8)
+
+    assert GaussianBlur(1.0)(torch.from_numpy(empty)[None], lambda: torch.zeros(0)).shape == (1, *shape)
+
+
 def test_images_need_not_be_contiguous() -> None:
     images = photographs(24, 3)
     strided = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)[:, :, ::2, 1:]

@@ -148,14 +148,11 @@ class _Source:
                     "say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured"
                 )
             return _measured(_selected(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
-        from robustbench_la.preprocessing import parse_normalization
         from robustbench_la.stored_snapshot import from_store
 
         idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
         if idle:
             raise UserError(f"--results measures nothing, so {', '.join(idle)} would do nothing")
-        if "normalize" in said:
-            said["normalize"] = str(parse_normalization(str(said["normalize"])))
         return from_store(Path(self.results), known, self.ckpt, said)
 
 
