@@ -208,7 +208,7 @@ class _Writer:
             inside = self.larger(self.plus(place, -self.radius), _word(0))
             last = self.plus(self.height, -1)
             source = self.times(builder.select(builder.icmp_signed("<", inside, last), inside, last), self.width)
-            with self.loop(_word(0), _word(self.width), numbers.lanes) as column:
+            for column in self.columns(numbers.lanes):
                 pixels = builder.load(self.at(self.bytes, builder.add(source, column), _BYTE), typ=numbers.bytes, align=1)
                 values = builder.uitofp(pixels, numbers.floats)
                 if numbers is _DOUBLE:
@@ -216,6 +216,14 @@ class _Writer:
                 target = self.at(self.scaled, builder.add(self.times(place, self.width), column), numbers.kind)
                 builder.store(values, target, align=numbers.size)
         builder.store(end, ready)
+
+    def columns(self, step: int) -> Iterator[ir.Value]:
+        """Every ``step``-th column; narrow rows written out, which is faster; for wide ones the code would grow with them."""
+        if self.width <= _WIDEST_GUESS:
+            yield from map(_word, range(0, self.width, step))
+        else:
+            with self.loop(_word(0), _word(self.width), step) as column:
+                yield column
 
     def repeat_ends(self, numbers: _Numbers, row: ir.Value) -> None:
         """The first pixel of a row of ``widened`` also before it, the last also behind."""
