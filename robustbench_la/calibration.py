@@ -50,7 +50,10 @@ def unpack(packed: bytes) -> NDArray[np.float64]:
 
     if len(packed) != 3 * 8 * BINS:
         raise UserError(f"calibration that cannot be read ({len(packed)} bytes)")
-    return np.frombuffer(packed, dtype="<f8").reshape(3, BINS)
+    sums = np.frombuffer(packed, dtype="<f8").reshape(3, BINS)
+    if not (np.isfinite(sums).all() and sums.min() >= 0 and sums[0].any()):
+        raise UserError("calibration that cannot be read (not sums over images)")
+    return sums
 
 
 def expected_calibration_error(sums: NDArray[np.float64]) -> float:

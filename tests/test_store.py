@@ -125,8 +125,9 @@ def test_calibration_sums_are_those_of_a_plain_loop() -> None:
     assert calibration.unpack(calibration.pack(calibration.sums_by_bin(confidence, correct))) == pytest.approx(
         expected, rel=1e-12
     )
-    with pytest.raises(UserError, match="calibration"):
-        calibration.unpack(b"")
+    for damaged in (b"", bytes(360), np.full((3, 15), np.nan).tobytes(), np.full((3, 15), -1.0).tobytes()):
+        with pytest.raises(UserError, match="calibration"):
+            calibration.unpack(damaged)
 
 
 def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
