@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +56,14 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
             formula="sigmoid(n)",
             scale=lambda u: u.sigmoid(),
             counterpart="silu",
-            module="robustbench_la.layeract:LASiLU",
+            module="robustbench_la.models.layeract:LASiLU",
         ),
         "la_hardsilu": Activation(
             level="layer",
             formula="clip(n / 6 + 1/2, 0, 1)",
             scale=lambda u: (u / 6 + 0.5).clamp(0, 1),
             counterpart="hardsilu",
-            module="robustbench_la.layeract:LAHardSiLU",
+            module="robustbench_la.models.layeract:LAHardSiLU",
         ),
         "relu": Activation(
             level="element",
@@ -132,12 +132,3 @@ def in_order(activations: Iterable[str]) -> list[str]:
     for name, entry in ACTIVATIONS.items():
         ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
     return list(dict.fromkeys([*ordered, *sorted(there)]))
-
-
-def __getattr__(name: str) -> Any:
-    """LASiLU, LAHardSiLU, la_silu and la_hardsilu, on first use: they need torch, which the table does not."""
-    if name in ("LASiLU", "LAHardSiLU", "la_silu", "la_hardsilu"):
-        from robustbench_la import layeract
-
-        return getattr(layeract, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from robustbench_la.gate import Verdict
-    from robustbench_la.snapshot import Snapshot
+    from robustbench_la.gate.judge import Verdict
+    from robustbench_la.records.answers import Snapshot
 
 _DEFAULT = "robustness-baseline.json"
 _REPEATABLE = ("max-drop", "max-rise")
@@ -68,9 +68,9 @@ class Gate(pytest.Collector):
         """One test a condition, one for the mean, one for the fluctuation under each noise."""
         from pathlib import Path
 
-        from robustbench_la import baseline, gate
         from robustbench_la.errors import UserError
-        from robustbench_la.rules import parse_rules
+        from robustbench_la.gate import baseline, judge
+        from robustbench_la.gate.rules import parse_rules
 
         config = self.config
         try:
@@ -81,10 +81,10 @@ class Gate(pytest.Collector):
                 raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would do nothing")
             self.rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
             self.known: Snapshot = baseline.read(Path(self.name))
-            gate.check_rules(self.known, self.rules)
+            judge.check_rules(self.known, self.rules)
         except UserError as error:
             raise pytest.UsageError(f"larobust: {error}") from None
-        for name in gate.names(self.known):
+        for name in judge.names(self.known):
             yield Judged.from_parent(self, name=name)
 
     @property
@@ -112,20 +112,20 @@ class Gate(pytest.Collector):
     def _judge(self) -> Verdict:
         from pathlib import Path
 
-        from robustbench_la import gate, stored_snapshot
+        from robustbench_la.gate import from_store, judge
 
         config = self.config
         ckpt, results = _option(config, "ckpt"), _option(config, "results")
         words = {"alpha": "layeract-alpha", **{name: name for name in ("arch", "activation", "normalize")}}
         network = {name: value for name, word in words.items() if (value := _option(config, word)) is not None}
         if results is not None:
-            return gate.judge(self.known, stored_snapshot.from_store(Path(results), self.known, ckpt, network), self.rules)
-        from robustbench_la import remeasure  # torch: only where something is measured
+            return judge.judge(self.known, from_store.from_store(Path(results), self.known, ckpt, network), self.rules)
+        from robustbench_la.measuring import answers  # torch: only where something is measured
 
         where = {name: _option(config, name.replace("_", "-")) for name in ("data", "device", "batch_size")}
-        evaluation = remeasure.prepare(self.known, {**network, **where, "checkpoints": [ckpt]})
-        measured = remeasure.measure(evaluation, fluctuation=bool(self.known.fluctuations), said={})
-        return gate.judge(self.known, measured, self.rules)
+        evaluation = answers.prepare(self.known, {**network, **where, "checkpoints": [ckpt]})
+        measured = answers.measure(evaluation, fluctuation=bool(self.known.fluctuations), said={})
+        return judge.judge(self.known, measured, self.rules)
 
 
 class Judged(pytest.Item):
@@ -133,7 +133,7 @@ class Judged(pytest.Item):
 
     def runtest(self) -> None:
         """Fail where it regressed, skip where that is not clear."""
-        from robustbench_la import report
+        from robustbench_la.gate import report
 
         gate = self.parent
         assert isinstance(gate, Gate)

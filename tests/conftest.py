@@ -43,9 +43,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def digits_pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Checkpoints of cnn on digits, two epochs, with la_silu and silu."""
-    from robustbench_la import train
-    from robustbench_la.jobs import prepare
-    from robustbench_la.plan import read_plan
+    from robustbench_la.records.plan import read_plan
+    from robustbench_la.training import train
+    from robustbench_la.training.jobs import prepare
 
     folder = tmp_path_factory.mktemp("digits")
     flags = {"arch": "cnn", "activation": ["la_silu", "silu"], "train": {"epochs": 2, "lr": 0.05}}

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import sklearn.datasets
 
-from robustbench_la import cli, evaluate, provenance, store
+from robustbench_la import cli
+from robustbench_la.measuring import provenance, session
+from robustbench_la.store import store
 
 assert provenance, sklearn.datasets
 
@@ -30,7 +32,7 @@ def run(log: Path, arguments: list[str]) -> None:
     errors = os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(errors, 1)
     os.dup2(errors, 2)
-    evaluate._measure = logged(log, evaluate._measure)
+    session._measure = logged(log, session._measure)
     sys.argv = ["larobust", *arguments]
     code = 3
     try:

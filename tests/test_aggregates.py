@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS
-from robustbench_la.aggregates import (
+from robustbench_la.analysis.robustness import (
     ALEXNET,
     ALEXNET_CLEAN_ERROR,
     COMMON,

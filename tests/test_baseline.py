@@ -19,11 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robustbench_la import baseline
 from robustbench_la.errors import NotComparableError, UserError
-from robustbench_la.packing import pack_classes
-from robustbench_la.records import CLEAN, Condition
-from robustbench_la.snapshot import Answers, Fluctuation, Snapshot, quantise, unquantise
+from robustbench_la.gate import baseline
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise, unquantise
+from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.packing import pack_classes
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 

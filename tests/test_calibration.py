@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustbench_la.calibration import BINS, expected_calibration_error, sums_by_bin
+from robustbench_la.records.calibration import BINS, expected_calibration_error, sums_by_bin
 
 
 def ece_by_loop(confidences: list[float], correct: list[bool], bins: int) -> float:

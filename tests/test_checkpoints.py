@@ -14,15 +14,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from robustbench_la import checkpoints, evaluate
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
-from robustbench_la.checkpoints import Wish, load, save
-from robustbench_la.data import Choice, Shape
 from robustbench_la.errors import UserError
-from robustbench_la.layeract import LASiLU
-from robustbench_la.models import NetworkSpec, build, make_activation
-from robustbench_la.plan import Plan
-from robustbench_la.preprocessing import NORMALIZATIONS, Normalization
+from robustbench_la.images.decoding import Choice, Shape
+from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
+from robustbench_la.measuring import session
+from robustbench_la.models.build import NetworkSpec, build, make_activation
+from robustbench_la.models.checkpoints import file
+from robustbench_la.models.checkpoints.file import Wish, load, save
+from robustbench_la.models.layeract import LASiLU
+from robustbench_la.records.plan import Plan
 
 RELU = Wish(activation="relu")
 SPECS = {
@@ -375,7 +376,7 @@ def test_a_network_of_the_users_own_for_grey_images_can_be_evaluated(tmp_path, m
     torch.save(nn.Sequential(nn.Conv2d(1, 2, 8), nn.ReLU(), nn.Flatten(), nn.Linear(2, 10)).state_dict(), "grey.pt")
     plan = Plan(checkpoints=["grey.pt"], arch="grey_network.py:make", activation=["relu"], noise=["gaussian=0.1"], limit=4)
 
-    cells = list(evaluate.run(evaluate.prepare(plan)))
+    cells = list(session.run(session.prepare(plan)))
 
     assert [cell.total for cell in cells] == [4, 4]
 
@@ -491,7 +492,7 @@ def test_a_network_is_never_half_loaded(fault):
         state["output.bias"] = torch.full_like(state["output.bias"], torch.nan)
 
     with pytest.raises(UserError):
-        checkpoints._check_keys(model, state, "cnn")
+        file._check_keys(model, state, "cnn")
 
     assert _same(model.state_dict(), before)
 

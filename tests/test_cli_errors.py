@@ -12,10 +12,11 @@ import PIL.Image
 import pytest
 import torch
 
-from robustbench_la import checkpoints, cli
-from robustbench_la.data import Choice
-from robustbench_la.models import NetworkSpec, build
-from robustbench_la.preprocessing import NORMALIZATIONS
+from robustbench_la import cli
+from robustbench_la.images.decoding import Choice
+from robustbench_la.images.normalization import NORMALIZATIONS
+from robustbench_la.models.build import NetworkSpec, build
+from robustbench_la.models.checkpoints import file
 
 
 class _Malicious:
@@ -33,7 +34,7 @@ def _network(path, *, classes=10, channels=1, break_weights=False, plain=False):
     if plain:
         torch.save(model.state_dict(), path)
         return
-    checkpoints.save(
+    file.save(
         path,
         model,
         spec=spec,

@@ -20,17 +20,19 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from robustbench_la import aggregates, calibration, cli
-from robustbench_la.aggregates import ALEXNET, COMMON, GROUP_MEMBERS
-from robustbench_la.compare import Column, Estimate, Row, Table
-from robustbench_la.comparison import Request, compare
+from robustbench_la import cli
+from robustbench_la.analysis import robustness
+from robustbench_la.analysis.comparison import Request, compare
+from robustbench_la.analysis.robustness import ALEXNET, COMMON, GROUP_MEMBERS
+from robustbench_la.analysis.table import Column, Estimate, Row, Table
 from robustbench_la.errors import UserError
-from robustbench_la.formats import FORMATS
-from robustbench_la.packing import pack_classes
-from robustbench_la.records import CLEAN, Cell, Condition, Setting
-from robustbench_la.render import plain
-from robustbench_la.schema import Selection
-from robustbench_la.store import Store
+from robustbench_la.output.formats import FORMATS
+from robustbench_la.output.terminal import plain
+from robustbench_la.records import calibration
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.packing import pack_classes
+from robustbench_la.store.schema import Selection
+from robustbench_la.store.store import Store
 
 IMAGES = 200
 SEEDS = (11, 22, 33, 44, 55, 66)
@@ -243,23 +245,23 @@ def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
         return float(answers[name, seed, CLEAN, None].mean())
 
     def errors(seed: int) -> dict[str, dict[int, float | None]]:
-        return aggregates.errors_of(accuracies("silu", seed))
+        return robustness.errors_of(accuracies("silu", seed))
 
-    own = aggregates.errors_of(accuracies("relu", 11))
+    own = robustness.errors_of(accuracies("relu", 11))
     points = [(name, seed) for name in ("silu", "relu") for seed in (11, 22)]
-    line = aggregates.fit_baselines(
-        [clean(*p) for p in points], [aggregates.mean_corrupted_accuracy(accuracies(*p)) for p in points]
+    line = robustness.fit_baselines(
+        [clean(*p) for p in points], [robustness.mean_corrupted_accuracy(accuracies(*p)) for p in points]
     )
     expected = {
-        ("top1", "Noise"): lambda s: aggregates.group_accuracy(accuracies("silu", s), "noise"),
-        ("top1", "paper Total"): lambda s: aggregates.paper_total(accuracies("silu", s), clean("silu", s)),
-        ("mce", "mCE"): lambda s: aggregates.mean_corruption_error(errors(s), ALEXNET),
-        ("relative-mce", "relative mCE"): lambda s: aggregates.relative_mean_corruption_error(errors(s), 1 - clean("silu", s)),
-        ("unnormalised-mce", "unnormalised mCE"): lambda s: aggregates.unnormalised_mean_corruption_error(errors(s)),
-        ("effective", "mean corr."): lambda s: aggregates.effective_robustness(
-            clean("silu", s), aggregates.mean_corrupted_accuracy(accuracies("silu", s)), line
+        ("top1", "Noise"): lambda s: robustness.group_accuracy(accuracies("silu", s), "noise"),
+        ("top1", "paper Total"): lambda s: robustness.paper_total(accuracies("silu", s), clean("silu", s)),
+        ("mce", "mCE"): lambda s: robustness.mean_corruption_error(errors(s), ALEXNET),
+        ("relative-mce", "relative mCE"): lambda s: robustness.relative_mean_corruption_error(errors(s), 1 - clean("silu", s)),
+        ("unnormalised-mce", "unnormalised mCE"): lambda s: robustness.unnormalised_mean_corruption_error(errors(s)),
+        ("effective", "mean corr."): lambda s: robustness.effective_robustness(
+            clean("silu", s), robustness.mean_corrupted_accuracy(accuracies("silu", s)), line
         ),
-        ("area", "fog"): lambda s: aggregates.area_under_severity(clean("silu", s), accuracies("silu", s)["fog"]),
+        ("area", "fog"): lambda s: robustness.area_under_severity(clean("silu", s), accuracies("silu", s)["fog"]),
         ("nll", "clean"): lambda s: 1.5 * (1 - clean("silu", s)),
         ("ece", "clean"): lambda s: abs(clean("silu", s) - 0.8),
         ("top5", "clean"): lambda s: clean("silu", s) + 3 / IMAGES,
@@ -269,7 +271,7 @@ def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
         assert found(table, "silu", column).value == pytest.approx(np.mean([formula(11), formula(22)])), metric
     table = tables(path, Request(metric="mce", reference="runs/relu-11.pt"))[0]
     assert found(table, "silu", "mCE").value == pytest.approx(
-        np.mean([aggregates.mean_corruption_error(errors(s), own) for s in (11, 22)])
+        np.mean([robustness.mean_corruption_error(errors(s), own) for s in (11, 22)])
     )
     table = tables(path, Request(metric="relative"))[0]
     assert found(table, "la_silu", "fog").value == pytest.approx(
@@ -560,8 +562,8 @@ def test_the_papers_figures_stand_beside_ours_and_are_labelled(path, monkeypatch
 
 
 def test_the_published_totals_are_the_means_that_they_are_said_to_be() -> None:
-    from robustbench_la.plan import shipped_configs
-    from robustbench_la.published import read_published
+    from robustbench_la.analysis.published import read_published
+    from robustbench_la.records.plan import shipped_configs
 
     sizes = {"Noise": 3, "Blur": 4, "Weather": 4, "Digital": 4, "Extra": 4}
     checked = 0

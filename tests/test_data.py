@@ -11,9 +11,9 @@ import pytest
 import torch
 import torchvision
 
-from robustbench_la import data, datasets
-from robustbench_la.data import Choice, load
 from robustbench_la.errors import UserError
+from robustbench_la.images import datasets, decoding
+from robustbench_la.images.decoding import Choice, load
 
 
 def _picture(path, *, size=(8, 8), colour=False, seed=0):
@@ -394,7 +394,7 @@ def test_a_fingerprint_does_not_depend_on_name_or_place():
 
 def test_images_above_the_size_limit_are_mapped_and_the_same(grey_folder, monkeypatch):
     in_memory = load(Choice(f"folder:{grey_folder}"))
-    monkeypatch.setattr(data, "_IN_MEMORY", 0)
+    monkeypatch.setattr(decoding, "_IN_MEMORY", 0)
 
     mapped = load(Choice(f"folder:{grey_folder}"))
 

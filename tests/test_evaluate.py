@@ -12,20 +12,22 @@ import torch
 from torch import nn
 
 from corruptions.apply import corrupt
-from robustbench_la import checkpoints, data, evaluate, provenance
-from robustbench_la.data import Choice
-from robustbench_la.devices import batch_size_for, resolve
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.models import NetworkSpec, build
-from robustbench_la.packing import unpack_classes
-from robustbench_la.plan import read_plan
-from robustbench_la.preprocessing import NORMALIZATIONS, parse_normalization
-from robustbench_la.records import Cell
+from robustbench_la.images import decoding
+from robustbench_la.images.decoding import Choice
+from robustbench_la.images.normalization import NORMALIZATIONS, parse_normalization
+from robustbench_la.measuring import provenance, session
+from robustbench_la.models.build import NetworkSpec, build
+from robustbench_la.models.checkpoints import file
+from robustbench_la.models.devices import batch_size_for, resolve
+from robustbench_la.records.cells import Cell
+from robustbench_la.records.packing import unpack_classes
+from robustbench_la.records.plan import read_plan
 
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:
     plan = read_plan(None, {"checkpoints": [str(path) for path in paths], "device": "cpu", **flags})
-    return list(evaluate.run(evaluate.prepare(plan)))
+    return list(session.run(session.prepare(plan)))
 
 
 def counts(measured: list[Cell]) -> list[tuple]:
@@ -41,7 +43,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         torch.manual_seed(seed)
         spec = NetworkSpec(architecture="resnet20", classes=10, channels=1, height=8, width=8)
         paths.append(folder / f"{activation}.pt")
-        checkpoints.save(
+        file.save(
             paths[-1],
             build(spec, activation),
             spec=spec,
@@ -74,7 +76,7 @@ def test_trained_networks_have_the_same_numbers_for_every_batch_size(digits_pair
 def test_a_subset_gets_the_answers_it_gets_in_the_whole(four: list[Path]) -> None:
     flags = {"noise": ["gaussian", "blur"], "severity": ["4"]}
     part, whole = cells(four[:1], limit=200, **flags), cells(four[:1], **flags)
-    ids = data.load(Choice("digits"), limit=200).ids
+    ids = decoding.load(Choice("digits"), limit=200).ids
 
     for few, all_ in zip(part, whole, strict=True):
         predictions = unpack_classes(all_.predictions)
@@ -110,9 +112,9 @@ def test_threads_change_no_answer(four: list[Path]) -> None:
 def test_every_number_is_that_of_a_plain_loop(digits_pair: list[Path]) -> None:
     """Image by image, in float64, with the formulas written out."""
     measured = cells(digits_pair[:1], noise=["gaussian_noise=0.3"])
-    network = checkpoints.load(digits_pair[0], checkpoints.Wish())
+    network = file.load(digits_pair[0], file.Wish())
     model = network.model.double()
-    images = data.load(Choice("digits"))
+    images = decoding.load(Choice("digits"))
     for cell, level in zip(measured, (None, 0.3), strict=True):
         correct, top5, nll = 0, 0, 0.0
         for pixels, label, index in zip(images.images, images.labels, images.ids, strict=True):
@@ -145,7 +147,7 @@ def test_top5_needs_ten_classes(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.fromarray(rng.integers(0, 256, (4, 4), dtype=np.uint8)).save(tmp_path / "images" / name / "0.png")
-    checkpoints.save(
+    file.save(
         tmp_path / "m.pt",
         build(spec, "relu"),
         spec=spec,
@@ -160,13 +162,13 @@ def test_top5_needs_ten_classes(tmp_path: Path) -> None:
 
 
 def test_a_network_with_outputs_that_are_not_finite_is_refused(four: list[Path]) -> None:
-    evaluation = evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
+    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
     with torch.no_grad():
         evaluation.networks[0].model.linear.bias[3] = 3e38
         evaluation.networks[0].model.linear.weight[3] = 3e38
 
     with pytest.raises(RunError, match="NaN or infinite outputs"):
-        list(evaluate.run(evaluation))
+        list(session.run(evaluation))
 
 
 def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
@@ -174,11 +176,11 @@ def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return x, x
 
-    evaluation = evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
+    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
     broken = dataclasses.replace(evaluation.networks[0], model=Pair())
 
     with pytest.raises(UserError, match="gave tuple, not logits"):
-        list(evaluate.run(dataclasses.replace(evaluation, networks=(broken,))))
+        list(session.run(dataclasses.replace(evaluation, networks=(broken,))))
 
 
 def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:
@@ -192,8 +194,8 @@ def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:
 
 
 def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[Path], tmp_path: Path) -> None:
-    network = checkpoints.load(four[0], checkpoints.Wish())
-    checkpoints.save(
+    network = file.load(four[0], file.Wish())
+    file.save(
         tmp_path / "other.pt",
         network.model,
         spec=network.spec,
@@ -205,13 +207,13 @@ def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[P
     )
 
     with pytest.raises(UserError, match="trained on different data"):
-        evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0]), str(tmp_path / "other.pt")]}))
+        session.prepare(read_plan(None, {"checkpoints": [str(four[0]), str(tmp_path / "other.pt")]}))
 
 
 def test_the_provenance_tells_where_numbers_come_from(four: list[Path]) -> None:
     import datetime
 
-    evaluation = evaluate.prepare(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
+    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
     shared = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     told = dataclasses.asdict(provenance.collect(evaluation, shared, wall_time_s=1.0))
 

@@ -15,13 +15,15 @@ import pytest
 import scipy.stats
 import statsmodels.stats.proportion
 
-from robustbench_la import cli, figures, layer_rows
+from robustbench_la import cli
 from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.analysis.one_group import cells_of_one, layers_of_one
 from robustbench_la.errors import UserError
-from robustbench_la.layer_records import LayerStats, NetworkFluctuation
-from robustbench_la.records import CLEAN, Cell, Condition, Setting
-from robustbench_la.store import Store
-from robustbench_la.subject import cells_of_one, layers_of_one
+from robustbench_la.output.figures import cells as cell_figures
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+from robustbench_la.store import layer_rows
+from robustbench_la.store.store import Store
 
 IMAGES = 200
 SEEDS = (11, 22, 33, 44, 55, 66)
@@ -174,7 +176,7 @@ def larobust(monkeypatch, *arguments: str) -> int:
 def test_lines_are_means_over_seeds_and_bands_one_standard_deviation(path) -> None:
     answers = fill(path, SMALL)
 
-    figure = figures.severity(one(path))
+    figure = cell_figures.severity(one(path))
 
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["mean over 2 corruptions", "gaussian noise", "gaussian blur"]
@@ -198,7 +200,7 @@ def test_lines_are_means_over_seeds_and_bands_one_standard_deviation(path) -> No
 def test_the_first_panel_is_the_mean_over_corruptions_at_each_severity(path) -> None:
     answers = fill(path, SMALL)
 
-    axes = figures.severity(one(path)).axes[0]
+    axes = cell_figures.severity(one(path)).axes[0]
 
     for label, (across, up) in lines(axes).items():
         own = {
@@ -212,7 +214,7 @@ def test_the_first_panel_is_the_mean_over_corruptions_at_each_severity(path) -> 
 def test_a_mean_over_corruptions_is_only_drawn_where_all_were_measured(path) -> None:
     fill(path, (CLEAN, noise("gaussian_noise", 1), noise("gaussian_noise", 3), noise("gaussian_blur", 3)))
 
-    figure = figures.severity(one(path))
+    figure = cell_figures.severity(one(path))
 
     assert [list(lines(axes)["ReLU"][0]) for axes in figure.axes] == [[0, 3], [0, 1, 3], [0, 3]]
 
@@ -220,7 +222,7 @@ def test_a_mean_over_corruptions_is_only_drawn_where_all_were_measured(path) -> 
 def test_a_single_network_has_wilson_intervals_but_not_for_a_mean(path) -> None:
     answers = fill(path, SMALL, activations=("relu",), seeds=(11,))
 
-    figure = figures.severity(one(path))
+    figure = cell_figures.severity(one(path))
 
     assert not figure.axes[0].collections
     corners = figure.axes[1].collections[0].get_paths()[0].vertices
@@ -236,7 +238,7 @@ def test_a_single_network_has_wilson_intervals_but_not_for_a_mean(path) -> None:
 def test_noise_seeds_are_averaged_within_each_network(path) -> None:
     answers = fill(path, SMALL, activations=("relu",), seeds=(11,), noise_seeds=(0, 1, 2))
 
-    figure = figures.severity(one(path))
+    figure = cell_figures.severity(one(path))
 
     condition = noise("gaussian_noise", 3)
     expected = 100 * np.mean([answers["relu", 11, condition, draw].mean() for draw in (0, 1, 2)])
@@ -248,12 +250,12 @@ def test_noise_seeds_are_averaged_within_each_network(path) -> None:
 def test_other_figures_of_a_cell_have_curves_too(path) -> None:
     answers = fill(path, SMALL)
 
-    axes = figures.severity(one(path), metric="nll").axes[1]
+    axes = cell_figures.severity(one(path), metric="nll").axes[1]
 
     wrong = 1 - each_seed(answers, "relu", noise("gaussian_noise", 3)).mean() / 100
     assert lines(axes)["ReLU"][1][2] == pytest.approx(1.5 * wrong, rel=1e-12)
     with pytest.raises(UserError, match="not known of each severity by itself; those that are: top1, top5, nll, ece"):
-        figures.severity(one(path), metric="area")
+        cell_figures.severity(one(path), metric="area")
 
 
 def test_levels_of_ones_own_have_no_severity(path) -> None:
@@ -261,14 +263,14 @@ def test_levels_of_ones_own_have_no_severity(path) -> None:
     fill(path, (CLEAN, own))
 
     with pytest.raises(UserError, match="levels of your own"):
-        figures.severity(one(path))
-    assert figures.group_bars(one(path)).axes
+        cell_figures.severity(one(path))
+    assert cell_figures.group_bars(one(path)).axes
 
 
 def test_bars_are_means_of_whole_groups_with_standard_deviations_over_seeds(path) -> None:
     answers = fill(path, NOISES)
 
-    figure = figures.group_bars(one(path))
+    figure = cell_figures.group_bars(one(path))
 
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["clean", "Noise", "mean corr."]
@@ -290,8 +292,8 @@ def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path
     fill(path, NOISES)
     fill(tmp_path / "y.sqlite", (CLEAN, *(noise("gaussian_noise", level) for level in (12, 13))))
 
-    cut = figures.group_bars(one(path))
-    whole = figures.group_bars(one(tmp_path / "y.sqlite"))
+    cut = cell_figures.group_bars(one(path))
+    whole = cell_figures.group_bars(one(tmp_path / "y.sqlite"))
 
     assert cut.axes[0].get_ylim()[0] > 0
     assert "does not begin at 0" in small_print(cut)
@@ -302,19 +304,19 @@ def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path
 def test_bars_of_relative_robustness_are_those_of_layer_level_activations(path) -> None:
     answers = fill(path, NOISES)
 
-    (axes,) = figures.group_bars(one(path), metric="relative").axes
+    (axes,) = cell_figures.group_bars(one(path), metric="relative").axes
 
     differences = [each_seed(answers, "la_silu", own) - each_seed(answers, "silu", own) for own in NOISES[1:]]
     (box,) = [box for box in axes.containers if box.get_label() in NAMES]
     assert [bar.get_height() for bar in box] == pytest.approx([np.mean(differences)] * 2, rel=1e-9)
     with pytest.raises(UserError, match="not known of groups"):
-        figures.group_bars(one(path), metric="mce")
+        cell_figures.group_bars(one(path), metric="mce")
 
 
 def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_logits(path) -> None:
     answers = fill(path, SMALL)
 
-    figure = figures.scatter(one(path))
+    figure = cell_figures.scatter(one(path))
 
     (axes,) = figure.axes
     points = {}
@@ -335,7 +337,7 @@ def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_lo
 def test_with_few_element_level_networks_there_is_no_line_and_the_small_print_says_why(path) -> None:
     fill(path, SMALL, activations=("la_silu", "silu"), seeds=(11, 22))
 
-    figure = figures.scatter(one(path))
+    figure = cell_figures.scatter(one(path))
 
     assert not [one for one in figure.axes[0].lines if one.get_label() == "_line"]
     assert "No line of effective robustness: a line needs 3 baselines" in small_print(figure)
@@ -348,23 +350,23 @@ def test_what_lacks_is_refused_or_a_gap_never_a_mean_over_a_part(path) -> None:
     with pytest.raises(UserError, match=r"relu-22\.pt lacks gaussian_noise 3"):
         one(path)
     found = one(path, allow_missing=True)
-    figure = figures.severity(found)
+    figure = cell_figures.severity(found)
     assert [math.isnan(value) for value in lines(figure.axes[1])["ReLU"][1]] == [False, False, True]
     assert [math.isnan(value) for value in lines(figure.axes[0])["ReLU"][1]] == [False, False, True]
     assert "Gaps: not all measured." in small_print(figure)
-    (axes,) = figures.group_bars(found).axes
+    (axes,) = cell_figures.group_bars(found).axes
     heights = [bar.get_height() for box in axes.containers if box.get_label() == "ReLU" for bar in box]
     assert [math.isnan(height) for height in heights] == [False, True]
-    assert "Left out, as not all was measured: 1 of 18 networks." in small_print(figures.scatter(found))
+    assert "Left out, as not all was measured: 1 of 18 networks." in small_print(cell_figures.scatter(found))
 
 
 def test_clean_images_alone_have_neither_curve_nor_scatter(path) -> None:
     fill(path, (CLEAN,))
 
     with pytest.raises(UserError, match="only clean images"):
-        figures.severity(one(path))
+        cell_figures.severity(one(path))
     with pytest.raises(UserError, match="clean and corrupted"):
-        figures.scatter(one(path))
+        cell_figures.scatter(one(path))
 
 
 def test_several_groups_are_listed_and_one_is_chosen_by_its_number(path) -> None:
@@ -383,19 +385,19 @@ def test_two_networks_of_one_activation_and_seed_are_refused(path) -> None:
     fill(path, SMALL, name="again/{activation}-{seed}.pt")
 
     with pytest.raises(UserError, match="both la_silu of training seed 11"):
-        figures.severity(one(path))
-    assert figures.scatter(one(path)).axes
+        cell_figures.severity(one(path))
+    assert cell_figures.scatter(one(path)).axes
 
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_many_corruptions_and_activations_fit_the_width(path, columns) -> None:
-    from robustbench_la.aggregates import GROUP_MEMBERS
+    from robustbench_la.analysis.robustness import GROUP_MEMBERS
 
     names = [name for members in GROUP_MEMBERS.values() for name in members]
     fill(path, (CLEAN, *(noise(name, level) for name in names for level in (1, 2))), seeds=(11, 22))
     found = one(path)
 
-    many, grouped = figures.severity(found, columns=columns), figures.group_bars(found, columns=columns)
+    many, grouped = cell_figures.severity(found, columns=columns), cell_figures.group_bars(found, columns=columns)
 
     assert len(many.axes) == 20
     shown = [text.get_text() for axes in grouped.axes for text in axes.get_xticklabels()]

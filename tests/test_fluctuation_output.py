@@ -14,11 +14,15 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from robustbench_la import cli, compare_layers, layer_rows, render
-from robustbench_la.compare import Estimate, Table
-from robustbench_la.layer_records import STATISTICS, LayerStats, NetworkFluctuation
-from robustbench_la.records import Condition, Provenance, Setting
-from robustbench_la.store import Store
+from robustbench_la import cli
+from robustbench_la.analysis import layer_tables
+from robustbench_la.analysis.table import Estimate, Table
+from robustbench_la.output import terminal
+from robustbench_la.output.documents import fluctuation_document
+from robustbench_la.records.cells import Condition, Provenance, Setting
+from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
+from robustbench_la.store import layer_rows
+from robustbench_la.store.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
 ARGUMENTS = ("--noise", "gaussian,blur", "--severity", 3, "--limit", 60)
@@ -66,15 +70,15 @@ MEASURED = [fluctuation(name, seed, 1 + place / 4) for place, name in enumerate(
 def shown(table: Table, width: int) -> str:
     console = Console(width=width, highlight=False, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(render.terminal(table, width=width))
+        console.print(terminal.terminal(table, width=width))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_tables_fit_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    pairs = compare_layers.pairs(MEASURED)
+    pairs = layer_tables.pairs(MEASURED)
     assert pairs is not None
-    tables = [compare_layers.layers(MEASURED, about="40 images."), compare_layers.activations(MEASURED), pairs]
+    tables = [layer_tables.layers(MEASURED, about="40 images."), layer_tables.activations(MEASURED), pairs]
     text = "\n".join(shown(table, width) for table in tables)
 
     assert max(map(len, text.splitlines())) <= width
@@ -82,7 +86,7 @@ def test_the_tables_fit_the_terminal(golden: Callable[[str, str], None], width: 
 
 
 def test_a_pair_is_compared_over_the_same_images() -> None:
-    table = compare_layers.pairs(MEASURED)
+    table = layer_tables.pairs(MEASURED)
     assert table is not None
     one, other = (
         np.mean([found.per_image["relative"] for found in MEASURED if found.layers[0].activation == name], axis=0)
@@ -100,11 +104,11 @@ def test_a_pair_is_compared_over_the_same_images() -> None:
 
 
 def test_no_pair_no_comparison() -> None:
-    assert compare_layers.pairs(MEASURED[:2]) is None
+    assert layer_tables.pairs(MEASURED[:2]) is None
 
 
 def test_the_largest_rise_and_what_was_not_reached_are_named() -> None:
-    notes = " ".join(compare_layers.layers(MEASURED).notes)
+    notes = " ".join(layer_tables.layers(MEASURED).notes)
 
     assert "runs/la_silu-11.pt: relative fluctuation rises most at layer2.act, from 30.0 to 45.0 %." in notes
     assert "runs/relu-11.pt" in notes
@@ -211,13 +215,13 @@ def test_dead_layers_and_single_images_break_no_report() -> None:
         relative = one.per_image["relative"].copy()
         relative[:7] = np.nan
         dead.append(dataclasses.replace(one, per_image={**one.per_image, "relative": relative}))
-    pairs = compare_layers.pairs(dead)
+    pairs = layer_tables.pairs(dead)
     assert pairs is not None
     provenance = Provenance(
         started="", wall_time_s=0, checkpoints={}, dataset={}, seed=0, noise_seeds=[0], profile="cifar-c", device="cpu",
         precision="float32", batch_size=1, threads=1, versions={}, host="", git=None,
     )  # fmt: skip
-    document = layer_rows.document(dead, pairs, provenance)
+    document = fluctuation_document(dead, pairs, provenance)
 
     assert json.loads(json.dumps(document, allow_nan=False))["networks"][0]["relative_mean"] == pytest.approx(
         MEASURED[0].per_image["relative"][7:].mean()
@@ -226,9 +230,9 @@ def test_dead_layers_and_single_images_break_no_report() -> None:
         few = [
             dataclasses.replace(one, per_image={name: values[images] for name, values in one.per_image.items()}) for one in dead
         ]
-        table = compare_layers.pairs(few)
+        table = layer_tables.pairs(few)
         assert table is not None
-        json.dumps(layer_rows.document(few, table, provenance), allow_nan=False)
+        json.dumps(fluctuation_document(few, table, provenance), allow_nan=False)
         assert shown(table, 100)
 
 
@@ -264,6 +268,6 @@ def test_layers_that_are_measured_again_replace_all_that_were_there(tmp_path: Pa
 
 def test_calls_of_other_functions_are_named() -> None:
     layers = (dataclasses.replace(MEASURED[0].layers[0], function="tanh"), *MEASURED[0].layers[1:])
-    notes = " ".join(compare_layers.layers([dataclasses.replace(MEASURED[0], layers=layers)]).notes)
+    notes = " ".join(layer_tables.layers([dataclasses.replace(MEASURED[0], layers=layers)]).notes)
 
     assert "its means hold calls of other functions than relu: layer0.act" in notes

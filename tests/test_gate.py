@@ -13,12 +13,12 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from robustbench_la import baseline, gate
+from robustbench_la.analysis.paired_tests import images_to_settle, images_to_settle_mean
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
-from robustbench_la.records import CLEAN, Condition
-from robustbench_la.rules import Rules, parse_rules
-from robustbench_la.snapshot import Answers, Fluctuation, Snapshot, quantise
-from robustbench_la.statistics import images_to_settle, images_to_settle_mean
+from robustbench_la.gate import baseline, judge
+from robustbench_la.gate.rules import Rules, parse_rules
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise
+from robustbench_la.records.cells import CLEAN, Condition
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 IMAGES = 1000
@@ -41,8 +41,8 @@ def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -
     return dataclasses.replace(base, labels=labels, ids=np.arange(IMAGES), answers=tuple(answers))
 
 
-def judged(was: Snapshot, now: Snapshot, rules: Rules | None = None) -> dict[str, gate.Judgement]:
-    return {one.name: one for one in gate.judge(was, now, rules).judgements}
+def judged(was: Snapshot, now: Snapshot, rules: Rules | None = None) -> dict[str, judge.Judgement]:
+    return {one.name: one for one in judge.judge(was, now, rules).judgements}
 
 
 def test_a_fall_beyond_the_tolerance_that_is_significant_is_a_regression() -> None:
@@ -106,7 +106,7 @@ def test_a_fall_of_exactly_the_tolerance_is_not_more_than_it(tolerance: str) -> 
 def test_a_condition_that_vanished_is_a_regression() -> None:
     was = side([], [], [])
     now = dataclasses.replace(was, answers=was.answers[:2])
-    verdict = gate.judge(was, now)
+    verdict = judge.judge(was, now)
 
     assert verdict.judgements[0].name == "gaussian_noise=2"
     assert (verdict.judgements[0].outcome, verdict.judgements[0].now) == ("regression", None)
@@ -116,7 +116,7 @@ def test_a_condition_that_vanished_is_a_regression() -> None:
 def test_a_condition_that_is_new_changes_nothing() -> None:
     was = side([], [])
 
-    assert gate.judge(was, side([], [], range(900))).judgements == gate.judge(was, side([], [])).judgements
+    assert judge.judge(was, side([], [], range(900))).judgements == judge.judge(was, side([], [])).judgements
 
 
 def test_a_significant_rise_beyond_the_tolerance_is_an_improvement() -> None:
@@ -156,7 +156,7 @@ def test_the_mean_is_that_of_the_tables_over_corruptions_of_the_mean_over_levels
     conditions = [CLEAN, condition(1), condition(2), condition(3, "shot_noise")]
     was = side([], [], [], [], conditions=conditions)
     now = side([], range(20), range(30), range(30, 70), conditions=conditions)
-    found = judged(was, now)[gate.MEAN]
+    found = judged(was, now)[judge.MEAN]
 
     assert found.difference == pytest.approx(-(0.025 + 0.04) / 2)
     assert found.outcome == "regression"
@@ -168,25 +168,25 @@ def test_the_mean_is_that_of_the_tables_over_corruptions_of_the_mean_over_levels
 def test_a_mean_is_not_judged_over_what_happens_to_be_there() -> None:
     was = side([], [], [])
 
-    assert gate.MEAN in judged(was, was)
-    assert gate.MEAN not in judged(was, dataclasses.replace(was, answers=was.answers[:2]))
-    assert gate.MEAN not in judged(side([], []), side([], []))
-    chosen = gate.judge(was, was, only=lambda one: one == CLEAN)
+    assert judge.MEAN in judged(was, was)
+    assert judge.MEAN not in judged(was, dataclasses.replace(was, answers=was.answers[:2]))
+    assert judge.MEAN not in judged(side([], []), side([], []))
+    chosen = judge.judge(was, was, only=lambda one: one == CLEAN)
     assert [one.name for one in chosen.judgements] == ["clean"]
 
 
 def test_the_names_are_those_of_the_judgements() -> None:
     was = moved(1.0)
 
-    assert sorted(gate.names(was)) == sorted(judged(was, was))
-    assert gate.names(side([], []))[-1] == "gaussian_noise=1"
+    assert sorted(judge.names(was)) == sorted(judged(was, was))
+    assert judge.names(side([], []))[-1] == "gaussian_noise=1"
 
 
 def test_the_worst_stands_first() -> None:
     was = side([], [], [], range(300), range(50))
     now = side([], range(40), range(60), range(45, 360), [])
 
-    outcomes = [(one.name, one.outcome) for one in gate.judge(was, now).judgements if one.subject == "accuracy"]
+    outcomes = [(one.name, one.outcome) for one in judge.judge(was, now).judgements if one.subject == "accuracy"]
     assert outcomes == [
         ("gaussian_noise=2", "regression"),
         ("gaussian_noise=1", "regression"),
@@ -230,7 +230,7 @@ def test_what_was_measured_otherwise_is_not_comparable_and_the_difference_is_nam
     was = side([], [], conditions=[CLEAN, noise])
 
     with pytest.raises(NotComparableError) as caught:
-        gate.judge(was, change(was))
+        judge.judge(was, change(was))
     assert words in str(caught.value)
 
 
@@ -238,25 +238,26 @@ def test_everything_that_differs_is_named_at_once() -> None:
     was = side([], [])
 
     with pytest.raises(NotComparableError, match=r"resize.*; normalization"):
-        gate.judge(was, dataclasses.replace(was, resize=32, normalization="mnist"))
+        judge.judge(was, dataclasses.replace(was, resize=32, normalization="mnist"))
 
 
 def test_a_filter_or_a_baseline_without_conditions_selects_nothing() -> None:
     was = side([], [])
 
     with pytest.raises(NothingSelectedError, match="that matches"):
-        gate.judge(was, was, only=lambda one: one.corruption == "fog")
+        judge.judge(was, was, only=lambda one: one.corruption == "fog")
     with pytest.raises(NothingSelectedError, match="holds no condition"):
-        gate.judge(dataclasses.replace(was, answers=()), was)
+        judge.judge(dataclasses.replace(was, answers=()), was)
 
 
 def test_another_activation_is_told_and_does_not_count_as_another_measurement() -> None:
     was = side([], [])
 
     assert (
-        "activation: silu in the baseline, la_silu now" in gate.judge(was, dataclasses.replace(was, activation="la_silu")).remarks
+        "activation: silu in the baseline, la_silu now"
+        in judge.judge(was, dataclasses.replace(was, activation="la_silu")).remarks
     )
-    assert "the same checkpoint as the baseline's" in gate.judge(was, was).remarks
+    assert "the same checkpoint as the baseline's" in judge.judge(was, was).remarks
 
 
 def moved(by: float, *, spread: float = 0.1, images: int = 400, places: tuple[int, ...] = (1, 2)) -> Snapshot:
@@ -305,7 +306,7 @@ def test_a_large_change_is_significant_at_any_level() -> None:
     assert {row.outcome for name, row in found.items() if name.startswith("fluctuation")} == {"regression"}
 
     was, now = side([], [], []), side([], range(90), range(90))
-    assert judged(was, now, parse_rules(alpha=1e-6))[gate.MEAN].outcome == "regression"
+    assert judged(was, now, parse_rules(alpha=1e-6))[judge.MEAN].outcome == "regression"
 
 
 def test_the_mean_of_a_single_image_is_not_judged() -> None:
@@ -313,8 +314,8 @@ def test_the_mean_of_a_single_image_is_not_judged() -> None:
     first = tuple(dataclasses.replace(answers, predictions=answers.predictions[:1]) for answers in one.answers)
     one = dataclasses.replace(one, labels=one.labels[:1], ids=one.ids[:1], answers=first)
 
-    assert gate.MEAN not in judged(one, one)
-    assert gate.MEAN not in gate.names(one)
+    assert judge.MEAN not in judged(one, one)
+    assert judge.MEAN not in judge.names(one)
 
 
 def test_a_ratio_of_fluctuations_that_are_nearly_all_zero_is_not_judged() -> None:
@@ -322,7 +323,7 @@ def test_a_ratio_of_fluctuations_that_are_nearly_all_zero_is_not_judged() -> Non
     codes = was.fluctuations[0].per_image.copy()
     codes[39:] = 0
     was = dataclasses.replace(was, fluctuations=(dataclasses.replace(was.fluctuations[0], per_image=codes), was.fluctuations[1]))
-    verdict = gate.judge(was, was)
+    verdict = judge.judge(was, was)
 
     assert [one.name for one in verdict.judgements if one.subject == "fluctuation"] == ["fluctuation under gaussian_noise=2"]
     assert "fluctuation under gaussian_noise=1 is not judged: too few images move any activation" in verdict.remarks
@@ -332,14 +333,14 @@ def test_other_labels_under_the_same_fingerprint_are_not_compared() -> None:
     was = side([], [])
 
     with pytest.raises(NotComparableError, match="not those that its fingerprint was made of"):
-        gate.judge(dataclasses.replace(was, labels=was.labels + np.uint16(1)), was)
+        judge.judge(dataclasses.replace(was, labels=was.labels + np.uint16(1)), was)
 
 
 def test_fluctuation_that_is_not_there_any_more_is_a_regression_and_one_that_was_never_measured_is_told() -> None:
     was = moved(1.0)
 
     assert judged(was, moved(1.0, places=(1,)))["fluctuation under gaussian_noise=2"].outcome == "regression"
-    verdict = gate.judge(was, side([], [], []))
+    verdict = judge.judge(was, side([], [], []))
     assert verdict.failing() == []
     assert "fluctuation was not measured, so it is not judged" in verdict.remarks
 

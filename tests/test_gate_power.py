@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_la import baseline, gate
-from robustbench_la.rules import Rules
-from robustbench_la.snapshot import Snapshot
+from robustbench_la.gate import baseline, judge
+from robustbench_la.gate.rules import Rules
+from robustbench_la.records.answers import Snapshot
 
 HERE = Path(__file__).parent / "baselines"
 """2,000 test images under 16 conditions, answered by two networks that differ only in the seed of their training."""
@@ -54,7 +54,7 @@ def rates(points: float, runs: int, seed: int = 0) -> dict[str, float]:
     seen: Counter[str] = Counter()
     for _ in range(runs):
         before, after = retrained(one, other, rng)
-        verdict = gate.judge(before, spoilt(after, points, rng), Rules())
+        verdict = judge.judge(before, spoilt(after, points, rng), Rules())
         seen["closed"] += bool(verdict.failing())
         seen["mean"] += any(found.subject == "mean" for found in verdict.failing())
         seen["inconclusive"] += bool(verdict.having("inconclusive"))

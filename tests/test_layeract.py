@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
-from robustbench_la.models import make_activation
+from robustbench_la.models.build import make_activation
+from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
 
 SCALES = {
     la_silu: lambda n: 1 / (1 + np.exp(-n)),

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from robustbench_la import cli, compare, render
-from robustbench_la.records import CLEAN, Cell, Condition
-from robustbench_la.statistics import wilson
+from robustbench_la import cli
+from robustbench_la.analysis import table as tables
+from robustbench_la.analysis.paired_tests import wilson
+from robustbench_la.output import terminal
+from robustbench_la.records.cells import CLEAN, Cell, Condition
 
 
 def cell(checkpoint: str, activation: str, condition: Condition, correct: int) -> Cell:
@@ -58,16 +60,16 @@ def example() -> list[Cell]:
     return cells
 
 
-def shown(table: compare.Table, width: int) -> str:
+def shown(table: tables.Table, width: int) -> str:
     console = Console(width=width, highlight=False, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(render.terminal(table, width=width))
+        console.print(terminal.terminal(table, width=width))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_summary_fits_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    text = shown(compare.summary(example()), width)
+    text = shown(tables.summary(example()), width)
 
     assert max(map(len, text.splitlines())) <= width
     golden(f"summary-{width}.txt", text)
@@ -75,7 +77,7 @@ def test_the_summary_fits_the_terminal(golden: Callable[[str, str], None], width
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_details_fit_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    text = shown(compare.detail(example()[:9]), width)
+    text = shown(tables.detail(example()[:9]), width)
 
     assert max(map(len, text.splitlines())) <= width
     golden(f"detail-{width}.txt", text)
@@ -97,7 +99,7 @@ def test_a_list_uses_the_width_there_is_and_no_more(what: str, width: int) -> No
 
 
 def test_a_number_is_never_cut_or_folded() -> None:
-    text = shown(compare.summary(example()), 80)
+    text = shown(tables.summary(example()), 80)
 
     for value in ("95.20", "93.7–96.4", "+0.70"):
         assert value in text
@@ -105,7 +107,7 @@ def test_a_number_is_never_cut_or_folded() -> None:
 
 
 def test_means_and_differences_are_of_counts() -> None:
-    table = compare.summary(example())
+    table = tables.summary(example())
     rows = {row.values[1] or row.values[0]: row.values for row in table.rows}
     silu = [(900 - 61 * harm + 7) / 1000 for harm in range(8)]
     names = [column.name for column in table.columns]
@@ -119,7 +121,7 @@ def test_means_and_differences_are_of_counts() -> None:
 
 
 def test_what_was_not_measured_is_a_gap_and_never_a_mean_of_the_rest() -> None:
-    table = compare.summary(example()[:-1])  # an interrupted run: one severity of one corruption is missing
+    table = tables.summary(example()[:-1])  # an interrupted run: one severity of one corruption is missing
     names = [column.name for column in table.columns]
     row = next(row.values for row in table.rows if row.values[1] == "la_hardsilu")
 
@@ -170,9 +172,9 @@ def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, tmp_path, 
 
 
 def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, monkeypatch, capsys) -> None:
-    from robustbench_la import evaluate
+    from robustbench_la.measuring import session
 
-    real = evaluate._measure
+    real = session._measure
     calls = iter(range(100))
 
     def interrupted(*arguments):
@@ -180,7 +182,7 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(evaluate, "_measure", interrupted)
+    monkeypatch.setattr(session, "_measure", interrupted)
     monkeypatch.chdir(tmp_path)
     output = tmp_path / "part.json"
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "-o", str(output)], monkeypatch)
@@ -192,7 +194,7 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
 
 
 def test_a_fault_of_ours_keeps_its_traceback_and_exits_3(monkeypatch, capsys) -> None:
-    from robustbench_la import plan
+    from robustbench_la.records import plan
 
     def broken(*arguments):
         raise ZeroDivisionError("a bug")

@@ -8,8 +8,8 @@ import yaml
 
 from corruptions import CORRUPTIONS, PROFILES, level_of
 from robustbench_la.errors import UserError
-from robustbench_la.plan import Plan, find_config, parse_noise, parse_severities, read_plan, shipped_configs
-from robustbench_la.preprocessing import NORMALIZATIONS, Normalization, parse_normalization
+from robustbench_la.images.normalization import NORMALIZATIONS, Normalization, parse_normalization
+from robustbench_la.records.plan import Plan, find_config, parse_noise, parse_severities, read_plan, shipped_configs
 
 CONFIGS = sorted(path for path in shipped_configs().glob("*.yaml") if path.stem != "published")  # that one is no plan
 RECIPES = [path for path in CONFIGS if path.stem != "ci"]
@@ -148,7 +148,7 @@ def test_a_plan_builds_no_python_objects(write):
 
 
 def test_the_plan_of_our_own_gate_is_valid_and_is_that_of_the_committed_baseline():
-    from robustbench_la import baseline
+    from robustbench_la.gate import baseline
 
     plan = read_plan("ci", {})
     known = baseline.read(Path(__file__).parent / "baselines" / "quickstart.json")

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from robustbench_la import cli, layeract, plots, style
+from robustbench_la import cli
 from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.errors import UserError
-from robustbench_la.layer_records import LayerStats, NetworkFluctuation
-from robustbench_la.panels import panels
-from robustbench_la.records import CLEAN, Condition
+from robustbench_la.models import layeract
+from robustbench_la.output.figures import layers as layer_figures
+from robustbench_la.output.figures import style
+from robustbench_la.output.figures.panels import panels
+from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 
 IMAGES = 40
 
@@ -104,7 +107,7 @@ def small_print(figure) -> str:
 def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
     measured = [record(name, seed=seed) for name in ("silu", "la_silu", "relu") for seed in (11, 22)]
 
-    (axes,) = plots.layers(measured).axes
+    (axes,) = layer_figures.layers(measured).axes
 
     drawn = lines(axes)
     assert list(drawn) == ["LA-SiLU", "SiLU", "ReLU"]
@@ -123,7 +126,7 @@ def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
 def test_a_band_lies_between_the_quartiles_over_images() -> None:
     measured = record("relu")
 
-    (axes,) = plots.layers([measured]).axes
+    (axes,) = layer_figures.layers([measured]).axes
 
     corners = axes.collections[0].get_paths()[0].vertices
     for layer in measured.layers:
@@ -135,7 +138,7 @@ def test_a_band_lies_between_the_quartiles_over_images() -> None:
 def test_per_element_divides_by_the_elements_of_each_layer() -> None:
     measured = record("relu", only=True)
 
-    (axes,) = plots.layers([measured], per_element=True).axes
+    (axes,) = layer_figures.layers([measured], per_element=True).axes
 
     expected = [layer.statistics["fluctuation_mean"] / layer.elements for layer in measured.layers]
     assert lines(axes)["ReLU"][1] == pytest.approx(expected, rel=1e-12)
@@ -146,15 +149,15 @@ def test_where_only_the_fluctuation_was_measured_the_rest_is_refused() -> None:
     measured = [record("relu", only=True)]
 
     with pytest.raises(UserError, match="per element"):
-        plots.layers(measured)
+        layer_figures.layers(measured)
     with pytest.raises(UserError, match="only the fluctuation"):
-        plots.distribution(measured, relative=True)
+        layer_figures.distribution(measured, relative=True)
     with pytest.raises(UserError, match="only the fluctuation"):
-        plots.activation_means(measured)
-    assert len(plots.distribution(measured).axes) == 1
+        layer_figures.activation_means(measured)
+    assert len(layer_figures.distribution(measured).axes) == 1
 
 
-@pytest.mark.parametrize("draw", [plots.layers, plots.distribution, plots.activation_means])
+@pytest.mark.parametrize("draw", [layer_figures.layers, layer_figures.distribution, layer_figures.activation_means])
 def test_nothing_measured_is_told(draw) -> None:
     with pytest.raises(UserError, match="nothing was measured"):
         draw([])
@@ -162,13 +165,13 @@ def test_nothing_measured_is_told(draw) -> None:
 
 def test_networks_measured_on_other_images_are_not_drawn_together() -> None:
     with pytest.raises(UserError, match="different images"):
-        plots.distribution([record("relu"), record("silu", images=30)])
+        layer_figures.distribution([record("relu"), record("silu", images=30)])
 
 
 def test_networks_of_one_layer_have_a_row_each() -> None:
     measured = [record(name, depth=1, seed=seed) for name in ("relu", "la_silu", "silu") for seed in (11, 22)]
 
-    figure = plots.layers(measured)
+    figure = layer_figures.layers(measured)
 
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["LA-SiLU", "SiLU", "ReLU"]
@@ -187,7 +190,7 @@ def test_panels_share_their_axis_and_all_values_lie_within() -> None:
     measured = [record(name, depth=depth, condition=noise(s)) for depth in (1, 4) for name in ("relu", "silu") for s in (1, 5)]
 
     for depth in (1, 4):
-        figure = plots.layers([one for one in measured if len(one.layers) == depth])
+        figure = layer_figures.layers([one for one in measured if len(one.layers) == depth])
         limits = {axes.get_xlim() if depth == 1 else axes.get_ylim() for axes in figure.axes}
         highest = max(line[0 if depth == 1 else 1].max() for axes in figure.axes for line in lines(axes).values())
         assert len(limits) == 1
@@ -206,7 +209,7 @@ def test_many_conditions_are_averaged_to_six_panels_at_most() -> None:
     assert [panel.title for panel in some] == [f"{name.replace('_', ' ')}\nmean over severities 1, 2, 3" for name in names]
     assert [panel.title for panel in one] == ["mean over 3 corruptions"]
     expected = [np.mean([own.layers[i].statistics["relative_mean"] for own in measured[3:6]]) for i in range(3)]
-    assert lines(plots.layers(measured).axes[1])["ReLU"][1] == pytest.approx(expected, rel=1e-12)
+    assert lines(layer_figures.layers(measured).axes[1])["ReLU"][1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_corruptions_weigh_the_same_however_many_levels_each_has() -> None:
@@ -231,7 +234,7 @@ def test_a_checkpoint_without_every_condition_is_left_out_of_means() -> None:
 def test_architectures_have_panels_of_their_own() -> None:
     measured = [record("relu"), record("relu", architecture="mlp", depth=1, seed=22)]
 
-    figure = plots.layers(measured)
+    figure = layer_figures.layers(measured)
 
     assert [axes.get_title() for axes in figure.axes] == [
         "resnet20: gaussian noise, severity 3",
@@ -243,7 +246,7 @@ def test_architectures_have_panels_of_their_own() -> None:
 def test_alphas_of_one_activation_are_lines_of_their_own() -> None:
     measured = [record("la_silu", alpha=alpha) for alpha in (0.1, 1e-5)]
 
-    figure = plots.layers(measured)
+    figure = layer_figures.layers(measured)
 
     assert legend(figure) == ["LA-SiLU, α = 1e-05", "LA-SiLU, α = 0.1"]
     colours = [one.get_color() for one in figure.axes[0].lines]
@@ -253,7 +256,7 @@ def test_alphas_of_one_activation_are_lines_of_their_own() -> None:
 def test_distribution_shows_mean_and_quartiles_of_the_images_of_all_checkpoints() -> None:
     measured = [record("la_silu", seed=seed) for seed in (11, 22)] + [record("silu")]
 
-    left, right = plots.distribution(measured).axes
+    left, right = layer_figures.distribution(measured).axes
 
     for axes, name in ((left, "fluctuation"), (right, "input_fluctuation")):
         values = np.concatenate([one.per_image[name] for one in measured[:2]])
@@ -268,7 +271,7 @@ def test_distribution_shows_mean_and_quartiles_of_the_images_of_all_checkpoints(
 def test_distribution_averages_conditions_image_by_image() -> None:
     measured = [record("relu", condition=noise(severity)) for severity in (1, 2, 3, 4)]
 
-    left, _ = plots.distribution(measured).axes
+    left, _ = layer_figures.distribution(measured).axes
 
     values = np.mean([one.per_image["fluctuation"] for one in measured], axis=0)
     bars = [one for one in left.collections if hasattr(one, "get_segments")]
@@ -278,7 +281,7 @@ def test_distribution_averages_conditions_image_by_image() -> None:
 def test_activation_means_count_each_checkpoint_once_and_show_zero() -> None:
     measured = [record("elu", seed=seed, condition=noise(severity)) for seed in (11, 22) for severity in (1, 2)]
 
-    (axes,) = plots.activation_means(measured).axes
+    (axes,) = layer_figures.activation_means(measured).axes
 
     values = np.concatenate([mean for one in (measured[0], measured[2]) for mean in one.activation_means])
     assert lines(axes)["ELU"][0] == pytest.approx([values.mean()], rel=1e-12)
@@ -291,7 +294,7 @@ def test_an_outline_is_a_smooth_density() -> None:
 
     values = np.random.default_rng(0).normal(5, 2, 200_000)
 
-    places, heights = plots.outline(values)
+    places, heights = layer_figures.outline(values)
 
     middle = np.abs(places - 5) < 4
     assert heights[middle] == pytest.approx(norm.pdf(places[middle], 5, 2) / norm.pdf(5, 5, 2), abs=0.03)
@@ -300,7 +303,7 @@ def test_an_outline_is_a_smooth_density() -> None:
 def test_an_outline_ends_where_the_values_end_also_on_a_logarithmic_axis() -> None:
     values = np.random.default_rng(0).lognormal(0, 2, 1000)
 
-    places, heights = plots.outline(values, log=True)
+    places, heights = layer_figures.outline(values, log=True)
 
     assert values.min() < places[0] < places[-1] < values.max()
     assert heights.max() == 1
@@ -309,7 +312,7 @@ def test_an_outline_ends_where_the_values_end_also_on_a_logarithmic_axis() -> No
 
 @pytest.mark.parametrize("name", ["la_silu", "la_hardsilu"])
 def test_curves_are_what_the_activation_gives(name: str) -> None:
-    grid = plots.activation_curves(alpha=0.1).axes
+    grid = layer_figures.activation_curves(alpha=0.1).axes
     row = grid[:2] if name == "la_silu" else grid[2:]
 
     for axes, parameters in zip(row, ([(-2, 1), (0, 1), (2, 1)], [(0, 0.25), (0, 1), (0, 4)]), strict=True):
@@ -352,7 +355,7 @@ def test_levels_differ_in_lines_and_fillings_and_counterparts_share_a_hue() -> N
 def test_ten_activations_are_ten_entries_in_the_order_of_the_tables() -> None:
     measured = [record(name) for name in reversed(ACTIVATIONS)]
 
-    figure = plots.layers(measured)
+    figure = layer_figures.layers(measured)
 
     assert legend(figure) == [style.name_of(name) for name in in_order(ACTIVATIONS)]
     assert legend(figure)[:4] == ["LA-SiLU", "SiLU", "LA-HardSiLU", "HardSiLU"]
@@ -368,11 +371,11 @@ def test_nothing_reaches_over_the_edge_or_over_a_neighbour(columns) -> None:
     flat, deep = ([one for one in measured if len(one.layers) == depth] for depth in (1, 19))
 
     for figure in (
-        plots.layers(flat, columns=columns),
-        plots.layers(deep, columns=columns),
-        plots.distribution(deep, columns=columns),
-        plots.activation_means(deep, columns=columns),
-        plots.activation_curves(columns=columns),
+        layer_figures.layers(flat, columns=columns),
+        layer_figures.layers(deep, columns=columns),
+        layer_figures.distribution(deep, columns=columns),
+        layer_figures.activation_means(deep, columns=columns),
+        layer_figures.activation_curves(columns=columns),
     ):
         with style.themed():
             figure.draw_without_rendering()
@@ -404,11 +407,11 @@ HARD = {
 @pytest.mark.parametrize("measured", HARD.values(), ids=HARD)
 def test_hard_cases_are_drawn_without_a_warning(measured) -> None:
     for figure in (
-        plots.layers(measured),
-        plots.layers(measured, per_element=True, log=True, columns=1),
-        plots.distribution(measured, relative=True, columns=1),
-        plots.distribution(measured, log=True),
-        plots.activation_means(measured, columns=1),
+        layer_figures.layers(measured),
+        layer_figures.layers(measured, per_element=True, log=True, columns=1),
+        layer_figures.distribution(measured, relative=True, columns=1),
+        layer_figures.distribution(measured, log=True),
+        layer_figures.activation_means(measured, columns=1),
     ):
         with style.themed():
             figure.draw_without_rendering()
@@ -417,7 +420,7 @@ def test_hard_cases_are_drawn_without_a_warning(measured) -> None:
 def test_a_layer_without_a_number_is_a_gap() -> None:
     whole, broken = record("silu"), record("silu", seed=22, none=True)
 
-    (axes,) = plots.layers([whole, broken, record("relu")]).axes
+    (axes,) = layer_figures.layers([whole, broken, record("relu")]).axes
 
     assert np.isnan(lines(axes)["SiLU"][1]).all()
     assert np.isfinite(lines(axes)["ReLU"][1]).all()
@@ -426,12 +429,12 @@ def test_a_layer_without_a_number_is_a_gap() -> None:
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "PNG"])
 def test_the_same_records_give_the_same_bytes(suffix, tmp_path) -> None:
     measured = [record(name, depth=2) for name in ("la_silu", "silu")]
-    figure = plots.layers(measured)
+    figure = layer_figures.layers(measured)
 
-    plots.save(figure, tmp_path / f"one.{suffix}")
-    plots.save(figure, tmp_path / f"again.{suffix}")
+    layer_figures.save(figure, tmp_path / f"one.{suffix}")
+    layer_figures.save(figure, tmp_path / f"again.{suffix}")
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 7, "savefig.dpi": 30, "svg.hashsalt": "other"}):
-        plots.save(plots.layers(measured), tmp_path / f"elsewhere.{suffix}")
+        layer_figures.save(layer_figures.layers(measured), tmp_path / f"elsewhere.{suffix}")
 
     content = (tmp_path / f"one.{suffix}").read_bytes()
     assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix.lower()])
@@ -443,7 +446,7 @@ def test_the_same_records_give_the_same_bytes(suffix, tmp_path) -> None:
 def test_other_suffixes_are_refused_and_nothing_is_written(tmp_path) -> None:
     for name in ("figure.jpg", "figure", "figure.png.bak"):
         with pytest.raises(UserError, match=r"\.png, \.svg, \.pdf"):
-            plots.save(plots.activation_curves(), tmp_path / name)
+            layer_figures.save(layer_figures.activation_curves(), tmp_path / name)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -451,11 +454,11 @@ def test_other_suffixes_are_refused_and_nothing_is_written(tmp_path) -> None:
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
     path = tmp_path / "figure.png"
     path.write_bytes(b"old")
-    figure = plots.activation_curves()
+    figure = layer_figures.activation_curves()
     monkeypatch.setattr(figure, "savefig", lambda file, **_: (file.write(b"half"), 1 / 0))
 
     with pytest.raises(ZeroDivisionError):
-        plots.save(figure, path)
+        layer_figures.save(figure, path)
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -464,7 +467,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
 def test_drawing_leaves_the_settings_of_matplotlib_as_it_found_them() -> None:
     before = dict(matplotlib.rcParams)
 
-    plots.layers([record("relu")])
+    layer_figures.layers([record("relu")])
 
     assert dict(matplotlib.rcParams) == before
 
@@ -485,7 +488,9 @@ def test_plot_command_draws_without_torch_or_pyplot(tmp_path) -> None:
 
 
 def test_importing_the_figures_imports_no_matplotlib() -> None:
-    code = "import sys; import robustbench_la.plots, robustbench_la.cli.plot; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys; import robustbench_la.output.figures.layers, robustbench_la.cli.plot; sys.exit('matplotlib' in sys.modules)"
+    )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -19,8 +19,9 @@ BASELINES = Path(__file__).parent / "baselines"
 @pytest.fixture
 def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     """A small project with a test of its own, two models, and a baseline of the first."""
-    from robustbench_la import baseline, evaluate, remeasure
-    from robustbench_la.plan import read_plan
+    from robustbench_la.gate import baseline
+    from robustbench_la.measuring import answers, session
+    from robustbench_la.records.plan import read_plan
 
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_own.py").write_text("def test_own():\n    pass\n")
@@ -28,7 +29,7 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     shutil.copy(digits_pair[1], tmp_path / "model.pt")
     shutil.copy(digits_pair[0], tmp_path / "other.pt")
     plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
-    measured = remeasure.measure(evaluate.prepare(read_plan(None, plan)), fluctuation=False, said={})
+    measured = answers.measure(session.prepare(read_plan(None, plan)), fluctuation=False, said={})
     baseline.write(tmp_path / "robustness-baseline.json", measured)
     return tmp_path
 
@@ -109,7 +110,7 @@ def test_a_mistake_is_a_usage_error_of_pytest(project: Path, words: list[str], s
 
 def test_not_asked_for_it_imports_nothing_and_changes_nothing(project: Path) -> None:
     (project / "tests" / "test_own.py").write_text(
-        "import sys\n\ndef test_own():\n    assert not {'torch', 'numpy', 'robustbench_la.gate'} & set(sys.modules)\n"
+        "import sys\n\ndef test_own():\n    assert not {'torch', 'numpy', 'robustbench_la.gate.judge'} & set(sys.modules)\n"
     )
     done = run(project)
 

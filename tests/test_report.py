@@ -13,10 +13,11 @@ import junitparser
 import numpy as np
 import pytest
 
-from robustbench_la import baseline, gate, render, report
-from robustbench_la.gate import Verdict
-from robustbench_la.rules import Rules
-from robustbench_la.snapshot import Fluctuation, quantise
+from robustbench_la.gate import baseline, judge, report
+from robustbench_la.gate.judge import Verdict
+from robustbench_la.gate.rules import Rules
+from robustbench_la.output import terminal
+from robustbench_la.records.answers import Fluctuation, quantise
 
 BASELINES = Path(__file__).parent / "baselines"
 
@@ -53,7 +54,7 @@ def verdict() -> Verdict:
     now = dataclasses.replace(
         now, answers=tuple(answers[:-2] + answers[-1:]), layers=("act1", "act2"), fluctuations=tuple(moved[2:])
     )
-    found = gate.judge(was, now, Rules())
+    found = judge.judge(was, now, Rules())
     assert {one.outcome for one in found.judgements} == {"regression", "inconclusive", "pass", "improved"}
     return found
 
@@ -61,22 +62,22 @@ def verdict() -> Verdict:
 @pytest.fixture
 def passing() -> Verdict:
     one = baseline.read(BASELINES / "mnist-silu-11.json")
-    return gate.judge(one, one)
+    return judge.judge(one, one)
 
 
-def terminal(verdict: Verdict, width: int) -> str:
+def printed(verdict: Verdict, width: int) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, color_system=None)
     console.print(report.headline(verdict), soft_wrap=True, markup=False)
     for table in report.tables(verdict):
-        console.print(render.terminal(table, width=width))
+        console.print(terminal.terminal(table, width=width))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
 def test_the_terminal_at_80_columns(verdict: Verdict, golden: Callable[[str, str], None]) -> None:
-    text = terminal(verdict, 80)
+    text = printed(verdict, 80)
 
     golden("check-80.txt", text)
     assert max(map(len, text.splitlines()[1:])) <= 80
@@ -93,7 +94,7 @@ def test_the_annotations(verdict: Verdict, golden: Callable[[str, str], None]) -
 def test_the_verdict_stands_first_and_says_what_is_worst(verdict: Verdict, passing: Verdict) -> None:
     assert report.headline(verdict).startswith("REGRESSION: 3 of 18 became worse (gaussian_blur 4 not there any more, ")
     assert report.headline(passing) == "PASS: none of 17 regressed"
-    assert terminal(verdict, 80).startswith("REGRESSION: ")
+    assert printed(verdict, 80).startswith("REGRESSION: ")
     unclear = dataclasses.replace(verdict, judgements=tuple(verdict.having("inconclusive")))
     assert report.headline(unclear).startswith("PASS: none of 1 regressed; 1 of 1 inconclusive (gaussian_blur 5")
     assert report.headline(unclear, strict=True).startswith("INCONCLUSIVE: 1 of 1 inconclusive (gaussian_blur 5")

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_la import calibration, checkpoints, cli, data, evaluate
-from robustbench_la.data import Choice
-from robustbench_la.store import Store
+from robustbench_la import cli
+from robustbench_la.images import decoding
+from robustbench_la.images.decoding import Choice
+from robustbench_la.measuring import session
+from robustbench_la.models.checkpoints import file
+from robustbench_la.records import calibration
+from robustbench_la.store.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
 
@@ -59,13 +63,13 @@ def command(paths: list[Path], *more: str) -> list[str]:
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """What is measured from now on: condition, noise seed, number of checkpoints."""
     seen: list[tuple[str, int, int]] = []
-    real = evaluate._measure
+    real = session._measure
 
     def measure(evaluation, condition, advance):
         seen.append((str(condition), evaluation.seed, len(evaluation.networks)))
         return real(evaluation, condition, advance)
 
-    monkeypatch.setattr(evaluate, "_measure", measure)
+    monkeypatch.setattr(session, "_measure", measure)
     return seen
 
 
@@ -193,9 +197,9 @@ def test_calibration_is_that_of_a_plain_loop(digits_pair, measured) -> None:
     """In float64, image by image; a confidence within rounding of the border of a bin may fall on either side."""
     import torch
 
-    network = checkpoints.load(digits_pair[0], checkpoints.Wish())
+    network = file.load(digits_pair[0], file.Wish())
     model = network.model.double()
-    images = data.load(Choice("digits"))
+    images = decoding.load(Choice("digits"))
     expected = np.zeros((3, 15))
     for pixels, label in zip(images.images, images.labels, strict=True):
         with torch.no_grad():
@@ -290,7 +294,7 @@ def test_forgetting_shows_asks_and_removes(larobust, store, monkeypatch) -> None
 
 
 def test_what_was_finished_before_ctrl_c_is_not_measured_again(larobust, digits_pair, monkeypatch) -> None:
-    real, calls = evaluate._measure, []
+    real, calls = session._measure, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -298,7 +302,7 @@ def test_what_was_finished_before_ctrl_c_is_not_measured_again(larobust, digits_
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(evaluate, "_measure", interrupted)
+    monkeypatch.setattr(session, "_measure", interrupted)
     code, out, said = larobust(*command(digits_pair))
     assert code == 130
     assert "interrupted after 4 of 8" in said

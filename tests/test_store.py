@@ -20,12 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustbench_la import calibration, database, schema
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.packing import pack_classes, unpack_classes
-from robustbench_la.records import CLEAN, Cell, Condition, Setting
-from robustbench_la.schema import MIGRATIONS, Selection
-from robustbench_la.store import Store, check
+from robustbench_la.records import calibration
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.packing import pack_classes, unpack_classes
+from robustbench_la.store import database, schema
+from robustbench_la.store.schema import MIGRATIONS, Selection
+from robustbench_la.store.store import Store, check
 
 STORES = Path(__file__).parent / "stores"
 NOISE = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")

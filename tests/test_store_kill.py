@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from robustbench_la.store import Store
+from robustbench_la.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

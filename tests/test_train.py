@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from robustbench_la import checkpoints, train
-from robustbench_la.augment import augmented
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.jobs import Job, prepare
-from robustbench_la.plan import Augment, read_plan
+from robustbench_la.models.checkpoints import file
+from robustbench_la.records.plan import Augment, read_plan
+from robustbench_la.training import train
+from robustbench_la.training.augment import augmented
+from robustbench_la.training.jobs import Job, prepare
 
 QUICK = {"arch": "cnn", "activation": ["la_silu"], "limit": 300}
 
@@ -26,7 +27,7 @@ def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(checkpoints.load(path, checkpoints.Wish()).model.state_dict())
+    return dict(file.load(path, file.Wish()).model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -106,7 +107,7 @@ def test_training_follows_sgd_by_the_book(tmp_path: Path) -> None:
     train.train(job)
 
     torch.manual_seed(job.seed)
-    from robustbench_la.models import build
+    from robustbench_la.models.build import build
 
     model = build(job.spec, "silu").double()
     inputs = (torch.from_numpy(job.images.images).double() / 255 - 0.5) / 0.5

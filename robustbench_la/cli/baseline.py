@@ -10,7 +10,7 @@ import typer
 from robustbench_la.cli import measuring, options
 
 if TYPE_CHECKING:
-    from robustbench_la.snapshot import Snapshot
+    from robustbench_la.records.answers import Snapshot
 
 HELP = """Measure a checkpoint and write what `larobust check` judges later ones by.
 
@@ -54,9 +54,9 @@ def command(
     given = locals()
     from pathlib import Path
 
-    from robustbench_la import baseline as baselines
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
+    from robustbench_la.gate import baseline as baselines
 
     path = Path(output)
     check_writable(path)
@@ -64,24 +64,24 @@ def command(
         raise UserError(f"{path} exists; give --update to replace it")
     old = baselines.read(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
     plan = measuring.plan_of(config, given)
-    from robustbench_la import evaluate, remeasure
     from robustbench_la.cli.evaluate import announce
+    from robustbench_la.measuring import answers, session
     from robustbench_la.progress import bar
 
     meter = bar("images")
-    if any(path.resolve() == found.resolve() for found in evaluate.find_checkpoints(plan.checkpoints)):
+    if any(path.resolve() == found.resolve() for found in session.find_checkpoints(plan.checkpoints)):
         raise UserError(f"-o {path} would overwrite what is measured")
     if old is None or config is not None:
-        evaluation, said = evaluate.prepare(plan, download=download, meter=meter), remeasure.given(plan)
-        remeasure.check_one(evaluation)
+        evaluation, said = session.prepare(plan, download=download, meter=meter), answers.given(plan)
+        answers.check_one(evaluation)
     else:
-        flags = {name: given[name] for name in (*remeasure.GIVEN, "data", "device", "batch_size")}
+        flags = {name: given[name] for name in (*answers.GIVEN, "data", "device", "batch_size")}
         changed = {name: given[name] for name in _BY_PLAN if given[name] is not None} | ({"amp": True} if amp else {})
-        evaluation = remeasure.prepare(old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter)
-        said = {**old.given, **remeasure.given(plan)}
+        evaluation = answers.prepare(old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter)
+        said = {**old.given, **answers.given(plan)}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
-    new = remeasure.measure(evaluation, fluctuation=wanted, said=said, meter=meter)
+    new = answers.measure(evaluation, fluctuation=wanted, said=said, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write(path, new)
@@ -93,14 +93,15 @@ def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
     """The table of ``larobust check`` on stdout, with no tolerance: whatever is significant counts."""
     from fractions import Fraction
 
-    from robustbench_la import gate, render, report
     from robustbench_la.errors import NotComparableError
-    from robustbench_la.rules import Rules
+    from robustbench_la.gate import judge, report
+    from robustbench_la.gate.rules import Rules
+    from robustbench_la.output import terminal
 
     try:
-        verdict = gate.judge(old, new, Rules(drop=Fraction(0), rise=Fraction(0)))
+        verdict = judge.judge(old, new, Rules(drop=Fraction(0), rise=Fraction(0)))
     except NotComparableError as error:
         print(f"what moved cannot be said: {error}", file=sys.stderr)
         return
-    render.show(report.tables(verdict))
+    terminal.show(report.tables(verdict))
     print(report.about(verdict), file=sys.stderr)

@@ -18,10 +18,10 @@ from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
-    from robustbench_la.gate import Verdict
-    from robustbench_la.records import Condition
-    from robustbench_la.rules import Rules
-    from robustbench_la.snapshot import Snapshot
+    from robustbench_la.gate.judge import Verdict
+    from robustbench_la.gate.rules import Rules
+    from robustbench_la.records.answers import Snapshot
+    from robustbench_la.records.cells import Condition
 
 HELP = """Judge a checkpoint by a baseline: exit code 1 where its robustness fell.
 
@@ -100,7 +100,7 @@ def command(
         network = {"arch": arch, "activation": activation, "alpha": layeract_alpha, "normalize": normalize}
         where = {"data": data, "device": device, "batch_size": batch_size, "download": download or None}
         source = _Source(one, results, network, where)
-        from robustbench_la.rules import parse_rules
+        from robustbench_la.gate.rules import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
         outputs = _Outputs(junit, summary, json_)
@@ -121,7 +121,7 @@ def _told_under_actions() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        from robustbench_la import report
+        from robustbench_la.gate import report
 
         if os.environ.get("GITHUB_ACTIONS") == "true":
             print(report.annotation("error", "could not judge", str(error)), file=sys.stderr)
@@ -148,7 +148,7 @@ class _Source:
                     "say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured"
                 )
             return _measured(_selected(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
-        from robustbench_la.stored_snapshot import from_store
+        from robustbench_la.gate.from_store import from_store
 
         idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
         if idle:
@@ -159,9 +159,9 @@ class _Source:
 def _verdict(
     path: Path, source: _Source, rules: Rules, only: Callable[[Condition], bool] | None, *, allow_missing: bool
 ) -> Verdict:
-    from robustbench_la import baseline as baselines
     from robustbench_la.files import is_missing
-    from robustbench_la.gate import Verdict, check_rules, judge
+    from robustbench_la.gate import baseline as baselines
+    from robustbench_la.gate.judge import Verdict, check_rules, judge
 
     remedy = f"larobust baseline --ckpt {source.ckpt or 'model.pt'} -o {path}"
     if allow_missing and is_missing(path):
@@ -207,8 +207,8 @@ def _selected(known: Snapshot, only: Callable[[Condition], bool] | None) -> Snap
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
-    from robustbench_la import remeasure
     from robustbench_la.cli.evaluate import announce
+    from robustbench_la.measuring import answers as remeasure
     from robustbench_la.progress import bar
 
     meter = bar("images")
@@ -236,8 +236,8 @@ class _Outputs:
 
     def publish(self, verdict: Verdict, *, strict: bool) -> list[str]:
         """Everywhere; what could not be written, in words. Files come first: whoever reads stdout may stop at any line."""
-        from robustbench_la import report
         from robustbench_la.files import write_whole
+        from robustbench_la.gate import report
 
         markdown = report.markdown(verdict, strict=strict)
         failures = []
@@ -260,7 +260,8 @@ class _Outputs:
 
     def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:
         """stdout holds one of JSON, Markdown and table."""
-        from robustbench_la import render, report
+        from robustbench_la.gate import report
+        from robustbench_la.output import terminal
 
         for remark in verdict.remarks:
             print(remark, file=sys.stderr)
@@ -275,7 +276,7 @@ class _Outputs:
             print(markdown, end="")
         else:
             print(report.headline(verdict, strict=strict))
-            render.show(report.tables(verdict))
+            terminal.show(report.tables(verdict))
             if verdict.now is not None:
                 print(report.about(verdict))
 

@@ -10,13 +10,13 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
-    from robustbench_la.comparison import By
-    from robustbench_la.contrasts import Against, Answers
-    from robustbench_la.groups import Group
-    from robustbench_la.metrics import Detail
-    from robustbench_la.published import Published
-    from robustbench_la.schema import Selection
-    from robustbench_la.store import Store
+    from robustbench_la.analysis.comparison import By
+    from robustbench_la.analysis.differences import Against, Answers
+    from robustbench_la.analysis.groups import Group
+    from robustbench_la.analysis.metrics import Detail
+    from robustbench_la.analysis.published import Published
+    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.store import Store
 
 Word = TypeVar("Word", bound=str)
 HELP = """Compare what is in the store: activations over training seeds, layer-level ones beside their element-level counterparts.
@@ -73,14 +73,14 @@ def command(
     """Read arguments, read the store, print or write."""
     from pathlib import Path
 
-    from robustbench_la import render
+    from robustbench_la.analysis.comparison import Request, compare
+    from robustbench_la.analysis.metrics import METRICS
     from robustbench_la.cli.results import NOTHING_SELECTED, select
-    from robustbench_la.comparison import Request, compare
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable, write_whole
-    from robustbench_la.formats import FORMATS, format_for
-    from robustbench_la.metrics import METRICS
-    from robustbench_la.store import Store
+    from robustbench_la.output import terminal
+    from robustbench_la.output.formats import FORMATS, format_for
+    from robustbench_la.store.store import Store
 
     bys: tuple[By, ...] = ("activation", "checkpoint")
     details: tuple[Detail, ...] = ("group", "corruption", "severity")
@@ -119,7 +119,7 @@ def command(
         write_whole(Path(output), FORMATS[form or "text"](tables).encode())
         print(f"{output} written", file=sys.stderr)
     elif form is None:
-        render.show(tables)
+        terminal.show(tables)
     else:
         print(FORMATS[form](tables), end="")
 
@@ -134,7 +134,7 @@ def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
 
 
 def _metrics() -> tuple[str, ...]:
-    from robustbench_la.metrics import METRICS
+    from robustbench_la.analysis.metrics import METRICS
 
     return tuple(METRICS)
 
@@ -149,8 +149,8 @@ def _published(name: str | None, selection: Selection) -> list[Published]:
         return []
     from pathlib import Path
 
-    from robustbench_la.plan import shipped_configs
-    from robustbench_la.published import read_published
+    from robustbench_la.analysis.published import read_published
+    from robustbench_la.records.plan import shipped_configs
 
     path = Path(name)
     shipped = shipped_configs() / "published.yaml"

@@ -16,8 +16,8 @@ from robustbench_la.cli import measuring, options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from robustbench_la.evaluate import Evaluation
-    from robustbench_la.records import Cell, Key, Setting
+    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.records.cells import Cell, Key, Setting
 
 HELP = """Measure accuracy on clean and on corrupted images.
 
@@ -58,12 +58,12 @@ def command(
     plan = measuring.plan_of(config, locals())
     from pathlib import Path
 
-    from robustbench_la import evaluate
+    from robustbench_la.measuring import session
     from robustbench_la.progress import bar
 
     results = measuring.results_of(store, fresh=fresh, no_store=no_store)
     measuring.check_outputs([Path(output)] if output is not None else [], plan, config, results)
-    evaluation = evaluate.prepare(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare(plan, download=download, meter=bar("images"))
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, results=results, fresh=fresh)
 
@@ -94,10 +94,10 @@ def measure_and_print(
     import time
     from pathlib import Path
 
-    from robustbench_la import evaluate, provenance
     from robustbench_la.files import write_whole
+    from robustbench_la.measuring import provenance, session
+    from robustbench_la.output.documents import cells_document
     from robustbench_la.progress import bar
-    from robustbench_la.records import document
 
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
     shared = provenance.setting(evaluation, started=started)
@@ -106,7 +106,7 @@ def measure_and_print(
     with contextlib.ExitStack() as stack:
         keep, known = _opened(evaluation, shared, results, fresh=fresh, stack=stack)
         try:
-            for cell in evaluate.run(evaluation, known=known, meter=bar("images")):
+            for cell in session.run(evaluation, known=known, meter=bar("images")):
                 keep(cell)
                 cells.append(cell)
         except KeyboardInterrupt:
@@ -115,7 +115,7 @@ def measure_and_print(
     measured, cells = cells, _in_order(evaluation, known, cells)
     text = None
     if as_json or output:
-        report = document(cells, provenance.collect(evaluation, shared, wall_time_s=seconds))
+        report = cells_document(cells, provenance.collect(evaluation, shared, wall_time_s=seconds))
         told = {**report, "interrupted": interrupted, "from_store": len(cells) - len(measured)}
         text = json.dumps(told, indent=1, allow_nan=False)
     if as_json:
@@ -139,10 +139,10 @@ def _opened(
     """What keeps a cell as soon as it is measured, and the cells that are there already; says on stderr how many."""
     if results is None:
         return (lambda _: None), {}
-    from robustbench_la.evaluate import key_of
-    from robustbench_la.packing import pack_classes
-    from robustbench_la.schema import Selection
-    from robustbench_la.store import Store
+    from robustbench_la.measuring.session import key_of
+    from robustbench_la.records.packing import pack_classes
+    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.store import Store
 
     store = stack.enter_context(Store(results))
     labels = pack_classes(evaluation.images.labels)
@@ -164,7 +164,7 @@ def _opened(
 
 def _in_order(evaluation: Evaluation, known: dict[Key, Cell], measured: list[Cell]) -> list[Cell]:
     """The cells that are wanted, known or measured, as if all had been measured now."""
-    from robustbench_la.evaluate import key_of
+    from robustbench_la.measuring.session import key_of
 
     found = known | {cell.key: cell for cell in measured}
     wanted = [(network, condition, seed) for condition, seed in evaluation.passes for network in evaluation.networks]
@@ -175,6 +175,7 @@ def _in_order(evaluation: Evaluation, known: dict[Key, Cell], measured: list[Cel
 
 def print_tables(cells: list[Cell], about: str, *, detail: bool) -> None:
     """The tables on stdout."""
-    from robustbench_la import compare, render
+    from robustbench_la.analysis import table
+    from robustbench_la.output import terminal
 
-    render.show([compare.summary(cells, about=about), *([compare.detail(cells)] if detail else [])])
+    terminal.show([table.summary(cells, about=about), *([table.detail(cells)] if detail else [])])

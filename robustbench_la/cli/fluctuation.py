@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from robustbench_la.evaluate import Evaluation
-    from robustbench_la.fluctuate import Measure
-    from robustbench_la.layer_records import NetworkFluctuation
-    from robustbench_la.records import Key, Setting
+    from robustbench_la.measuring.fluctuation import Measure
+    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.records.cells import Key, Setting
+    from robustbench_la.records.layers import NetworkFluctuation
 
 HELP = """Measure what noise does inside the network, layer by layer.
 
@@ -89,12 +89,12 @@ def command(
     plan = measuring.plan_of(config, locals())
     from pathlib import Path
 
-    from robustbench_la import evaluate
     from robustbench_la.errors import UserError, lookup
-    from robustbench_la.fluctuate import THRESHOLD, Measure
-    from robustbench_la.inject import parse_injection
-    from robustbench_la.plan import parse_noise
+    from robustbench_la.measuring import session
+    from robustbench_la.measuring.fluctuation import THRESHOLD, Measure
+    from robustbench_la.measuring.inject import parse_injection
     from robustbench_la.progress import bar
+    from robustbench_la.records.plan import parse_noise
 
     injections = [injection for text in inject or () for injection in parse_injection(text)]
     if only is not None:
@@ -120,7 +120,7 @@ def command(
     )
     if injections:  # the images stay clean
         plan = plan.model_copy(update={"noise": [], "noise_seeds": 1})
-    evaluation = evaluate.prepare(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare(plan, download=download, meter=bar("images"))
     _announce(evaluation, measure)
     _measure_and_print(
         evaluation, measure, results=results, fresh=fresh, detail=detail, figures=figures, csv=csv, as_json=json_, output=output
@@ -132,7 +132,7 @@ def _figure(text: str) -> tuple[str, Path]:
     from pathlib import Path
 
     from robustbench_la.errors import lookup
-    from robustbench_la.style import check_path
+    from robustbench_la.output.figures.style import check_path
 
     kind, equals, name = text.partition("=")
     if not equals:
@@ -144,7 +144,7 @@ def _figure(text: str) -> tuple[str, Path]:
 
 
 def _announce(evaluation: Evaluation, measure: Measure) -> None:
-    from robustbench_la.fluctuate import conditions_of
+    from robustbench_la.measuring.fluctuation import conditions_of
 
     conditions = measuring.count(len(conditions_of(evaluation, measure)), "condition")
     measuring.announce(evaluation, f"{measuring.count(len(evaluation.networks), 'checkpoint')} x {conditions}")
@@ -171,8 +171,11 @@ def _measure_and_print(
     import time
     from pathlib import Path
 
-    from robustbench_la import compare_layers, fluctuate, layer_rows, provenance, render
+    from robustbench_la.analysis import layer_tables
     from robustbench_la.files import write_whole
+    from robustbench_la.measuring import fluctuation, provenance
+    from robustbench_la.output import terminal
+    from robustbench_la.output.documents import fluctuation_document
     from robustbench_la.progress import bar
 
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -183,7 +186,7 @@ def _measure_and_print(
     with contextlib.ExitStack() as stack:
         keep, known = _opened(evaluation, measure, shared, results, fresh=fresh, again=fresh_means, stack=stack)
         try:
-            for one in fluctuate.run(evaluation, measure, known=known, meter=bar("images")):
+            for one in fluctuation.run(evaluation, measure, known=known, meter=bar("images")):
                 keep(one)
                 finished.append(one if fresh_means else dataclasses.replace(one, activation_means=()))
         except KeyboardInterrupt:
@@ -191,16 +194,16 @@ def _measure_and_print(
     seconds = time.perf_counter() - began
     measured = _in_order(evaluation, measure, known, finished)
     if measured:
-        pairs = compare_layers.pairs(measured)
+        pairs = layer_tables.pairs(measured)
         collected = provenance.collect(evaluation, shared, wall_time_s=seconds)
-        report = {**layer_rows.document(measured, pairs, collected), "interrupted": interrupted}
+        report = {**fluctuation_document(measured, pairs, collected), "interrupted": interrupted}
         text = json.dumps(report, indent=1, allow_nan=False)
         if as_json:
             print(text)
         else:
             about = _about(evaluation, measure)
-            tables = [compare_layers.layers(measured, detail=detail, about=about), compare_layers.activations(measured), pairs]
-            render.show([table for table in tables if table is not None])
+            tables = [layer_tables.layers(measured, detail=detail, about=about), layer_tables.activations(measured), pairs]
+            terminal.show([table for table in tables if table is not None])
         if csv:
             write_whole(Path(csv), _as_csv([layer.as_dict() for one in measured for layer in one.layers]).encode())
         for kind, path in figures:
@@ -229,12 +232,12 @@ def _opened(
     """
     if results is None:
         return (lambda _: None), {}
-    from robustbench_la import layer_rows
-    from robustbench_la.evaluate import key_of
-    from robustbench_la.fluctuate import conditions_of
-    from robustbench_la.layer_totals import Sample
-    from robustbench_la.schema import Selection
-    from robustbench_la.store import Store
+    from robustbench_la.measuring.fluctuation import conditions_of
+    from robustbench_la.measuring.layer_totals import Sample
+    from robustbench_la.measuring.session import key_of
+    from robustbench_la.store import layer_rows
+    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.store import Store
 
     store = stack.enter_context(Store(results))
 
@@ -267,8 +270,8 @@ def _in_order(
     evaluation: Evaluation, measure: Measure, known: dict[Key, NetworkFluctuation], finished: Sequence[NetworkFluctuation]
 ) -> list[NetworkFluctuation]:
     """What is wanted, known or measured, as if all had been measured now: by checkpoint, then condition."""
-    from robustbench_la.evaluate import key_of
-    from robustbench_la.fluctuate import conditions_of
+    from robustbench_la.measuring.fluctuation import conditions_of
+    from robustbench_la.measuring.session import key_of
 
     there = known | {one.layers[0].key: one for one in finished}
     found = []
@@ -282,7 +285,8 @@ def _in_order(
 
 
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:
-    from robustbench_la import plots, style
+    from robustbench_la.output.figures import layers as plots
+    from robustbench_la.output.figures import style
 
     figures: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
         "layers": plots.layers,

@@ -28,11 +28,11 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, show, ask, remove."""
-    from robustbench_la import render
     from robustbench_la.cli.results import NOTHING_SELECTED, overview, select
     from robustbench_la.errors import UserError
-    from robustbench_la.schema import EVERYTHING
-    from robustbench_la.store import Store
+    from robustbench_la.output import terminal
+    from robustbench_la.store.schema import EVERYTHING
+    from robustbench_la.store.store import Store
 
     selection = select(ckpt, activation, arch, data, noise, severity, seed)
     path = options.store_path(store)
@@ -43,7 +43,7 @@ def command(
     if not cells and not layers:
         print(f"{path} holds nothing that matches", file=sys.stderr)
         raise typer.Exit(NOTHING_SELECTED)
-    render.show([overview(cells, layers, path)])
+    terminal.show([overview(cells, layers, path)])
     if not yes:
         if not sys.stdin.isatty():
             raise UserError("nobody is there to be asked; give --yes to remove these")

@@ -11,7 +11,7 @@ from robustbench_la.cli import options
 from robustbench_la.errors import lookup
 
 if TYPE_CHECKING:
-    from robustbench_la.compare import Table
+    from robustbench_la.analysis.table import Table
 
 HELP = """Show what there is: corruptions, activations, architectures or datasets.
 
@@ -36,13 +36,13 @@ def command(
         ]
         print(json.dumps(rows, indent=1))
         return
-    from robustbench_la import render
+    from robustbench_la.output import terminal
 
-    render.show(tables)
+    terminal.show(tables)
 
 
 def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], *notes: str) -> Table:
-    from robustbench_la.compare import Column, Row, Table
+    from robustbench_la.analysis.table import Column, Row, Table
 
     return Table(
         title=title, columns=tuple(Column(name=name) for name in names), rows=tuple(Row(values=row) for row in rows), notes=notes
@@ -77,14 +77,14 @@ def _activations() -> list[Table]:
 
 
 def _architectures() -> list[Table]:
-    from robustbench_la.models import ARCHITECTURES, PATTERNS
+    from robustbench_la.models.build import ARCHITECTURES, PATTERNS
 
     rows = [(name, entry.summary) for name, entry in ARCHITECTURES.items()]
     return [_table("Architectures", ("name", "what"), [*rows, *PATTERNS.items()])]
 
 
 def _datasets() -> list[Table]:
-    from robustbench_la.datasets import DATASETS
+    from robustbench_la.images.datasets import DATASETS
 
     rows = [(f"{name}:ROOT" if entry.needs_root else name, entry.summary) for name, entry in DATASETS.items()]
     return [_table("Datasets", ("name", "what"), rows)]

@@ -11,8 +11,8 @@ from robustbench_la.cli import options
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
-    from robustbench_la.evaluate import Evaluation
-    from robustbench_la.plan import Plan
+    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.records.plan import Plan
 
 _FLAGS = (
     "arch",
@@ -35,7 +35,7 @@ _FLAGS = (
 
 def plan_of(config: str | None, arguments: Mapping[str, object]) -> Plan:
     """The plan of a file and of a command's arguments, by name; None, and a switch that is off, say nothing."""
-    from robustbench_la.plan import read_plan
+    from robustbench_la.records.plan import read_plan
 
     flags = {name: arguments[name] for name in _FLAGS if name in arguments}
     switches = {name: arguments.get(name) or None for name in ("amp", "fluctuation")}
@@ -44,7 +44,7 @@ def plan_of(config: str | None, arguments: Mapping[str, object]) -> Plan:
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:
     """The store to use, None for none; checked before anything is measured."""
-    from robustbench_la import store as stores
+    from robustbench_la.store import store as stores
 
     if no_store and (store is not None or fresh):
         raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
@@ -57,11 +57,12 @@ def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None
 
 def check_outputs(outputs: Sequence[Path], plan: Plan, config: str | None, results: Path | None) -> None:
     """Raise UserError for files that cannot be written, or that would overwrite what is read or each other."""
-    from robustbench_la import evaluate, files
-    from robustbench_la.plan import find_config
+    from robustbench_la import files
+    from robustbench_la.measuring import session
+    from robustbench_la.records.plan import find_config
 
     if outputs:
-        inputs = [*evaluate.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
+        inputs = [*session.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
         files.check_outputs(outputs, {"the store": [results] if results else [], "what is measured": inputs})
 
 

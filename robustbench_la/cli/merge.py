@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from robustbench_la.records import Cell
+    from robustbench_la.records.cells import Cell
 
 HELP = """Join stores, such as those of several machines, into one.
 
@@ -28,7 +28,7 @@ def command(
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUTPUT", help="The store to put them into.")],
 ) -> None:
     """Read arguments, join, say what became of it."""
-    from robustbench_la.store import Store, check
+    from robustbench_la.store.store import Store, check
 
     target = Path(output)
     check(target)

@@ -114,6 +114,6 @@ def store_path(given: str | None) -> Path:
     """The store that a command means."""
     from pathlib import Path
 
-    from robustbench_la.store import DEFAULT
+    from robustbench_la.store.store import DEFAULT
 
     return DEFAULT if given is None else Path(given)

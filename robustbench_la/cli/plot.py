@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from robustbench_la.schema import Selection
-    from robustbench_la.store import Store, Stored
-    from robustbench_la.style import Columns
+    from robustbench_la.output.figures.style import Columns
+    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.store import Store, Stored
 
 Record = TypeVar("Record")
 HELP = """Draw a figure, as PNG, SVG or PDF.
@@ -70,8 +70,8 @@ def command(
     """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
-    from robustbench_la import style
     from robustbench_la.cli.results import select
+    from robustbench_la.output.figures import style
 
     lookup(dict.fromkeys(KINDS), kind, kind="figure")
     if columns not in style.WIDTHS:
@@ -102,42 +102,42 @@ def command(
 
 
 def _activations(columns: Columns) -> Figure:
-    from robustbench_la import plots
+    from robustbench_la.output.figures import layers
 
-    return plots.activation_curves(columns=columns)
+    return layers.activation_curves(columns=columns)
 
 
 def _cells(
     path: Path, selection: Selection, kind: str, metric: str | None, number: int | None, *, allow_missing: bool, columns: Columns
 ) -> Figure:
-    from robustbench_la import figures
-    from robustbench_la.subject import cells_of_one
+    from robustbench_la.analysis.one_group import cells_of_one
+    from robustbench_la.output.figures import cells
 
     def read(store: Store) -> list[Stored]:
         return store.cells(selection)
 
     found = cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing)
     if kind == "scatter":
-        return figures.scatter(found, columns=columns)
-    draw = figures.severity if kind == "severity" else figures.group_bars
+        return cells.scatter(found, columns=columns)
+    draw = cells.severity if kind == "severity" else cells.group_bars
     return draw(found, metric=metric or "top1", columns=columns)
 
 
 def _layers(
     path: Path, selection: Selection, number: int | None, *, per_element: bool, allow_missing: bool, columns: Columns
 ) -> Figure:
-    from robustbench_la import plots
-    from robustbench_la.subject import layers_of_one
+    from robustbench_la.analysis.one_group import layers_of_one
+    from robustbench_la.output.figures import layers
 
     records = _read(path, lambda store: store.layers(selection), "layer record (see `larobust fluctuation`)")
     title, measured = layers_of_one(records, number=number, allow_missing=allow_missing)
-    return plots.layers(measured, per_element=per_element, about=f"{title}.", columns=columns)
+    return layers.layers(measured, per_element=per_element, about=f"{title}.", columns=columns)
 
 
 def _read(path: Path, read: Callable[[Store], list[Record]], what: str) -> list[Record]:
     """Records of a store; where there are none, says so and exits."""
     from robustbench_la.cli.results import NOTHING_SELECTED
-    from robustbench_la.store import Store
+    from robustbench_la.store.store import Store
 
     with Store(path, reading=True) as store:
         records = read(store)

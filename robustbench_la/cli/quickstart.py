@@ -19,15 +19,16 @@ def command(
     ] = "runs/quickstart",
 ) -> None:
     """Train what is not there yet, evaluate, print."""
-    from robustbench_la.plan import read_plan
+    from robustbench_la.records.plan import read_plan
 
     plan = read_plan("quickstart", {}, purpose="train")
-    from robustbench_la import evaluate, train
     from robustbench_la.cli.evaluate import announce, measure_and_print
     from robustbench_la.cli.train import told
     from robustbench_la.errors import UserError
-    from robustbench_la.jobs import prepare
+    from robustbench_la.measuring import session
     from robustbench_la.progress import bar
+    from robustbench_la.training import train
+    from robustbench_la.training.jobs import prepare
 
     meter = bar("images")
     jobs = prepare(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
@@ -38,7 +39,7 @@ def command(
         print(told(train.train(job, force=True, meter=meter)), file=sys.stderr)
     paths = [str(job.path) for job in jobs]
     try:
-        evaluation = evaluate.prepare(plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None}), meter=meter)
+        evaluation = session.prepare(plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None}), meter=meter)
     except UserError as error:
         raise UserError(f"{error}; remove it, and quickstart will train it anew") from None
     announce(evaluation)

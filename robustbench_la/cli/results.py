@@ -13,10 +13,10 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
-    from robustbench_la.compare import Table
-    from robustbench_la.records import Cell, Setting
-    from robustbench_la.schema import Selection
-    from robustbench_la.store import Stored
+    from robustbench_la.analysis.table import Table
+    from robustbench_la.records.cells import Cell, Setting
+    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.store import Stored
 
 HELP = """Show what is in the store, all of it or what matches every filter.
 
@@ -43,10 +43,10 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print."""
-    from robustbench_la import render
     from robustbench_la.errors import UserError
-    from robustbench_la.schema import EVERYTHING
-    from robustbench_la.store import Store
+    from robustbench_la.output import terminal
+    from robustbench_la.store.schema import EVERYTHING
+    from robustbench_la.store.store import Store
 
     if json_ and csv_:
         raise UserError("give --json or --csv, not both")
@@ -61,7 +61,7 @@ def command(
     elif csv_:
         _print_csv(cells)
     elif cells or layers:
-        render.show([_every_cell(cells) if detail else overview(cells, layers, path)])
+        terminal.show([_every_cell(cells) if detail else overview(cells, layers, path)])
     if not cells and not layers:
         print(f"{path} holds nothing" + ("" if selection == EVERYTHING else " that matches"), file=sys.stderr)
         if selection != EVERYTHING:
@@ -81,8 +81,8 @@ def select(
     from corruptions import names_of
     from corruptions.registry import known_words
     from robustbench_la.errors import UserError, did_you_mean
-    from robustbench_la.plan import parse_severities
-    from robustbench_la.schema import Selection
+    from robustbench_la.records.plan import parse_severities
+    from robustbench_la.store.schema import Selection
 
     corruptions: list[str] = []
     for word in (part.strip() for text in noise or () for part in text.split(",")):
@@ -129,7 +129,7 @@ def _group(setting: Setting, network: Mapping[str, Any]) -> _Group:
 
 def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[str, Any]]], path: Path) -> Table:
     """One row a network and dataset: how much was measured."""
-    from robustbench_la.compare import Column, Row, Table
+    from robustbench_la.analysis.table import Column, Row, Table
 
     groups: dict[_Group, tuple[list[Cell], list[object]]] = {}
     for stored in cells:
@@ -172,8 +172,8 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[st
 
 
 def _every_cell(cells: Sequence[Stored]) -> Table:
-    from robustbench_la.compare import Column, Estimate, Row, Table
-    from robustbench_la.statistics import wilson
+    from robustbench_la.analysis.paired_tests import wilson
+    from robustbench_la.analysis.table import Column, Estimate, Row, Table
 
     rows = []
     for stored in cells:
@@ -217,7 +217,7 @@ def _print_csv(cells: Sequence[Stored]) -> None:
     import csv
     from dataclasses import fields
 
-    from robustbench_la.records import Cell, Condition, Setting
+    from robustbench_la.records.cells import Cell, Condition, Setting
 
     if not cells:  # the names of the columns all the same
         packed = ("condition", "predictions", "calibration")

@@ -10,7 +10,7 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
-    from robustbench_la.train import Trained
+    from robustbench_la.training.train import Trained
 
 HELP = """Train a network by a recipe, or several: one for each activation and seed.
 
@@ -51,7 +51,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Train anew, over a checkpoint that exists.")] = False,
 ) -> None:
     """Read arguments, train, say what came of it."""
-    from robustbench_la.plan import read_plan
+    from robustbench_la.records.plan import read_plan
 
     recipe = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     plan = read_plan(
@@ -71,9 +71,9 @@ def command(
         },
         purpose="train",
     )
-    from robustbench_la import train
-    from robustbench_la.jobs import prepare
     from robustbench_la.progress import bar
+    from robustbench_la.training import train
+    from robustbench_la.training.jobs import prepare
 
     meter = bar("images")
     jobs = prepare(plan, output, force=force, download=download, meter=meter)

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_la import calibration
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.aggregates import GROUP_MEMBERS, SEVERITIES
-from robustbench_la.packing import pack_classes
-from robustbench_la.records import CLEAN, Cell, Condition, Setting
-from robustbench_la.store import Store
+from robustbench_la.analysis.robustness import GROUP_MEMBERS, SEVERITIES
+from robustbench_la.records import calibration
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.packing import pack_classes
+from robustbench_la.store.store import Store
 
 IMAGES = 10_000
 SEEDS = tuple(11 * step for step in range(1, 31))

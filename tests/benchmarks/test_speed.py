@@ -17,14 +17,14 @@ import torch
 from scipy import ndimage
 
 from corruptions.apply import corrupt
-from robustbench_la import evaluate, fluctuate
-from robustbench_la.checkpoints import Network
-from robustbench_la.data import ImageSet
-from robustbench_la.layeract import la_hardsilu, la_silu
-from robustbench_la.memory import keep_freed_memory
-from robustbench_la.models import NetworkSpec, build
-from robustbench_la.preprocessing import NORMALIZATIONS
-from robustbench_la.records import Condition
+from robustbench_la.images.decoding import ImageSet
+from robustbench_la.images.normalization import NORMALIZATIONS
+from robustbench_la.measuring import fluctuation, session
+from robustbench_la.models.build import NetworkSpec, build
+from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.layeract import la_hardsilu, la_silu
+from robustbench_la.models.memory import keep_freed_memory
+from robustbench_la.records.cells import Condition
 
 keep_freed_memory()
 
@@ -114,7 +114,7 @@ def test_layeract_forward_and_backward(benchmark, told, ours, other) -> None:
     ratio(benchmark, told, f"{ours.__name__} forward + backward over naive", lambda: both(ours), lambda: both(other), ">= 2")
 
 
-def evaluation(activation: str, count: int, severities: int) -> evaluate.Evaluation:
+def evaluation(activation: str, count: int, severities: int) -> session.Evaluation:
     spec = NetworkSpec(architecture="resnet20", classes=10, channels=3, height=32, width=32)
     network = Network(
         name="x",
@@ -128,7 +128,7 @@ def evaluation(activation: str, count: int, severities: int) -> evaluate.Evaluat
         seed=0,
         remarks=(),
     )
-    if evaluate.has_convolutions(network):
+    if session.has_convolutions(network):
         network.model.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(0)
     images = ImageSet(
@@ -143,7 +143,7 @@ def evaluation(activation: str, count: int, severities: int) -> evaluate.Evaluat
         Condition(corruption="gaussian_noise", severity=s, parameter=0.02 * s, profile="cifar-c")
         for s in range(1, severities + 1)
     ]
-    return evaluate.Evaluation(
+    return session.Evaluation(
         networks=(network,),
         images=images,
         conditions=tuple(conditions),
@@ -160,7 +160,7 @@ def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activat
     plan = evaluation(activation, 512, 5)
     network = plan.networks[0]
     inputs = network.normalization.apply(torch.from_numpy(plan.images.images))
-    if evaluate.has_convolutions(network):
+    if session.has_convolutions(network):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -174,7 +174,7 @@ def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activat
         told,
         f"eval of resnet20 {activation}, five Gaussian severities, over bare forward passes",
         bare,
-        lambda: list(evaluate.run(plan)),
+        lambda: list(session.run(plan)),
         "<= 1.15",
         rounds=5,
     )
@@ -202,7 +202,7 @@ def test_fluctuation_costs_little_more_than_two_forward_passes(benchmark, told, 
         told,
         f"fluctuation ({only or 'all statistics'}) of resnet20 {activation}, 1,000 images, over two bare forward passes",
         bare,
-        lambda: list(fluctuate.run(plan, fluctuate.Measure(only=only))),
+        lambda: list(fluctuation.run(plan, fluctuation.Measure(only=only))),
         aim,
         rounds=5,
     )
@@ -212,7 +212,7 @@ def peak(run: str) -> float:
     """MiB that a process of its own takes at most for ``run``. Not getrusage, which begins with the peak of this process."""
     code = (
         "import sys; sys.path.insert(0, 'tests/benchmarks'); from test_speed import evaluation; import torch; "
-        f"from robustbench_la import evaluate, fluctuate; list({run}); "
+        f"from robustbench_la.measuring import fluctuation, session; list({run}); "
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -222,12 +222,12 @@ def peak(run: str) -> float:
 @pytest.mark.parametrize("count", [1_000, 10_000])
 def test_peak_memory_of_fluctuation(benchmark, told, count: int) -> None:
     plan = f"evaluation('relu', {count}, 1)"
-    above = benchmark.pedantic(lambda: peak(f"fluctuate.run({plan})") - peak(f"evaluate.run({plan})"), rounds=1)
+    above = benchmark.pedantic(lambda: peak(f"fluctuation.run({plan})") - peak(f"session.run({plan})"), rounds=1)
     told.append(
         f"peak memory of fluctuation above eval's, {count:,} images, 19 layers: {above:.0f} MiB (aim: < 400, the same for both)"
     )
 
 
 def test_peak_memory_of_eval_on_10_000_images(benchmark, told) -> None:
-    found = benchmark.pedantic(lambda: peak("evaluate.run(evaluation('la_silu', 10_000, 1))"), rounds=1)
+    found = benchmark.pedantic(lambda: peak("session.run(evaluation('la_silu', 10_000, 1))"), rounds=1)
     told.append(f"peak memory of eval, 10,000 images of 32x32 px: {found / 2**10:.2f} GiB (aim: < 1.5)")

@@ -1,0 +1,1 @@
+"""Reading wing: results as tables of numbers, with their statistics. No text layout."""

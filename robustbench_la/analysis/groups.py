@@ -1,0 +1,178 @@
+"""Stored cells sorted into what may be compared: the same architecture, images, precision and levels. No statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from robustbench_la.activations import in_order
+from robustbench_la.errors import UserError
+from robustbench_la.records.cells import CLEAN, Condition
+
+if TYPE_CHECKING:
+    from robustbench_la.store.store import Stored
+
+Draw = tuple[Condition, int | None]
+"""A condition with one seed of its noise; None for clean images."""
+_NAMED = 3
+"""How many gaps an error lists."""
+
+
+class Variant(NamedTuple):
+    """What a row of a comparison by activation stands for."""
+
+    activation: str
+    alpha: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """One network and what was measured of it within a group."""
+
+    checkpoint: str
+    sha256: str
+    activation: str
+    level: str
+    alpha: float | None
+    seed: int | None
+    """Of the training."""
+    cells: Mapping[Draw, Stored] = field(repr=False)
+
+    @property
+    def variant(self) -> Variant:
+        """Its row when networks are compared by activation."""
+        return Variant(self.activation, self.alpha)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """Networks that were measured on the same images, at the same precision and levels."""
+
+    architecture: str
+    code: str | None
+    normalization: str
+    fingerprint: str
+    precision: str
+    profile: str | None
+    """Level table; None for levels of the user's own, or where only clean images were measured."""
+    data: tuple[str, ...]
+    """Names that the dataset was given."""
+    images: int
+    dataset_images: int
+    networks: tuple[Measured, ...] = field(repr=False)
+    """Layer-level activations first, each before its element-level counterpart; then by training seed."""
+    draws: tuple[Draw, ...] = field(repr=False)
+    """All that was asked of any of the networks."""
+
+    @property
+    def title(self) -> str:
+        """What tells it from other groups."""
+        partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
+        said = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
+        if self.corruptions:
+            said.append(f"levels of {self.profile}" if self.profile else "own levels")
+        if self.precision != "float32":
+            said.append(self.precision)
+        return ", ".join(said)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Each once: clean first, then by corruption as they came, by severity or level."""
+        found = list(dict.fromkeys(condition for condition, _ in self.draws))
+        names = list(dict.fromkeys(condition.corruption for condition in found))
+        return tuple(
+            sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameter or 0.0)),
+        )
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names, clean not among them."""
+        return tuple(dict.fromkeys(condition.corruption for condition in self.conditions if condition != CLEAN))
+
+    @property
+    def noise_seeds(self) -> tuple[int, ...]:
+        """In order."""
+        return tuple(sorted({seed for _, seed in self.draws if seed is not None}))
+
+
+def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
+    """Sort cells into groups, in the order in which they came.
+
+    allow_missing: let networks lack cells that others of their group have.
+    Raises: UserError naming what lacks, unless that is allowed.
+    """
+    shared: dict[tuple[str | None, ...], list[Stored]] = {}
+    for entry in stored:
+        cell, setting = entry.cell, entry.setting
+        key = (cell.architecture, cell.code, cell.normalization, setting.fingerprint, setting.precision)
+        shared.setdefault(key, []).append(entry)
+    groups = []
+    for own in shared.values():
+        profiles = dict.fromkeys(entry.cell.condition.profile for entry in own if entry.cell.condition != CLEAN)
+        groups += [_group(own, profile) for profile in profiles or (None,)]
+    if not allow_missing:
+        for found in groups:
+            _require_all(found)
+    return groups
+
+
+def _group(stored: Sequence[Stored], profile: str | None) -> Group:
+    networks: dict[tuple[str, str, float | None], list[Stored]] = {}
+    for entry in stored:
+        networks.setdefault((entry.cell.sha256, entry.cell.activation, entry.cell.alpha), []).append(entry)
+    measured = []
+    for own in networks.values():
+        corrupted = [entry for entry in own if entry.cell.condition != CLEAN]
+        there = [entry for entry in corrupted if entry.cell.condition.profile == profile]
+        if there or not corrupted:  # with clean images alone, the rest lacks; with another profile alone, it belongs there
+            measured.append(_measured([entry for entry in own if entry.cell.condition == CLEAN] + there))
+    activations = in_order(network.activation for network in measured)
+    measured.sort(key=lambda network: (activations.index(network.activation), network.alpha or 0.0, _seed_order(network)))
+    cell, setting = stored[0].cell, stored[0].setting
+    return Group(
+        architecture=cell.architecture,
+        code=cell.code,
+        normalization=cell.normalization,
+        fingerprint=setting.fingerprint,
+        precision=setting.precision,
+        profile=profile,
+        data=tuple(sorted({entry.setting.data for entry in stored})),
+        images=setting.images,
+        dataset_images=setting.dataset_images,
+        networks=tuple(measured),
+        draws=tuple(dict.fromkeys(draw for network in measured for draw in network.cells)),
+    )
+
+
+def _measured(stored: Sequence[Stored]) -> Measured:
+    cell = stored[0].cell
+    return Measured(
+        checkpoint=cell.checkpoint,
+        sha256=cell.sha256,
+        activation=cell.activation,
+        level=cell.activation_level,
+        alpha=cell.alpha,
+        seed=cell.training_seed,
+        cells={(entry.cell.condition, entry.cell.noise_seed): entry for entry in stored},
+    )
+
+
+def _seed_order(network: Measured) -> tuple[bool, int, str]:
+    return network.seed is None, network.seed or 0, network.checkpoint
+
+
+def _require_all(found: Group) -> None:
+    several = len(found.noise_seeds) > 1
+    lacking = {network: [draw for draw in found.draws if draw not in network.cells] for network in found.networks}
+    lacking = {network: draws for network, draws in lacking.items() if draws}
+    if not lacking:
+        return
+    network, draws = next(iter(lacking.items()))
+    named = [f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}" for condition, seed in draws]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    others = f"; so do {len(lacking) - 1} others in part" if len(lacking) > 1 else ""
+    raise UserError(
+        f"{found.title}: not all measured; {network.checkpoint} lacks {', '.join(named[:_NAMED])}{more}{others}; measure "
+        "that, leave it out by --ckpt, --noise, --severity or --seed, or give --allow-missing to see gaps"
+    )

@@ -1,0 +1,93 @@
+"""What one figure shows of a store: one architecture on one set of images. Several are refused, never mixed; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from robustbench_la.analysis.groups import Group, group
+from robustbench_la.errors import UserError
+from robustbench_la.store.layer_rows import networks
+
+if TYPE_CHECKING:
+    from robustbench_la.records.cells import Setting
+    from robustbench_la.records.layers import NetworkFluctuation
+    from robustbench_la.store.store import Stored
+
+_NAMED = 6
+"""How many groups, or gaps, an error lists."""
+
+
+def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False) -> Group:
+    """The one group of cells that a figure is to show.
+
+    number: which of several, from 1.  allow_missing: let networks lack cells that others of the group have.
+    Raises: UserError where there are several, or where cells lack, unless that is allowed.
+    """
+    found = group(stored, allow_missing=True)
+    chosen = found[_place([one.title for one in found], number)]
+    if not allow_missing:  # of this group alone: what others lack is no matter here
+        group([entry for network in chosen.networks for entry in network.cells.values()])
+    return chosen
+
+
+def layers_of_one(
+    stored: Iterable[tuple[Setting, Mapping[str, Any]]], *, number: int | None = None, allow_missing: bool = False
+) -> tuple[str, list[NetworkFluctuation]]:
+    """The layer records that a figure is to show, by network and condition, and what tells them from others.
+
+    number, allow_missing, errors: as in ``cells_of_one``. One group has one seed of the noise.
+    """
+    shared: dict[tuple[object, ...], tuple[Setting, list[Mapping[str, Any]]]] = {}
+    for setting, row in stored:
+        names = ("architecture", "code", "normalization", "profile", "noise_seed")
+        key = (*(row[name] for name in names), setting.fingerprint, setting.precision)
+        shared.setdefault(key, (setting, []))[1].append(row)
+    groups = list(shared.values())
+    seeds = len({rows[0]["noise_seed"] for _, rows in groups}) > 1
+    titles = [_title(setting, rows[0], seeds=seeds) for setting, rows in groups]
+    place = _place(titles, number)
+    measured = list(networks(groups[place][1], None).values())
+    if not allow_missing:
+        _require_all(titles[place], measured)
+    return titles[place], measured
+
+
+def _title(setting: Setting, row: Mapping[str, Any], *, seeds: bool) -> str:
+    partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
+    levels = f"levels of {row['profile']}" if row["profile"] else "own levels"
+    said = [f"{row['architecture']} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    said += [f"noise seed {row['noise_seed']}"] * seeds + [setting.precision] * (setting.precision != "float32")
+    return ", ".join(said)
+
+
+def _place(titles: Sequence[str], number: int | None) -> int:
+    if number is not None:
+        if not 1 <= number <= len(titles):
+            raise UserError(f"--group {number}: there is {_listed(titles)}")
+        return number - 1
+    if len(titles) > 1:
+        raise UserError(
+            f"a figure shows one of what is never mixed; choose by --group, --arch, --data or --seed: {_listed(titles)}"
+        )
+    return 0
+
+
+def _listed(titles: Sequence[str]) -> str:
+    more = f"; and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
+    return "; ".join(f"{place}. {title}" for place, title in enumerate(titles[:_NAMED], start=1)) + more
+
+
+def _require_all(title: str, measured: Sequence[NetworkFluctuation]) -> None:
+    conditions = dict.fromkeys(one.layers[0].condition for one in measured)
+    there: dict[str, set[object]] = {}
+    for one in measured:
+        there.setdefault(one.layers[0].checkpoint, set()).add(one.layers[0].condition)
+    for checkpoint, own in there.items():
+        lacking = [str(condition) for condition in conditions if condition not in own]
+        if lacking:
+            more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+            raise UserError(
+                f"{title}: not all measured; {checkpoint} lacks {', '.join(lacking[:_NAMED])}{more}; measure that, leave it out "
+                "by --ckpt, --noise or --severity, or give --allow-missing to leave networks out where they lack something"
+            )

@@ -1,0 +1,1 @@
+"""Reading wing: the CI gate, which judges a checkpoint against a baseline."""

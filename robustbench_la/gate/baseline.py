@@ -1,0 +1,270 @@
+"""The file of a baseline: a snapshot as readable JSON, one line a condition. What is read is believed only where it adds up."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import CORRUPTIONS
+from corruptions.registry import SEVERITIES
+from robustbench_la.errors import NotComparableError, UserError, first_line
+from robustbench_la.files import write_whole
+from robustbench_la.gate import untrusted
+from robustbench_la.gate.untrusted import Kinds, bytes_of, is_kind, keys_of, printable, refuse, rows_of, shown, table_of
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
+from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.layers import SAMPLE
+from robustbench_la.records.packing import pack_classes, unpack_classes
+
+VERSION = 1
+_MOST_ANSWERS = 20_000_000
+_MOST_IMAGES = 2_000_000
+"""Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
+_NETWORK: Kinds = {
+    **dict.fromkeys(("checkpoint", "sha256", "architecture", "activation", "normalization"), (str,)),
+    "alpha": (float, int, None),
+}
+_DATA: Kinds = {
+    **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
+    **{"resize": (int, None), "crop": (int, None)},
+}
+_PLAN: Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
+_CONDITION: Kinds = {
+    **{"corruption": (str,), "severity": (int, None), "parameter": (float, int, None), "profile": (str, None)},
+    "noise_seed": (int, None),
+}
+_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
+
+
+def write(path: Path, snapshot: Snapshot) -> int:
+    """Write a baseline whole or not at all, and give its size in bytes."""
+    content = encode(snapshot)
+    write_whole(path, content)
+    return len(content)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """The content of the file.
+
+    Predictions are kept as what differs (by XOR) from those on the clean images, and these as what differs from the labels:
+    mostly zeros, which zlib takes to a few bytes a hundred.
+    """
+    clean = next((one.predictions for one in snapshot.answers if one.condition == CLEAN), snapshot.labels)
+    conditions = [
+        {
+            **dataclasses.asdict(one.condition),
+            "noise_seed": one.noise_seed,
+            "correct": int(np.count_nonzero(snapshot.correct(one))),
+            "predictions": _text(pack_classes(one.predictions ^ (snapshot.labels if one.condition == CLEAN else clean))),
+        }
+        for one in snapshot.answers
+    ]
+    fluctuations = [
+        {
+            **dataclasses.asdict(one.condition),
+            "noise_seed": one.noise_seed,
+            "absolute": [_rounded(value) for value in one.absolute],
+            "relative": [_rounded(value) for value in one.relative],
+            "sample": len(one.per_image),
+            "per_image": _text(pack_classes(one.per_image)),
+        }
+        for one in snapshot.fluctuations
+    ]
+    steps = np.diff(snapshot.ids, prepend=-1).astype("<u4")
+    parts: dict[str, object] = {
+        "larobust_baseline": VERSION,
+        "network": {name: getattr(snapshot, name) for name in _NETWORK},
+        "data": {
+            "name": snapshot.data,
+            "images": snapshot.images,
+            **{name: getattr(snapshot, name) for name in ("dataset_images", "resize", "crop", "fingerprint")},
+        },
+        "plan": {
+            "profile": snapshot.profile,
+            "precision": snapshot.precision,
+            "noise_seed": snapshot.seed,
+            "noise_seeds": snapshot.noise_seeds,
+        },
+        "given": dict(snapshot.given),
+        "provenance": dict(snapshot.provenance),
+        "ids": _text(zlib.compress(steps.tobytes(), level=9)),
+        "labels": _text(pack_classes(snapshot.labels)),
+        "conditions": conditions,
+        "layers": list(snapshot.layers),
+        "fluctuations": fluctuations,
+    }
+    return ("{\n" + ",\n".join(f' "{name}": {_lines(part)}' for name, part in parts.items()) + "\n}\n").encode()
+
+
+def _lines(part: object) -> str:
+    """JSON; of a list of tables each on its own line."""
+    if isinstance(part, list) and part and isinstance(part[0], dict):
+        return "[\n" + ",\n".join("  " + _line(row) for row in part) + "\n ]"
+    return _line(part)
+
+
+def _line(part: object) -> str:
+    return json.dumps(part, allow_nan=False, ensure_ascii=False)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _text(packed: bytes) -> str:
+    return base64.b64encode(packed).decode()
+
+
+def read(path: Path, *, remedy: str = "") -> Snapshot:
+    """Read a baseline.
+
+    remedy: the command that makes one, to be named where there is none. Raises: NotComparableError for a file that is not there
+    or of another version, UserError for one that does not hold what it should; in at most a second, and 150 MB.
+    """
+    try:
+        return _decode(_document(path, remedy))
+    except (NotComparableError, UserError) as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _document(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        document = untrusted.read(path)
+    except FileNotFoundError:
+        raise NotComparableError("there is no baseline" + (f"; make one with: {remedy}" if remedy else "")) from None
+    if not isinstance(document, dict) or "larobust_baseline" not in document:
+        refuse("not a baseline of larobust")
+    version = document["larobust_baseline"]
+    if isinstance(version, bool) or version != VERSION:
+        raise NotComparableError(f"a baseline of version {shown(version)}; this larobust reads version {VERSION}")
+    return document
+
+
+def _decode(document: Mapping[str, Any]) -> Snapshot:
+    network, data, plan = (table_of(document, *part) for part in (("network", _NETWORK), ("data", _DATA), ("plan", _PLAN)))
+    images = data.pop("images")
+    rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
+    kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
+    if not 1 <= images <= min(data["dataset_images"], _MOST_IMAGES) or kept > _MOST_ANSWERS:
+        refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are not to be had")
+    if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network["sha256"]):
+        refuse("a SHA-256 has 64 digits from 0 to f")
+    seeds = range(plan["noise_seed"], plan["noise_seed"] + plan["noise_seeds"])
+    if not 1 <= len(seeds) <= 10_000:
+        refuse("plan: noise_seeds is between 1 and 10,000")
+    labels = _classes(document, "labels", images)
+    names = document.get("layers")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        refuse("layers is a list of names")
+    return Snapshot(
+        **network,
+        data=printable(data.pop("name"), "data: name"),
+        **data,
+        profile=plan["profile"],
+        precision=plan["precision"],
+        seed=plan["noise_seed"],
+        noise_seeds=plan["noise_seeds"],
+        ids=_ids(document, images, data["dataset_images"]),
+        labels=labels,
+        answers=_answers(rows, labels, seeds),
+        layers=tuple(printable(name, "layers") for name in names),
+        fluctuations=_fluctuations(measured, len(names), images, seeds),
+        given=table_of(document, "given", {name: _GIVEN[name] for name in keys_of(document, "given") if name in _GIVEN}),
+        provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),
+    )
+
+
+def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:
+    found: dict[object, Answers] = {}
+    clean = labels
+    for place, row in enumerate(rows):
+        condition, seed = _condition(row, "conditions", seeds)
+        name = f"condition {condition}"
+        if condition == CLEAN and place:  # the others are kept as what differs from it
+            refuse("conditions: clean comes first, and once")
+        predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
+        if condition == CLEAN:
+            clean = predictions
+        one = Answers(condition=condition, noise_seed=seed, predictions=predictions)
+        correct = int(np.count_nonzero(predictions == labels))
+        if table_of(row, None, {"correct": (int,)}, name)["correct"] != correct:
+            refuse(f"{name}: correct is {row['correct']}, but its predictions are right for {correct} of {len(labels)} images")
+        if found.setdefault(one.key, one) is not one:
+            refuse(f"{name} is there twice")
+    return tuple(found.values())
+
+
+def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tuple[Fluctuation, ...]:
+    found: dict[object, Fluctuation] = {}
+    for row in rows:
+        condition, seed = _condition(row, "fluctuations", seeds)
+        name = f"fluctuation under {condition}"
+        sample = table_of(row, None, {"sample": (int,)}, name)["sample"]
+        means = [row.get(which) for which in ("absolute", "relative")]
+        for values in means:
+            right = isinstance(values, list) and len(values) == layers
+            if not right or not all(value is None or (is_kind(value, (int, float)) and value >= 0) for value in values):
+                refuse(f"{name}: a number for each of {layers} layers is needed")
+        if seed is None or sample != min(images, SAMPLE):
+            refuse(f"{name}: a sample of {sample} images, or no noise")
+        one = Fluctuation(
+            condition=condition,
+            noise_seed=seed,
+            absolute=tuple(means[0] or ()),
+            relative=tuple(means[1] or ()),
+            per_image=_classes(row, "per_image", sample, name),
+        )
+        if found.setdefault(one.key, one) is not one:
+            refuse(f"{name} is there twice")
+    return tuple(found.values())
+
+
+def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
+    values = table_of(row, None, _CONDITION, where)
+    seed = values.pop("noise_seed")
+    condition = Condition(**values)
+    if condition.corruption == "clean":
+        right = condition == CLEAN and seed is None
+    else:
+        named = condition.severity in SEVERITIES and condition.profile is not None
+        own = condition.severity is None and condition.profile is None
+        right = condition.parameter is not None and seed in seeds and (named or own)
+    if not right:
+        refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
+    if condition.parameter is not None:
+        if condition.corruption not in CORRUPTIONS:
+            raise NotComparableError(f"not comparable; it holds {condition}, a corruption that this larobust does not know")
+        try:
+            CORRUPTIONS[condition.corruption].check(condition.parameter)
+        except ValueError as error:
+            refuse(f"{where}: {error}")
+    return condition, seed
+
+
+def _ids(document: Mapping[str, Any], images: int, total: int) -> NDArray[np.int64]:
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(bytes_of(document, "ids", "ids"), 4 * images + 1)
+    except zlib.error as error:
+        refuse(f"ids cannot be read ({first_line(error)})")
+    ids = np.cumsum(np.frombuffer(content[: len(content) // 4 * 4], dtype="<u4").astype(np.int64)) - 1
+    if len(content) != 4 * images or not stream.eof or ids[0] < 0 or (np.diff(ids) < 1).any() or ids[-1] >= total:
+        refuse(f"ids are not {images} images of {total}")
+    return ids
+
+
+def _classes(row: Mapping[str, Any], key: str, count: int, where: str = "") -> NDArray[np.uint16]:
+    where = f"{where}: {key}" if where else key
+    try:
+        return unpack_classes(bytes_of(row, key, where), count)
+    except UserError as error:
+        refuse(f"{where}: {error}" if where not in str(error) else str(error))

@@ -1,0 +1,108 @@
+"""How much worse is too much: tolerances and the level of significance, as a command line says them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from types import MappingProxyType
+
+from robustbench_la.errors import UserError, did_you_mean
+from robustbench_la.records.cells import Condition
+
+_SHOWN = 6
+"""Names that an error lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How much worse is too much, and how sure one must be of it."""
+
+    drop: Fraction = Fraction(1)
+    """Points of accuracy that may be lost without a word."""
+    drops: Mapping[str, Fraction] = field(default_factory=lambda: MappingProxyType({}))
+    """The same by name: a corruption, a condition as tables show it (``gaussian_noise 5``), ``clean`` or ``mean``."""
+    rise: Fraction = Fraction(10)
+    """Percent by which the relative fluctuation may rise."""
+    alpha: float = 0.05
+    """Level of significance: of all conditions together, of the mean, and of all fluctuations together; 1: tolerance decides."""
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """The words that tolerances were given for, and the names of ``drops`` that each stands for."""
+
+    def check_used(self, judged: Collection[str]) -> None:
+        """Raise UserError for a word that stands for nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
+        for word, names in self.named.items():
+            if not set(names) & set(judged):
+                option = "--max-rise" if word == "fluctuation" else "--max-drop"
+                known = ", ".join(list(judged)[:_SHOWN]) + (", ..." if len(judged) > _SHOWN else "")
+                raise UserError(f"{option} {word}: nothing of that name is judged, only {known}")
+
+    def drop_of(self, condition: Condition) -> Fraction:
+        """The tolerance of a condition, in points: that of the most exact name."""
+        return self.drops.get(str(condition), self.drops.get(condition.corruption, self.drop))
+
+
+def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: float = 0.05) -> Rules:
+    """Rules from words such as ``1.0``, ``gaussian_noise:2.0`` (points) and ``fluctuation:10%``.
+
+    A group or an alias stands for its corruptions. Numbers stay exact: a fall of one point is not more than a tolerance of one.
+
+    >>> parse_rules(["0.5", "blur:2"]).drops
+    {'gaussian_blur': Fraction(2, 1)}
+    """
+    if not 0 < alpha <= 1:
+        raise UserError(f"alpha is above 0 and at most 1 (1: the tolerance alone decides), not {alpha:g}")
+    rules = Rules(alpha=alpha)
+    by_name: dict[str, Fraction] = {}
+    named: dict[str, tuple[str, ...]] = {}
+    general: list[str] = []
+    for word in drops:
+        name, _, number = word.rpartition(":")
+        points = _amount(number, f"--max-drop {word}: a number of points, such as 1.0 or gaussian_noise:2.0")
+        if name in named or (general and not name):
+            raise UserError(f"--max-drop {word}: said twice, and before as {(general or [name])[0]}")
+        if not name:
+            rules, general = replace(rules, drop=points), [word]
+        else:
+            named[name] = tuple(_names(name))
+            by_name |= dict.fromkeys(named[name], points)
+    for word in rises:
+        name, _, number = word.rpartition(":")
+        expected = f"--max-rise {word}: a share of the fluctuation, such as fluctuation:10%"
+        if name not in ("", "fluctuation") or not number.endswith("%"):
+            raise UserError(expected)
+        if "fluctuation" in named:
+            raise UserError(f"--max-rise {word}: said twice")
+        named["fluctuation"] = ("fluctuation",)
+        rules = replace(rules, rise=_amount(number.removesuffix("%"), expected))
+    return replace(rules, drops=by_name, named=named)
+
+
+def _amount(text: str, expected: str) -> Fraction:
+    try:
+        number = Fraction(text) if len(text) < 20 and "/" not in text and "e" not in text.lower() else None
+    except ValueError:
+        number = None
+    if number is None or number < 0:
+        raise UserError(expected)
+    return number
+
+
+def _names(word: str) -> list[str]:
+    """What a tolerance is for: names of corruptions, or one condition as tables show it."""
+    from corruptions import names_of
+    from corruptions.registry import known_words
+
+    if word in ("clean", "mean"):
+        return [word]
+    corruption, mark = next(((word[: word.index(mark)], mark) for mark in (" ", "=") if mark in word), (word, ""))
+    names = names_of(corruption)
+    if not names:
+        raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, ('clean', 'mean', *known_words()))}")
+    if not mark:
+        return list(names)
+    try:
+        level = f"{float(word[len(corruption) + 1 :]):g}"
+    except ValueError:
+        raise UserError(f"--max-drop {word}: a severity or level is a number: gaussian_noise 3, gaussian_noise=0.05") from None
+    return [f"{name}{mark}{level}" for name in names]

@@ -1,0 +1,1 @@
+"""Measuring wing: datasets and their images as 8-bit arrays, ready for a network."""

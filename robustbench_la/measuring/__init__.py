@@ -1,0 +1,1 @@
+"""Measuring wing: networks run on clean and corrupted images."""

@@ -1,0 +1,97 @@
+"""Where numbers come from: machine, versions, commit, and what was loaded."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+
+import numpy as np
+import torch
+
+import robustbench_la
+from robustbench_la.measuring.session import Evaluation
+from robustbench_la.records.cells import Provenance, Setting
+
+
+def setting(evaluation: Evaluation, *, started: datetime.datetime) -> Setting:
+    """What all cells of ``run`` share. Reads every image once, for the fingerprint."""
+    images, git = evaluation.images, _git()
+    return Setting(
+        data=images.name,
+        fingerprint=images.fingerprint(),
+        images=len(images.ids),
+        dataset_images=images.total,
+        resize=images.resize,
+        crop=images.crop,
+        device=_device_name(evaluation.device),
+        precision=evaluation.precision,
+        batch_size=evaluation.batch_size,
+        threads=torch.get_num_threads(),
+        started=started.isoformat(timespec="seconds"),
+        versions={
+            "larobust": robustbench_la.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        host=f"{platform.system()} {platform.machine()}",
+        commit=git[0] if git else None,
+        dirty=git[1] if git else None,
+    )
+
+
+def collect(evaluation: Evaluation, shared: Setting, *, wall_time_s: float) -> Provenance:
+    """Where the numbers of ``run`` come from. shared: of ``setting``."""
+    images = evaluation.images
+    return Provenance(
+        started=shared.started,
+        wall_time_s=round(wall_time_s, 3),
+        checkpoints={
+            network.name: {
+                "sha256": network.sha256,
+                **network.spec.as_dict(),
+                "activation": network.activation,
+                "alpha": network.alpha,
+                "normalization": str(network.normalization),
+                "training_seed": network.seed,
+                "remarks": list(network.remarks),
+            }
+            for network in evaluation.networks
+        },
+        dataset={
+            "name": shared.data,
+            "fingerprint": shared.fingerprint,
+            "images": shared.images,
+            "total": shared.dataset_images,
+            "partial": shared.partial,
+            "shape": list(images.images.shape[1:]),
+            "classes": len(images.classes),
+        },
+        seed=evaluation.seed,
+        noise_seeds=list(range(evaluation.seed, evaluation.seed + evaluation.noise_seeds)),
+        profile=evaluation.profile,
+        device=shared.device,
+        precision=shared.precision,
+        batch_size=shared.batch_size,
+        threads=shared.threads,
+        versions=shared.versions,
+        host=shared.host,
+        git=None if shared.commit is None else {"commit": shared.commit, "dirty": shared.dirty},
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _git() -> tuple[str, bool] | None:
+    """Commit of the working directory, and whether it was dirty."""
+    try:
+        commit, status = (
+            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["-c", "core.fsmonitor=false", "status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit, bool(status)

@@ -1,0 +1,1 @@
+"""Measuring wing: networks, their activation functions, and where they run."""

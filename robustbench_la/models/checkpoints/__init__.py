@@ -1,0 +1,1 @@
+"""Files that hold weights: read safely, recognised, turned into networks."""

@@ -1,0 +1,1 @@
+"""Reading wing: tables as text and documents."""

@@ -1,0 +1,55 @@
+"""What a command measured, as a JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from robustbench_la.analysis.table import Estimate, Table
+from robustbench_la.records.cells import SCHEMA, Cell, Provenance
+from robustbench_la.records.layers import STATISTICS, NetworkFluctuation
+from robustbench_la.store.layer_rows import rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def cells_document(cells: Sequence[Cell], provenance: Provenance) -> dict[str, Any]:
+    """The JSON document of an evaluation."""
+    return {"schema": SCHEMA, "cells": [cell.as_dict() for cell in cells], "provenance": asdict(provenance)}
+
+
+def fluctuation_document(measured: Sequence[NetworkFluctuation], pairs: Table | None, provenance: Provenance) -> dict[str, Any]:
+    """The JSON document of a fluctuation report."""
+    compared = (
+        [
+            {
+                column.name: asdict(value) if isinstance(value, Estimate) else value
+                for column, value in zip(pairs.columns, row.values, strict=True)
+            }
+            for row in pairs.rows
+        ]
+        if pairs is not None
+        else []
+    )
+    wholes = [
+        {name: value for name, value in rows(one)[0].items() if name not in ("layer", "index", "per_image")}
+        | {f"{name}_mean": _known_mean(values) for name, values in one.per_image.items()}
+        for one in measured
+    ]
+    return {
+        "schema": SCHEMA,
+        "layers": [layer.as_dict() for one in measured for layer in one.layers],
+        "networks": wholes,
+        "comparisons": compared,
+        "statistics": dict(STATISTICS),
+        "provenance": asdict(provenance),
+    }
+
+
+def _known_mean(values: NDArray[np.float64]) -> float | None:
+    """Over the images that have the value."""
+    known = values[values == values]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,97 @@
+"""Tables as LaTeX with booktabs, each a `table` with its notes under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robustbench_la.analysis.table import Table
+from robustbench_la.output.terminal import heading, laid_out
+
+_SPECIAL = {
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": "'",
+    "`": r"\textasciigrave{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "σ": r"$\sigma$",
+    "²": r"$^2$",
+    "×": r"$\times$",
+    # At the beginning of a row, \\ would take these for its own.
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
+    "\n": " ",
+    "\r": " ",
+    "\t": " ",
+}
+_SMALL, _SMALLER = 8, 12
+"""Columns above which the type is smaller."""
+_PREAMBLE = """% Needs \\usepackage{booktabs} and \\usepackage{graphicx}. larobust compare
+"""
+
+
+def latex(tables: Sequence[Table]) -> str:
+    """One `table` environment each, to be put into a document with booktabs and graphicx.
+
+    What is too wide for the line is made smaller as a whole; letters beyond Latin-1 become ?, as pdflatex has none of them.
+    """
+    return _PREAMBLE + "\n".join(_table(table) for table in tables)
+
+
+def escaped(text: str) -> str:
+    """A text as LaTeX shows it.
+
+    >>> escaped("a_b & 50%")
+    'a\\\\_b \\\\& 50\\\\%'
+    """
+    return "".join(_SPECIAL.get(mark, mark if mark.isprintable() and ord(mark) < 0x180 else "?") for mark in text)
+
+
+def _table(table: Table) -> str:
+    grid = laid_out(table)
+    alignment = "".join("l" if column.kind == "text" else "r" for column in grid.columns)
+    lines = [" & ".join(_heading(heading(column)) for column in grid.columns) + r" \\", r"\midrule"]
+    for row in grid.rows:
+        cells = []
+        for cell in row.cells:
+            shown = escaped(cell.text)
+            style = "textbf" if cell.is_best else "textit" if (row.is_difference or row.is_published) and shown else ""
+            cells.append(f"\\{style}{{{shown}}}" if style else shown)
+        lines.append(" & ".join(cells) + r" \\")
+    shared = [f"{escaped(name)}: {escaped(value)}." for name, value in grid.shared]
+    notes = "\n".join(f"\\par {escaped(note)}" for note in [*shared, *table.notes])
+    body = "\n".join([f"\\begin{{tabular}}{{{alignment}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
+    count = len(grid.columns)
+    size = r"\scriptsize" if count > _SMALLER else r"\footnotesize" if count > _SMALL else r"\small"
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{escaped(table.title)}}}",
+            size,
+            # Made smaller where it is wider than the line, and never larger.
+            r"\sbox0{%",
+            body + "}",
+            r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
+            r"\par\smallskip\raggedright\footnotesize",
+            notes,
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _heading(name: str) -> str:
+    """A heading in lines of its own where it has several words."""
+    words = [escaped(word) for word in name.split()]
+    if len(words) < 2:
+        return "".join(words)
+    return "\\shortstack{" + r"\\".join(words) + "}"

@@ -1,0 +1,194 @@
+"""What was measured of classification, as plain data: counts and sums, never rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, TypedDict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What is done to the images: nothing, or one corruption at one level."""
+
+    corruption: str
+    """A name of corruptions.CORRUPTIONS, or ``clean``."""
+    severity: int | None
+    """1 to 5 under a profile; 0 for clean; None for a level of the user's own."""
+    parameter: float | None
+    """The physical level; None for clean."""
+    profile: str | None
+    """The level table that the severity was read in; None for clean and for a level of the user's own."""
+
+    def __str__(self) -> str:
+        if self.parameter is None:
+            return self.corruption
+        return f"{self.corruption}={self.parameter:g}" if self.severity is None else f"{self.corruption} {self.severity}"
+
+
+CLEAN = Condition(corruption="clean", severity=0, parameter=None, profile=None)
+
+
+class Key(NamedTuple):
+    """What a cell is a measurement of, by content: on the same images, at the same precision, equal keys have equal results."""
+
+    sha256: str
+    architecture: str
+    code: str | None
+    activation: str
+    alpha: float | None
+    normalization: str
+    condition: Condition
+    noise_seed: int | None
+
+
+class Identity(TypedDict):
+    """The part of a record that tells the checkpoint."""
+
+    checkpoint: str
+    sha256: str
+    architecture: str
+    code: str | None
+    activation: str
+    activation_level: str
+    alpha: float | None
+    normalization: str
+    training_seed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One checkpoint under one condition."""
+
+    checkpoint: str
+    """Path as it was given."""
+    sha256: str
+    """Of the checkpoint's file."""
+    architecture: str
+    code: str | None = None
+    """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
+    activation: str
+    activation_level: str
+    """``layer`` or ``element``."""
+    alpha: float | None
+    """LayerAct's alpha; None at the element level."""
+    normalization: str
+    """A name of NORMALIZATIONS, or means/standard deviations."""
+    training_seed: int | None
+    condition: Condition
+    noise_seed: int | None
+    """None for clean images, which have no noise."""
+
+    @property
+    def key(self) -> Key:
+        """What it is a measurement of."""
+        return Key(
+            self.sha256,
+            self.architecture,
+            self.code,
+            self.activation,
+            self.alpha,
+            self.normalization,
+            self.condition,
+            self.noise_seed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell(Record):
+    """How one checkpoint classified under one condition."""
+
+    correct: int
+    """Images whose largest logit is the label's."""
+    correct_top5: int | None
+    """Images whose label is among the five largest logits; None with fewer than 10 classes."""
+    total: int
+    nll_sum: float
+    """Sum over images of the negative log-likelihood, in nats."""
+    seconds: float
+    """Wall time of its share of the run."""
+    predictions: bytes = field(repr=False)
+    """Predicted class of each image in the order of ids, see ``pack_classes``; empty where they were left in the store."""
+    calibration: bytes = field(default=b"", repr=False)
+    """Images, correct ones and confidence by bin of confidence, see calibration.py; empty where not measured."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: flat, and without what is packed."""
+        row = asdict(self)
+        del row["predictions"], row["calibration"]
+        condition = row.pop("condition")
+        return {
+            "checkpoint": row.pop("checkpoint"),
+            **{key: row.pop(key) for key in ("activation", "activation_level")},
+            **condition,
+            **row,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all cells of one run share: the images, the machine, the program."""
+
+    data: str
+    """The dataset as it was asked for, such as ``mnist:data``."""
+    fingerprint: str
+    """SHA-256 of the decoded images and labels that were measured on."""
+    images: int
+    """How many were measured on."""
+    dataset_images: int
+    """How many the whole dataset has."""
+    resize: int | None
+    """Pixels of the shorter side; None where images were not resized."""
+    crop: int | None
+    """Pixels of the square that was cut; None where nothing was."""
+    device: str
+    precision: str
+    batch_size: int
+    threads: int
+    started: str
+    """UTC, ISO 8601."""
+    versions: Mapping[str, str]
+    """Of larobust, python, torch, numpy."""
+    host: str
+    """Operating system and processor."""
+    commit: str | None
+    """Of git in the working directory; None outside a repository."""
+    dirty: bool | None
+    """Whether something was not committed there."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether images of the dataset were left out."""
+        return self.images < self.dataset_images
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "partial": self.partial}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where numbers come from: enough to get them again."""
+
+    started: str
+    """UTC, ISO 8601."""
+    wall_time_s: float
+    checkpoints: Mapping[str, Mapping[str, Any]]
+    """By name: SHA-256, network, activation, normalization, remarks."""
+    dataset: Mapping[str, Any]
+    """Name, fingerprint, images, total, partial, shape, classes."""
+    seed: int
+    """Of the noise; the first of ``noise_seeds``."""
+    noise_seeds: Sequence[int]
+    profile: str
+    device: str
+    precision: str
+    batch_size: int
+    threads: int
+    versions: Mapping[str, str]
+    host: str
+    """Operating system and processor."""
+    git: Mapping[str, Any] | None
+    """Commit of the working directory and whether it was dirty; None outside a repository."""

@@ -1,0 +1,1 @@
+"""Reading wing: the SQLite file that keeps every result."""

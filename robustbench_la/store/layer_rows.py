@@ -1,0 +1,130 @@
+"""Fluctuation of networks as rows of a store, and back."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from robustbench_la.errors import UserError, first_line
+from robustbench_la.records.cells import Condition, Key
+from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WHOLE = -1
+"""Index of the row that holds what is known of the network as a whole."""
+_CONDITION = ("corruption", "severity", "parameter", "profile")
+
+
+def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
+    """Plain values: one row a layer, and one for the network."""
+    layers = [layer.as_dict() for layer in one.layers]
+    told = ("function", "elements", *STATISTICS)
+    whole = {name: value for name, value in layers[0].items() if name not in told} | {
+        "layer": "",
+        "index": _WHOLE,
+        "layers": len(layers),
+        "threshold": one.threshold,
+        "unreached": list(one.unreached),
+        "skipped": list(one.skipped),
+        "per_image": {name: _packed(values) for name, values in one.per_image.items()},
+    }
+    return [whole, *layers]
+
+
+def networks(
+    stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
+) -> dict[Key, NetworkFluctuation]:
+    """What ``rows`` made (of the ``wanted`` ones), put together again; without the activation means.
+
+    sample: ids of the images whose own values are kept; None where they are not known, and those values are left out.
+    Raises: UserError for rows that are damaged.
+    """
+    import numpy as np
+
+    ids = np.empty(0, dtype=np.int64) if sample is None else sample
+    wholes: dict[Key, Mapping[str, Any]] = {}
+    layers: dict[Key, list[LayerStats]] = {}
+    for row in stored:
+        key = Key(
+            row["sha256"],
+            row["architecture"],
+            row["code"],
+            row["activation"],
+            row["alpha"],
+            row["normalization"],
+            Condition(**{name: row[name] for name in _CONDITION}),
+            row["noise_seed"],
+        )
+        if wanted is not None and key not in wanted:
+            continue
+        try:
+            if row["index"] == _WHOLE:
+                wholes[key] = row
+            else:
+                layers.setdefault(key, []).append(_layer(row, key.condition))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
+    try:
+        return {
+            key: NetworkFluctuation(
+                layers=tuple(sorted(layers[key], key=lambda layer: layer.index)),
+                threshold=whole["threshold"],
+                unreached=tuple(whole["unreached"]),
+                skipped=tuple(whole["skipped"]),
+                sample=ids,
+                per_image={}
+                if sample is None
+                else {name: _unpacked(packed, len(sample)) for name, packed in whole["per_image"].items()},
+                activation_means=(),
+            )
+            for key, whole in wholes.items()
+            if len(layers.get(key, ())) == whole["layers"]
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
+
+
+def alone(one: NetworkFluctuation) -> NetworkFluctuation:
+    """What ``--only fluctuation`` would have measured of it."""
+    kept = [name for name in STATISTICS if name.startswith("fluctuation")]
+    return replace(
+        one,
+        layers=tuple(replace(layer, statistics={name: layer.statistics[name] for name in kept}) for layer in one.layers),
+        threshold=None,
+        per_image={"fluctuation": one.per_image["fluctuation"]},
+        activation_means=(),
+    )
+
+
+def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
+    own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
+    statistics = {name: row[name] for name in STATISTICS if name in row}
+    numbers = all(value is None or (isinstance(value, (int, float)) and math.isfinite(value)) for value in statistics.values())
+    if not numbers or not isinstance(row["elements"], int):
+        raise ValueError(f"statistics of {row['layer']} under {condition}")
+    return LayerStats(**own, condition=condition, statistics=statistics)
+
+
+def _packed(values: NDArray[np.float64]) -> str:
+    """Float32 numbers as text."""
+    return base64.b64encode(zlib.compress(values.astype("<f4").tobytes(), level=6)).decode()
+
+
+def _unpacked(packed: str, count: int) -> NDArray[np.float64]:
+    import numpy as np
+
+    stream = zlib.decompressobj()
+    try:
+        values = np.frombuffer(stream.decompress(base64.b64decode(packed), 4 * count + 1), dtype="<f4").astype(np.float64)
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
+    if len(values) != count:
+        raise UserError(f"a layer of the store cannot be read (not the values of {count} images)")
+    return values

@@ -1,0 +1,1 @@
+"""Measuring wing: networks trained by a recipe."""

@@ -1,0 +1,30 @@
+"""Random crops and flips of training images, keyed by (seed, epoch, image id): an interruption cannot change them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from corruptions.draws import image_keys, integers
+from robustbench_la.errors import UserError
+from robustbench_la.records.plan import Augment
+
+
+def augmented(images: Tensor, augment: Augment, ids: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """Pad, crop at random and flip at random ``images``, uint8 (N, C, H, W), by (seed, epoch, id) alone."""
+    if augment == Augment():
+        return images
+    height, width = images.shape[2:]
+    crop_height, crop_width = (augment.crop, augment.crop) if augment.crop else (height, width)
+    slack = (height + 2 * augment.pad - crop_height, width + 2 * augment.pad - crop_width)
+    if min(slack) < 0:
+        raise UserError(f"a random crop of {augment.crop} px from images of {width}x{height} px with {augment.pad} px of padding")
+    keys = image_keys(seed, f"augment/{epoch}", ids)
+    top = integers(keys, 1, slack[0] + 1)
+    left = integers(keys, 1, slack[1] + 1, start=2)
+    rows = top + torch.arange(crop_height)
+    columns = left + torch.arange(crop_width)
+    if augment.flip:
+        columns = torch.where(integers(keys, 1, 2, start=4) == 1, columns.flip(1), columns)
+    padded = nn.functional.pad(images, [augment.pad] * 4)
+    return padded[torch.arange(len(images))[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
