@@ -16,16 +16,16 @@ from torch import nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.errors import UserError
-from robustbench_la.images.decoding import Choice, Shape
+from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.measuring import session
 from robustbench_la.models.build import NetworkSpec, build, make_activation
 from robustbench_la.models.checkpoints import file
-from robustbench_la.models.checkpoints.file import Wish, load, save
+from robustbench_la.models.checkpoints.file import LoadOverrides, load, save
 from robustbench_la.models.layeract import LASiLU
 from robustbench_la.records.plan import Plan
 
-RELU = Wish(activation="relu")
+RELU = LoadOverrides(activation="relu")
 SPECS = {
     "mlp": NetworkSpec(architecture="mlp", classes=7, channels=1, height=8, width=8, hidden=5),
     "colour mlp": NetworkSpec(architecture="mlp", classes=7, channels=3, height=8, width=8, hidden=5),
@@ -54,7 +54,7 @@ def _save(path, model, spec, *, activation="relu", alpha=0.25):
         activation=activation,
         alpha=alpha,
         normalization=Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
-        data=Choice("folder:photos", 12, 8),
+        data=ImageChoice("folder:photos", 12, 8),
         training={"seed": 22, "recipe": {"epochs": 1}},
     )
 
@@ -85,14 +85,14 @@ def test_our_own_format_gives_back_the_weights_and_all_that_is_known(tmp_path, n
     model = _model(name, "la_silu")
     _save(tmp_path / "model.pt", model, SPECS[name], activation="la_silu")
 
-    network = load(tmp_path / "model.pt", Wish())
+    network = load(tmp_path / "model.pt", LoadOverrides())
 
     assert _same(network.model.state_dict(), model.state_dict())
     assert network.name == str(tmp_path / "model.pt")
     assert network.spec == SPECS[name]
     assert (network.activation, network.alpha, network.level) == ("la_silu", 0.25, "layer")
     assert network.normalization == Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert network.data == Choice("folder:photos", 12, 8)
+    assert network.data == ImageChoice("folder:photos", 12, 8)
     assert network.seed == 22
     assert network.remarks == ()
     assert not network.model.training
@@ -110,7 +110,7 @@ def _set_alpha(model, alpha):
 def test_every_activation_survives_our_own_format(tmp_path, activation):
     _save(tmp_path / "model.pt", _model("mlp", activation), SPECS["mlp"], activation=activation)
 
-    network = load(tmp_path / "model.pt", Wish())
+    network = load(tmp_path / "model.pt", LoadOverrides())
 
     assert type(network.model.act) is type(make_activation(activation))
     assert network.alpha == (0.25 if ACTIVATIONS[activation].level == "layer" else None)
@@ -122,7 +122,7 @@ def test_the_sha256_is_that_of_the_file(tmp_path):
     path = tmp_path / "model.pt"
     _save(path, _model("mlp"), SPECS["mlp"])
 
-    assert load(path, Wish()).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load(path, LoadOverrides()).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_saving_makes_the_folder_and_leaves_nothing_beside_the_file(tmp_path):
@@ -135,13 +135,13 @@ def test_weights_on_another_layout_of_memory_are_saved_as_they_are(tmp_path):
     model = _model("cnn").to(memory_format=torch.channels_last)
     _save(tmp_path / "model.pt", model, SPECS["cnn"])
 
-    assert _same(load(tmp_path / "model.pt", Wish()).model.state_dict(), model.state_dict())
+    assert _same(load(tmp_path / "model.pt", LoadOverrides()).model.state_dict(), model.state_dict())
 
 
 @pytest.mark.parametrize(("wish", "match"), [
-    (Wish(architecture="cnn"), r"--arch says cnn, but the file says mlp"),
-    (Wish(activation="silu"), r"--activation says silu, but the file says relu"),
-    (Wish(alpha=0.5), r"--alpha says 0\.5, but the file says 0\.25"),
+    (LoadOverrides(architecture="cnn"), r"--arch says cnn, but the file says mlp"),
+    (LoadOverrides(activation="silu"), r"--activation says silu, but the file says relu"),
+    (LoadOverrides(alpha=0.5), r"--alpha says 0\.5, but the file says 0\.25"),
 ])  # fmt: skip
 def test_a_wish_that_our_own_file_denies_is_refused(tmp_path, wish, match):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
@@ -152,14 +152,16 @@ def test_a_wish_that_our_own_file_denies_is_refused(tmp_path, wish, match):
 
 def test_a_wish_that_our_own_file_shares_is_accepted(tmp_path):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
-    own = load(tmp_path / "model.pt", Wish()).normalization
+    own = load(tmp_path / "model.pt", LoadOverrides()).normalization
 
     assert (
-        load(tmp_path / "model.pt", Wish(architecture="mlp", activation="relu", alpha=0.25, normalization=own)).activation
+        load(
+            tmp_path / "model.pt", LoadOverrides(architecture="mlp", activation="relu", alpha=0.25, normalization=own)
+        ).activation
         == "relu"
     )
     with pytest.raises(UserError, match="--normalize says cifar100, but the file says"):
-        load(tmp_path / "model.pt", Wish(normalization=NORMALIZATIONS["cifar100"]))
+        load(tmp_path / "model.pt", LoadOverrides(normalization=NORMALIZATIONS["cifar100"]))
 
 
 @pytest.mark.parametrize("change", [
@@ -177,7 +179,7 @@ def test_our_own_file_with_a_damaged_part_is_refused(tmp_path, change):
     torch.save(torch.load(tmp_path / "model.pt") | change, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: a damaged larobust checkpoint \("):
-        load(tmp_path / "model.pt", Wish())
+        load(tmp_path / "model.pt", LoadOverrides())
 
 
 @pytest.mark.parametrize("part", ["network", "activation", "normalization", "data", "training", "state_dict"])
@@ -188,7 +190,7 @@ def test_our_own_file_without_a_part_is_refused(tmp_path, part):
     torch.save(content, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=rf"model\.pt: a damaged larobust checkpoint \(KeyError: '{part}'\)"):
-        load(tmp_path / "model.pt", Wish())
+        load(tmp_path / "model.pt", LoadOverrides())
 
 
 def test_our_own_file_of_a_later_version_is_refused(tmp_path):
@@ -196,7 +198,7 @@ def test_our_own_file_of_a_later_version_is_refused(tmp_path):
     torch.save(torch.load(tmp_path / "model.pt") | {"version": 2}, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"another version of larobust \(format 2; this one reads 1\)"):
-        load(tmp_path / "model.pt", Wish())
+        load(tmp_path / "model.pt", LoadOverrides())
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -313,7 +315,7 @@ def test_a_network_of_torchvision_keeps_its_own_number_of_classes(tmp_path):
     model = torchvision.models.resnet18(num_classes=7).eval()
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", Wish(architecture="torchvision:resnet18", activation="la_silu"))
+    network = load(tmp_path / "model.pt", LoadOverrides(architecture="torchvision:resnet18", activation="la_silu"))
 
     assert network.spec.classes == 7
     assert _same(network.model.state_dict(), model.state_dict())
@@ -353,7 +355,7 @@ def _own(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("function", ["with_activation", "without_activation", "fixed"])
 def test_a_network_of_the_users_own_gets_the_activation(own, function):
-    network = load(Path("own.pt"), Wish(architecture=f"own_network.py:{function}", activation="la_silu", alpha=0.5))
+    network = load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="la_silu", alpha=0.5))
 
     assert _same(network.model.state_dict(), own)
     assert type(network.model[2]) is LASiLU
@@ -362,7 +364,7 @@ def test_a_network_of_the_users_own_gets_the_activation(own, function):
 
 @pytest.mark.parametrize("function", ["with_activation", "without_activation", "fixed"])
 def test_the_classes_of_a_network_of_the_users_own_are_those_it_tells_apart(own, function):
-    assert load(Path("own.pt"), Wish(architecture=f"own_network.py:{function}", activation="relu")).spec.classes == 6
+    assert load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu")).spec.classes == 6
 
 
 @pytest.mark.parametrize("parameters", ["", "classes", "classes, channels", "classes, channels, activation"])
@@ -386,7 +388,7 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
     torch.save(_model("mlp").state_dict(), "own.pt")
 
     with pytest.raises(UserError, match=rf"the weights do not fit own_network\.py:{function}"):
-        load(Path("own.pt"), Wish(architecture=f"own_network.py:{function}", activation="relu"))
+        load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu"))
 
 
 @pytest.mark.parametrize(("architecture", "match"), [
@@ -400,7 +402,7 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
 ])  # fmt: skip
 def test_a_network_that_cannot_be_made_is_refused(own, architecture, match):
     with pytest.raises(UserError, match=match):
-        load(Path("own.pt"), Wish(architecture=architecture, activation="relu"))
+        load(Path("own.pt"), LoadOverrides(architecture=architecture, activation="relu"))
 
 
 def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(own):
@@ -409,12 +411,16 @@ def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 6))
     _save(Path("coded.pt"), model, spec)
 
-    for wish in (Wish(), Wish(architecture="own_network.py:with_activation"), Wish(architecture="mlp")):
+    for wish in (
+        LoadOverrides(),
+        LoadOverrides(architecture="own_network.py:with_activation"),
+        LoadOverrides(architecture="mlp"),
+    ):
         with pytest.raises(UserError, match=r"coded\.pt: its network is made by the code .* allow that with --arch own_network"):
             load(Path("coded.pt"), wish)
     assert not Path("executed").exists()
 
-    network = load(Path("coded.pt"), Wish(architecture=spec.architecture))
+    network = load(Path("coded.pt"), LoadOverrides(architecture=spec.architecture))
 
     assert Path("executed").is_dir()
     assert _same(network.model.state_dict(), model.state_dict())
@@ -425,7 +431,7 @@ def test_weights_without_an_activation_are_refused(tmp_path, name):
     torch.save(_model(name).state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: the activation cannot be seen .* --activation, one of .*relu"):
-        load(tmp_path / "model.pt", Wish())
+        load(tmp_path / "model.pt", LoadOverrides())
 
 
 def test_weights_of_no_known_network_are_refused_with_their_keys(tmp_path):
@@ -439,7 +445,7 @@ def test_weights_of_another_network_than_was_said_are_refused(tmp_path):
     torch.save(_model("cnn").state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"--arch says resnet20, but the weights are of cnn"):
-        load(tmp_path / "model.pt", Wish(architecture="resnet20", activation="relu"))
+        load(tmp_path / "model.pt", LoadOverrides(architecture="resnet20", activation="relu"))
 
 
 @pytest.mark.parametrize(("change", "match"), [
@@ -670,4 +676,4 @@ def test_a_file_that_asks_for_any_size_takes_no_memory(tmp_path, change):
     torch.save(content | {"network": content["network"] | change}, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"damaged|do not fit"):
-        load(tmp_path / "model.pt", Wish())
+        load(tmp_path / "model.pt", LoadOverrides())

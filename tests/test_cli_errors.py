@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from robustbench_la import cli
-from robustbench_la.images.decoding import Choice
+from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.models.build import NetworkSpec, build
 from robustbench_la.models.checkpoints import file
@@ -41,7 +41,7 @@ def _network(path, *, classes=10, channels=1, break_weights=False, plain=False):
         activation="relu",
         alpha=1e-5,
         normalization=NORMALIZATIONS["half"],
-        data=Choice("digits"),
+        data=ImageChoice("digits"),
         training={"seed": 11},
     )
 

@@ -13,7 +13,7 @@ import torchvision
 
 from robustbench_la.errors import UserError
 from robustbench_la.images import datasets, decoding
-from robustbench_la.images.decoding import Choice, load
+from robustbench_la.images.decoding import ImageChoice, load
 
 
 def _picture(path, *, size=(8, 8), colour=False, seed=0):
@@ -41,7 +41,7 @@ def _idx(array):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 1297), ("test", 500)])
 def test_digits_have_a_fixed_number_of_images(split, count):
-    digits = load(Choice("digits"), split=split)
+    digits = load(ImageChoice("digits"), split=split)
 
     assert digits.images.shape == (count, 1, 8, 8)
     assert digits.images.dtype == np.uint8
@@ -52,7 +52,7 @@ def test_digits_have_a_fixed_number_of_images(split, count):
 
 
 def test_digits_are_scikit_learns_17_levels_spread_over_8_bits():
-    images = load(Choice("digits")).images
+    images = load(ImageChoice("digits")).images
 
     assert set(np.unique(images)) == {round(level * 255 / 16) for level in range(17)}
 
@@ -61,14 +61,14 @@ def test_digits_are_split_into_disjoint_halves_of_the_whole():
     from sklearn.datasets import load_digits
 
     whole = sorted(image.tobytes() for image in np.rint(load_digits().images * 255 / 16).astype(np.uint8))
-    train, test = (load(Choice("digits"), split=split) for split in ("train", "test"))
+    train, test = (load(ImageChoice("digits"), split=split) for split in ("train", "test"))
 
     # Where scikit-learn holds the same picture twice, comparing sorted multisets still counts it twice.
     assert sorted(image.tobytes() for part in (train, test) for image in part.images) == whole
 
 
 def test_digits_are_stratified():
-    counts = np.array([np.bincount(load(Choice("digits"), split=split).labels) for split in ("train", "test")])
+    counts = np.array([np.bincount(load(ImageChoice("digits"), split=split).labels) for split in ("train", "test")])
 
     share = counts[1] / counts.sum(axis=0)
     assert abs(share - 500 / 1797).max() < 0.005
@@ -76,11 +76,11 @@ def test_digits_are_stratified():
 
 def test_digits_take_no_folder():
     with pytest.raises(UserError, match=r"digits is built in and takes no folder"):
-        load(Choice("digits:somewhere"))
+        load(ImageChoice("digits:somewhere"))
 
 
 def test_a_grey_folder_gives_the_pixels_of_its_files(grey_folder):
-    images = load(Choice(f"folder:{grey_folder}"))
+    images = load(ImageChoice(f"folder:{grey_folder}"))
 
     expected = np.stack([np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8) for seed in range(3)])
     assert np.array_equal(images.images, expected[:, None])
@@ -92,7 +92,7 @@ def test_a_grey_folder_gives_the_pixels_of_its_files(grey_folder):
 def test_a_colour_folder_gives_channels_first(tmp_path):
     pixels = _picture(tmp_path / "cat" / "a.png", size=(6, 4), colour=True)
 
-    images = load(Choice(f"folder:{tmp_path}")).images
+    images = load(ImageChoice(f"folder:{tmp_path}")).images
 
     assert images.shape == (1, 3, 4, 6)
     assert np.array_equal(images[0], pixels.transpose(2, 0, 1))
@@ -102,7 +102,7 @@ def test_a_grey_image_among_colour_ones_is_made_colour(tmp_path):
     _picture(tmp_path / "cat" / "a.png", colour=True)
     pixels = _picture(tmp_path / "cat" / "b.png")
 
-    images = load(Choice(f"folder:{tmp_path}")).images
+    images = load(ImageChoice(f"folder:{tmp_path}")).images
 
     assert np.array_equal(images[1], np.broadcast_to(pixels, (3, 8, 8)))
 
@@ -113,7 +113,7 @@ def test_a_colour_image_among_grey_ones_is_named_where_the_sample_missed_it(grey
     _picture(grey_folder / "dog" / "colour.png", colour=True)
 
     with pytest.raises(UserError, match=r"colour\.png: its mode is RGB, while the other images are grey"):
-        load(Choice(f"folder:{grey_folder}"))
+        load(ImageChoice(f"folder:{grey_folder}"))
 
 
 @pytest.mark.parametrize(("split", "held", "seed"), [("train", "train", 0), ("test", "val", 1), ("test", "test", 1)])
@@ -122,7 +122,7 @@ def test_a_folder_may_hold_train_and_val_or_test(tmp_path, split, held, seed):
     other = held if held != "train" else "val"
     pixels[other] = _picture(tmp_path / other / "cat" / "a.png", seed=1)
 
-    images = load(Choice(f"folder:{tmp_path}"), split=split)
+    images = load(ImageChoice(f"folder:{tmp_path}"), split=split)
 
     assert images.classes == ("cat",)
     assert np.array_equal(images.images[0, 0], pixels[held])
@@ -133,7 +133,7 @@ def test_hidden_folders_and_other_files_are_no_classes_and_no_images(grey_folder
     (grey_folder / "README.txt").write_text("notes")
     (grey_folder / "cat" / "notes.txt").write_text("notes")
 
-    images = load(Choice(f"folder:{grey_folder}"))
+    images = load(ImageChoice(f"folder:{grey_folder}"))
 
     assert images.classes == ("cat", "dog")
     assert len(images.images) == 3
@@ -143,13 +143,13 @@ def test_images_of_unequal_size_are_refused_with_both_names(grey_folder):
     _picture(grey_folder / "dog" / "wide.png", size=(12, 8))
 
     with pytest.raises(UserError, match=r"unequal size: .*a\.png is 8x8 px.*wide\.png is 12x8 px.*--resize and --crop"):
-        load(Choice(f"folder:{grey_folder}"))
+        load(ImageChoice(f"folder:{grey_folder}"))
 
 
 def test_resize_and_crop_bring_unequal_images_to_one_size(grey_folder):
     _picture(grey_folder / "dog" / "wide.png", size=(12, 8))
 
-    images = load(Choice(f"folder:{grey_folder}", resize=6, crop=4)).images
+    images = load(ImageChoice(f"folder:{grey_folder}", resize=6, crop=4)).images
 
     assert images.shape == (4, 1, 4, 4)
 
@@ -157,7 +157,7 @@ def test_resize_and_crop_bring_unequal_images_to_one_size(grey_folder):
 def test_a_crop_is_the_centre(tmp_path):
     pixels = _picture(tmp_path / "cat" / "a.png", size=(10, 8))
 
-    images = load(Choice(f"folder:{tmp_path}", crop=4)).images
+    images = load(ImageChoice(f"folder:{tmp_path}", crop=4)).images
 
     assert np.array_equal(images[0, 0], pixels[2:6, 3:7])
 
@@ -165,7 +165,7 @@ def test_a_crop_is_the_centre(tmp_path):
 def test_a_resize_is_torchvisions(tmp_path):
     pixels = _picture(tmp_path / "cat" / "a.png", size=(12, 8))
 
-    images = load(Choice(f"folder:{tmp_path}", resize=4)).images
+    images = load(ImageChoice(f"folder:{tmp_path}", resize=4)).images
 
     expected = PIL.Image.fromarray(pixels).resize((6, 4), PIL.Image.Resampling.BILINEAR)
     assert np.array_equal(images[0, 0], np.asarray(expected))
@@ -173,7 +173,7 @@ def test_a_resize_is_torchvisions(tmp_path):
 
 def test_a_crop_larger_than_the_image_is_refused(grey_folder):
     with pytest.raises(UserError, match=r"--crop 9 from an image of 8x8 px"):
-        load(Choice(f"folder:{grey_folder}", crop=9))
+        load(ImageChoice(f"folder:{grey_folder}", crop=9))
 
 
 def test_a_corrupt_jpeg_is_refused_with_its_name(tmp_path):
@@ -182,7 +182,7 @@ def test_a_corrupt_jpeg_is_refused_with_its_name(tmp_path):
     (tmp_path / "cat" / "zcut.jpg").write_bytes(content[: len(content) // 2])
 
     with pytest.raises(UserError, match=r"cannot decode .*zcut\.jpg: "):
-        load(Choice(f"folder:{tmp_path}"))
+        load(ImageChoice(f"folder:{tmp_path}"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"], ids=["empty", "text"])
@@ -190,24 +190,24 @@ def test_a_file_that_is_no_picture_is_refused_with_its_name(grey_folder, content
     (grey_folder / "dog" / "text.png").write_bytes(content)
 
     with pytest.raises(UserError, match=r"cannot decode .*text\.png: "):
-        load(Choice(f"folder:{grey_folder}"))
+        load(ImageChoice(f"folder:{grey_folder}"))
 
 
 def test_an_empty_class_folder_is_refused_with_its_name(grey_folder):
     (grey_folder / "eel").mkdir()
 
     with pytest.raises(UserError, match=r"class folder .*eel holds no images"):
-        load(Choice(f"folder:{grey_folder}"))
+        load(ImageChoice(f"folder:{grey_folder}"))
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"holds no class sub-folders"):
-        load(Choice(f"folder:{tmp_path}"))
+        load(ImageChoice(f"folder:{tmp_path}"))
 
 
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no folder '.*gone'"):
-        load(Choice(f"folder:{tmp_path / 'gone'}"))
+        load(ImageChoice(f"folder:{tmp_path / 'gone'}"))
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
@@ -221,7 +221,7 @@ def test_mnist_is_read_from_its_original_files(tmp_path, name, folder, split, st
         (raw / f"{part}-images-idx3-ubyte").write_bytes(_idx(pixels))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(_idx(labels))
 
-    images = load(Choice(f"{name}:{tmp_path}"), split=split)
+    images = load(ImageChoice(f"{name}:{tmp_path}"), split=split)
 
     expected = np.random.default_rng(len(stem)).integers(0, 256, (4, 1, 28, 28), dtype=np.uint8)
     assert np.array_equal(images.images, expected)
@@ -240,7 +240,7 @@ def test_a_damaged_mnist_file_is_refused(tmp_path, content):
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(_idx(np.zeros(4, dtype=np.uint8)))
 
     with pytest.raises(UserError, match=r"cannot read MNIST in"):
-        load(Choice(f"mnist:{tmp_path}"))
+        load(ImageChoice(f"mnist:{tmp_path}"))
 
 
 @pytest.mark.parametrize(("name", "reader", "folder", "meta", "key", "meta_key"), [
@@ -263,7 +263,7 @@ def test_cifar_is_read_from_its_original_files(tmp_path, monkeypatch, name, read
         if (number < len(batches.train_list)) == (split == "train"):
             expected.append((pixels.reshape(2, 3, 32, 32), [number, number + 1]))
 
-    images = load(Choice(f"{name}:{tmp_path}"), split=split)
+    images = load(ImageChoice(f"{name}:{tmp_path}"), split=split)
 
     assert np.array_equal(images.images, np.concatenate([pixels for pixels, _ in expected]))
     assert images.labels.tolist() == [label for _, labels in expected for label in labels]
@@ -276,7 +276,7 @@ def test_a_cifar_file_with_another_checksum_is_refused(tmp_path):
         (tmp_path / "cifar-10-batches-py" / file).write_bytes(pickle.dumps({"data": np.zeros((1, 3072)), "labels": [0]}))
 
     with pytest.raises(UserError, match=r"cannot read CIFAR10 in .*corrupted"):
-        load(Choice(f"cifar10:{tmp_path}"))
+        load(ImageChoice(f"cifar10:{tmp_path}"))
 
 
 @pytest.mark.parametrize(("split", "folder"), [("train", "train"), ("test", "val")])
@@ -287,7 +287,7 @@ def test_imagenet_is_resized_and_cropped_and_carries_the_names_of_its_classes(tm
         for seed, wnid in enumerate(names):
             _picture(tmp_path / part / wnid / "a.JPEG", size=(320, 260), colour=True, seed=seed + (part == "val"))
 
-    images = load(Choice(f"imagenet:{tmp_path}"), split=split)
+    images = load(ImageChoice(f"imagenet:{tmp_path}"), split=split)
 
     assert images.images.shape == (2, 3, 224, 224)
     assert images.classes == ("tench", "goldfish")
@@ -300,31 +300,31 @@ def test_imagenet_is_resized_and_cropped_and_carries_the_names_of_its_classes(tm
 
 def test_a_missing_imagenet_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"cannot read ImageNet in .*devkit"):
-        load(Choice(f"imagenet:{tmp_path}"))
+        load(ImageChoice(f"imagenet:{tmp_path}"))
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in datasets.DATASETS.items() if dataset.needs_root])
 def test_a_dataset_without_its_folder_says_how_to_give_it(name):
     with pytest.raises(UserError, match=f"--data {name}:FOLDER"):
-        load(Choice(name))
+        load(ImageChoice(name))
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in datasets.DATASETS.items() if dataset.needs_root])
 def test_a_dataset_in_an_empty_folder_is_refused(name, tmp_path):
     with pytest.raises(UserError, match=tmp_path.name):
-        load(Choice(f"{name}:{tmp_path}"))
+        load(ImageChoice(f"{name}:{tmp_path}"))
 
 
 @pytest.mark.parametrize(("split", "ids"), [("test", [147, 247, 377, 390, 409, 428]), ("train", [377, 645, 716, 724, 889, 1264])])
 def test_a_limit_takes_the_same_images_for_ever(split, ids):
-    limited = load(Choice("digits"), split=split, limit=6)
+    limited = load(ImageChoice("digits"), split=split, limit=6)
 
     assert limited.ids.tolist() == ids  # published results name them: never change these numbers
     assert limited.partial
 
 
 def test_a_limit_takes_a_subset_of_the_whole_run():
-    whole, limited = load(Choice("digits")), load(Choice("digits"), limit=50)
+    whole, limited = load(ImageChoice("digits")), load(ImageChoice("digits"), limit=50)
 
     assert len(limited.ids) == 50
     assert (np.diff(limited.ids) > 0).all()
@@ -334,14 +334,14 @@ def test_a_limit_takes_a_subset_of_the_whole_run():
 
 
 def test_a_larger_limit_adds_images_and_takes_none_away():
-    small, large = (load(Choice("digits"), limit=limit) for limit in (20, 60))
+    small, large = (load(ImageChoice("digits"), limit=limit) for limit in (20, 60))
 
     assert set(small.ids) < set(large.ids)
 
 
 @pytest.mark.parametrize("limit", [500, 501])
 def test_a_limit_of_all_images_is_not_partial(limit):
-    whole = load(Choice("digits"), limit=limit)
+    whole = load(ImageChoice("digits"), limit=limit)
 
     assert whole.ids.tolist() == list(range(500))
     assert not whole.partial
@@ -350,14 +350,14 @@ def test_a_limit_of_all_images_is_not_partial(limit):
 def test_a_limit_decodes_the_files_of_its_ids(tmp_path):
     pixels = [_picture(tmp_path / "cat" / f"{number:02}.png", seed=number) for number in range(10)]
 
-    limited = load(Choice(f"folder:{tmp_path}"), limit=3)
+    limited = load(ImageChoice(f"folder:{tmp_path}"), limit=3)
 
     assert len(limited.ids) == 3
     assert all(np.array_equal(image[0], pixels[index]) for image, index in zip(limited.images, limited.ids, strict=True))
 
 
 def test_a_fingerprint_is_the_sha256_of_all_that_is_measured_on():
-    images = load(Choice("digits"), limit=10)
+    images = load(ImageChoice("digits"), limit=10)
 
     expected = hashlib.sha256(
         repr((images.images.shape, 10)).encode() + images.ids.tobytes() + images.labels.tobytes() + images.images.tobytes()
@@ -367,7 +367,7 @@ def test_a_fingerprint_is_the_sha256_of_all_that_is_measured_on():
 
 @pytest.mark.parametrize("part", ["images", "labels", "ids"])
 def test_a_fingerprint_changes_with_one_value(part):
-    images = load(Choice("digits"), limit=10)
+    images = load(ImageChoice("digits"), limit=10)
     changed = getattr(images, part).copy()
     changed.flat[-1] ^= 1
 
@@ -377,7 +377,7 @@ def test_a_fingerprint_changes_with_one_value(part):
 
 
 def test_a_fingerprint_changes_with_shape_and_classes_alone():
-    images = load(Choice("digits"), limit=10)
+    images = load(ImageChoice("digits"), limit=10)
     others = (
         replace(images, images=images.images.reshape(10, 1, 4, 16)),
         replace(images, classes=images.classes[:-1]),
@@ -387,16 +387,16 @@ def test_a_fingerprint_changes_with_shape_and_classes_alone():
 
 
 def test_a_fingerprint_does_not_depend_on_name_or_place():
-    images = load(Choice("digits"), limit=10)
+    images = load(ImageChoice("digits"), limit=10)
 
     assert replace(images, name="copied").fingerprint() == images.fingerprint()
 
 
 def test_images_above_the_size_limit_are_mapped_and_the_same(grey_folder, monkeypatch):
-    in_memory = load(Choice(f"folder:{grey_folder}"))
+    in_memory = load(ImageChoice(f"folder:{grey_folder}"))
     monkeypatch.setattr(decoding, "_IN_MEMORY", 0)
 
-    mapped = load(Choice(f"folder:{grey_folder}"))
+    mapped = load(ImageChoice(f"folder:{grey_folder}"))
 
     assert isinstance(mapped.images, np.memmap)
     assert not isinstance(in_memory.images, np.memmap)
@@ -406,14 +406,14 @@ def test_images_above_the_size_limit_are_mapped_and_the_same(grey_folder, monkey
 
 
 def test_an_array_dataset_can_be_resized():
-    images = load(Choice("digits", resize=16, crop=12), limit=3).images
+    images = load(ImageChoice("digits", resize=16, crop=12), limit=3).images
 
     assert images.shape == (3, 1, 12, 12)
 
 
 @pytest.mark.parametrize("name", ["digit", "cifar1O:data", "imagnet:data", "MNIST:data", ""])
 def test_an_unknown_dataset_is_refused_both_early_and_late(name):
-    for refuse in (datasets.check_name, lambda name: load(Choice(name))):
+    for refuse in (datasets.check_name, lambda name: load(ImageChoice(name))):
         with pytest.raises(UserError, match=f"unknown dataset '{name.partition(':')[0]}'; (did you mean|there are) "):
             refuse(name)
 
@@ -427,9 +427,9 @@ def test_a_folder_given_without_its_kind_is_told_how(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("choice", "text"), [
-    (Choice("digits"), "digits"),
-    (Choice("folder:a", 256, 224), "folder:a --resize 256 --crop 224"),
-    (Choice("folder:a", crop=224), "folder:a --crop 224"),
+    (ImageChoice("digits"), "digits"),
+    (ImageChoice("folder:a", 256, 224), "folder:a --resize 256 --crop 224"),
+    (ImageChoice("folder:a", crop=224), "folder:a --crop 224"),
 ])  # fmt: skip
 def test_a_choice_reads_as_its_flags(choice, text):
     assert str(choice) == text

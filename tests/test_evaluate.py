@@ -14,7 +14,7 @@ from torch import nn
 from corruptions.apply import corrupt
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import Choice
+from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS, parse_normalization
 from robustbench_la.measuring import provenance, session
 from robustbench_la.models.build import NetworkSpec, build
@@ -50,7 +50,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             activation=activation,
             alpha=1e-5,
             normalization=NORMALIZATIONS["half"],
-            data=Choice("digits"),
+            data=ImageChoice("digits"),
             training={"seed": seed},
         )
     return paths
@@ -76,7 +76,7 @@ def test_trained_networks_have_the_same_numbers_for_every_batch_size(digits_pair
 def test_a_subset_gets_the_answers_it_gets_in_the_whole(four: list[Path]) -> None:
     flags = {"noise": ["gaussian", "blur"], "severity": ["4"]}
     part, whole = cells(four[:1], limit=200, **flags), cells(four[:1], **flags)
-    ids = decoding.load(Choice("digits"), limit=200).ids
+    ids = decoding.load(ImageChoice("digits"), limit=200).ids
 
     for few, all_ in zip(part, whole, strict=True):
         predictions = unpack_classes(all_.predictions)
@@ -112,9 +112,9 @@ def test_threads_change_no_answer(four: list[Path]) -> None:
 def test_every_number_is_that_of_a_plain_loop(digits_pair: list[Path]) -> None:
     """Image by image, in float64, with the formulas written out."""
     measured = cells(digits_pair[:1], noise=["gaussian_noise=0.3"])
-    network = file.load(digits_pair[0], file.Wish())
+    network = file.load(digits_pair[0], file.LoadOverrides())
     model = network.model.double()
-    images = decoding.load(Choice("digits"))
+    images = decoding.load(ImageChoice("digits"))
     for cell, level in zip(measured, (None, 0.3), strict=True):
         correct, top5, nll = 0, 0, 0.0
         for pixels, label, index in zip(images.images, images.labels, images.ids, strict=True):
@@ -154,7 +154,7 @@ def test_top5_needs_ten_classes(tmp_path: Path) -> None:
         activation="relu",
         alpha=1e-5,
         normalization=NORMALIZATIONS["none"],
-        data=Choice(f"folder:{tmp_path / 'images'}"),
+        data=ImageChoice(f"folder:{tmp_path / 'images'}"),
         training={},
     )
 
@@ -194,7 +194,7 @@ def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:
 
 
 def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[Path], tmp_path: Path) -> None:
-    network = file.load(four[0], file.Wish())
+    network = file.load(four[0], file.LoadOverrides())
     file.save(
         tmp_path / "other.pt",
         network.model,
@@ -202,7 +202,7 @@ def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[P
         activation="relu",
         alpha=1e-5,
         normalization=network.normalization,
-        data=Choice("mnist:somewhere"),
+        data=ImageChoice("mnist:somewhere"),
         training={},
     )
 

@@ -15,7 +15,7 @@ import pytest
 
 from robustbench_la import cli
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import Choice
+from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.measuring import session
 from robustbench_la.models.checkpoints import file
 from robustbench_la.records import calibration
@@ -197,9 +197,9 @@ def test_calibration_is_that_of_a_plain_loop(digits_pair, measured) -> None:
     """In float64, image by image; a confidence within rounding of the border of a bin may fall on either side."""
     import torch
 
-    network = file.load(digits_pair[0], file.Wish())
+    network = file.load(digits_pair[0], file.LoadOverrides())
     model = network.model.double()
-    images = decoding.load(Choice("digits"))
+    images = decoding.load(ImageChoice("digits"))
     expected = np.zeros((3, 15))
     for pixels, label in zip(images.images, images.labels, strict=True):
         with torch.no_grad():

@@ -27,7 +27,7 @@ def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(file.load(path, file.Wish()).model.state_dict())
+    return dict(file.load(path, file.LoadOverrides()).model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -11,8 +11,8 @@ from robustbench_la.analysis.metrics import (
     MEAN,
     METRICS,
     PAPER_TOTAL,
+    ConditionValues,
     Detail,
-    Frames,
     Metric,
     Reference,
     Values,
@@ -59,7 +59,7 @@ def measure(group: Group, metric: str, detail: Detail, reference: Reference | No
 
     def rows_of(chosen: Callable[[Condition], Sequence[int | None]]) -> list[Values]:
         rows = tuple(_row(network, conditions, chosen, entry) for network in group.networks)
-        frames = Frames(group=group, conditions=conditions, rows=rows, reference=reference)
+        frames = ConditionValues(group=group, conditions=conditions, rows=rows, reference=reference)
         return (entry.derived or mean_columns)(frames, detail)
 
     rows = rows_of(lambda condition: seeds[condition])
@@ -103,7 +103,7 @@ def reference_of(group: Group, place: int) -> Reference:
             for condition in group.conditions
         }
     ]
-    frames = Frames(group=group, conditions=group.conditions, rows=tuple(rows), reference=None)
+    frames = ConditionValues(group=group, conditions=group.conditions, rows=tuple(rows), reference=None)
     errors = errors_by_severity(frames, 0)
     if any(value is None for row in errors.values() for value in row.values()):
         raise ValueError(f"the reference {group.networks[place].checkpoint} was not measured under all conditions")

@@ -29,7 +29,7 @@ class Metric:
     better: Literal["higher", "lower"]
     of_cell: Callable[[Cell], float | None]
     definition: str
-    derived: Callable[[Frames, Detail], list[Values]] | None = None
+    derived: Callable[[ConditionValues, Detail], list[Values]] | None = None
     """From accuracies under each condition to columns; None where a column is the mean of its conditions."""
     of_means: bool = True
     """Whether its columns are those of means over conditions."""
@@ -46,7 +46,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
+class ConditionValues:
     """A group's networks with one value a condition each."""
 
     group: Group
@@ -99,7 +99,7 @@ def weights_of(conditions: Sequence[Condition], detail: Detail) -> dict[str, dic
     return single | means
 
 
-def mean_columns(frames: Frames, detail: Detail) -> list[Values]:
+def mean_columns(frames: ConditionValues, detail: Detail) -> list[Values]:
     members = weights_of(frames.conditions, detail)
     return [{column: _weighted(row, weights) for column, weights in members.items()} for row in frames.rows]
 
@@ -110,19 +110,19 @@ def _weighted(row: Mapping[Condition, float | None], weights: Mapping[Condition,
     return math.fsum(known) if len(known) == len(terms) else None
 
 
-def errors_by_severity(frames: Frames, row: int) -> dict[str, dict[int, float | None]]:
+def errors_by_severity(frames: ConditionValues, row: int) -> dict[str, dict[int, float | None]]:
     return robustness.errors_of({name: frames.by_severity(row, name) for name in frames.group.corruptions})
 
 
-def _corruption_errors(frames: Frames, detail: Detail) -> list[Values]:
+def _corruption_errors(frames: ConditionValues, detail: Detail) -> list[Values]:
     return _relative_to_reference(frames, relative=False)
 
 
-def _relative_corruption_errors(frames: Frames, detail: Detail) -> list[Values]:
+def _relative_corruption_errors(frames: ConditionValues, detail: Detail) -> list[Values]:
     return _relative_to_reference(frames, relative=True)
 
 
-def _relative_to_reference(frames: Frames, *, relative: bool) -> list[Values]:
+def _relative_to_reference(frames: ConditionValues, *, relative: bool) -> list[Values]:
     """CE of each corruption that the reference has, and mCE where all of COMMON were measured."""
     reference = frames.reference
     if reference is None:
@@ -154,7 +154,7 @@ def _relative_to_reference(frames: Frames, *, relative: bool) -> list[Values]:
     return rows
 
 
-def _unnormalised(frames: Frames, detail: Detail) -> list[Values]:
+def _unnormalised(frames: ConditionValues, detail: Detail) -> list[Values]:
     lacking = [name for name in COMMON if name not in frames.group.corruptions]
     if lacking:
         raise ValueError(f"an unnormalised mCE needs all 15 common corruptions; {', '.join(lacking)} were not measured")
@@ -166,7 +166,7 @@ def _unnormalised(frames: Frames, detail: Detail) -> list[Values]:
     return rows
 
 
-def _effective(frames: Frames, detail: Detail) -> list[Values]:
+def _effective(frames: ConditionValues, detail: Detail) -> list[Values]:
     """Beyond the line through the element-level networks, each training seed one point."""
     if CLEAN not in frames.conditions:
         raise ValueError("effective robustness needs clean images")
@@ -185,7 +185,7 @@ def _effective(frames: Frames, detail: Detail) -> list[Values]:
     return rows
 
 
-def _relative(frames: Frames, detail: Detail) -> list[Values]:
+def _relative(frames: ConditionValues, detail: Detail) -> list[Values]:
     """Of layer-level networks: beyond the counterpart that was trained from the same seed."""
     from robustbench_la.activations import ACTIVATIONS
 
@@ -213,7 +213,7 @@ def _relative(frames: Frames, detail: Detail) -> list[Values]:
     return rows
 
 
-def _area(frames: Frames, detail: Detail) -> list[Values]:
+def _area(frames: ConditionValues, detail: Detail) -> list[Values]:
     if CLEAN not in frames.conditions:
         raise ValueError("the area under the severity curve begins at clean images")
     rows: list[Values] = []

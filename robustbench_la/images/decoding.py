@@ -28,7 +28,7 @@ _SUBSET_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ImageChoice:
     """Which dataset, and the size its images are brought to."""
 
     name: str
@@ -60,7 +60,7 @@ class ImageSet:
     """Images in the whole dataset."""
     resize: int | None = None
     crop: int | None = None
-    """As in ``Choice``."""
+    """As in ``ImageChoice``."""
 
     @property
     def partial(self) -> bool:
@@ -90,10 +90,10 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class UndecodedImages:
     """A dataset whose images have not been decoded yet."""
 
-    choice: Choice
+    choice: ImageChoice
     source: Source
 
     def shape(self) -> Shape:
@@ -123,7 +123,7 @@ class Opened:
         )
 
 
-def open_dataset(choice: Choice, *, split: Split = "test", download: bool = False) -> Opened:
+def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool = False) -> UndecodedImages:
     """Find a dataset's labels and images. Raises: UserError for what is missing or unreadable."""
     kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
@@ -131,11 +131,11 @@ def open_dataset(choice: Choice, *, split: Split = "test", download: bool = Fals
         said = f"say where it is: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{said} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
-    return Opened(Choice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
+    return UndecodedImages(ImageChoice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
 
 
 def load(
-    choice: Choice, *, split: Split = "test", limit: int | None = None, download: bool = False, meter: Meter = silent
+    choice: ImageChoice, *, split: Split = "test", limit: int | None = None, download: bool = False, meter: Meter = silent
 ) -> ImageSet:
     """Open and decode a dataset. Raises: UserError for what is missing, unreadable or of unequal size."""
     return open_dataset(choice, split=split, download=download).decode(limit=limit, meter=meter)
@@ -152,7 +152,7 @@ def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
     return np.array(sorted(order[:limit]), dtype=np.int64)
 
 
-def _pixels(source: Source, index: int, choice: Choice) -> NDArray[np.uint8]:
+def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8]:
     """One image, (C, H, W)."""
     import numpy as np
 
@@ -163,7 +163,7 @@ def _pixels(source: Source, index: int, choice: Choice) -> NDArray[np.uint8]:
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _decode(source: Source, ids: NDArray[np.int64], choice: Choice, meter: Meter) -> NDArray[np.uint8]:
+def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: Meter) -> NDArray[np.uint8]:
     """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
 
     first = _pixels(source, int(ids[0]), choice)

@@ -15,7 +15,7 @@ from torch import Tensor
 from corruptions.apply import corrupt
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import Choice, ImageSet, Shape
+from robustbench_la.images.decoding import ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.checkpoints import file as checkpoints
 from robustbench_la.models.checkpoints.file import Network
@@ -70,7 +70,7 @@ def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Eva
     paths = find_checkpoints(plan.checkpoints)
     if len(plan.activation) > 1:
         raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
-    wish = checkpoints.Wish(
+    wish = checkpoints.LoadOverrides(
         architecture=plan.arch,
         activation=plan.activation[0] if plan.activation else None,
         alpha=plan.alpha,
@@ -117,7 +117,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _choice(plan: Plan, files: Sequence[checkpoints.File]) -> Choice:
+def _choice(plan: Plan, files: Sequence[checkpoints.CheckpointFile]) -> ImageChoice:
     """The data to evaluate on: as given, or as the checkpoints say."""
     said = {file.data for file in files if file.data is not None}
     names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}
@@ -129,7 +129,7 @@ def _choice(plan: Plan, files: Sequence[checkpoints.File]) -> Choice:
         )
     resize, crop = sizes.pop() if len(sizes) == 1 else (None, None)
     name = plan.data or (names.pop() if names else "digits")
-    return Choice(name, plan.resize or resize, plan.crop or crop)
+    return ImageChoice(name, plan.resize or resize, plan.crop or crop)
 
 
 def _check_fit(network: Network, shape: Shape, name: str) -> None:

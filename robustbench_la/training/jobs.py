@@ -13,7 +13,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable
 from robustbench_la.images import decoding
 from robustbench_la.images.datasets import is_split
-from robustbench_la.images.decoding import Choice, ImageSet
+from robustbench_la.images.decoding import ImageChoice, ImageSet
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.build import NetworkSpec
 from robustbench_la.models.devices import resolve
@@ -33,9 +33,9 @@ class Job:
     seed: int
     recipe: Recipe
     normalization: Normalization
-    choice: Choice
+    choice: ImageChoice
     """The data to train on."""
-    evaluated_on: Choice
+    evaluated_on: ImageChoice
     """The same, cut to the size that the network sees."""
     images: ImageSet
     device: torch.device
@@ -91,7 +91,7 @@ def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = Fa
         if path.exists() and not force:
             raise UserError(f"{path} exists; --force trains anew and overwrites it")
     device = resolve(plan.device)
-    choice = Choice(plan.data or "digits", plan.resize, plan.crop)
+    choice = ImageChoice(plan.data or "digits", plan.resize, plan.crop)
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
     side = plan.train.augment.crop
     height, width = images.images.shape[2:]
@@ -112,7 +112,7 @@ def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = Fa
             recipe=plan.train,
             normalization=normalization,
             choice=choice,
-            evaluated_on=Choice(choice.name, choice.resize, cut or choice.crop),
+            evaluated_on=ImageChoice(choice.name, choice.resize, cut or choice.crop),
             images=images,
             device=device,
             path=path,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, Level
 from robustbench_la.errors import UserError, first_line, lookup
 from robustbench_la.files import write_whole
-from robustbench_la.images.decoding import Choice, Shape
+from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.models.build import NetworkSpec, build, check_architecture, code_of
 from robustbench_la.models.checkpoints.recognise import recognise
@@ -43,7 +43,7 @@ class Network:
     alpha: float | None
     """None at the element level."""
     normalization: Normalization
-    data: Choice | None
+    data: ImageChoice | None
     """What to evaluate it on, where the file says so."""
     seed: int | None
     """Its training seed, where the file says so."""
@@ -74,7 +74,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class LoadOverrides:
     """What the user says of a checkpoint, which a foreign file does not tell; None: not said."""
 
     architecture: str | None = None
@@ -91,7 +91,7 @@ def save(
     activation: str,
     alpha: float,
     normalization: Normalization,
-    data: Choice,
+    data: ImageChoice,
     training: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint of our own, which needs nothing else to be evaluated.
@@ -114,7 +114,7 @@ def save(
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class CheckpointFile:
     """A checkpoint's content, before a network is made of it."""
 
     path: Path
@@ -122,29 +122,31 @@ class File:
     content: dict[str, Any]
 
     @property
-    def data(self) -> Choice | None:
+    def data(self) -> ImageChoice | None:
         """What to evaluate it on, where it says so."""
         try:
-            return TypeAdapter(Choice).validate_python(self.content["data"]) if self.content.get("format") == FORMAT else None
+            return (
+                TypeAdapter(ImageChoice).validate_python(self.content["data"]) if self.content.get("format") == FORMAT else None
+            )
         except (KeyError, ValueError) as error:
             raise UserError(f"{self.path}: {_damaged(error)}") from None
 
 
-def read(path: Path) -> File:
+def read(path: Path) -> CheckpointFile:
     """Read any checkpoint. Raises: UserError for a file that cannot be read safely, with its name."""
     raw = read_bytes(path)
     try:
-        return File(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
+        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def load(path: Path, wish: Wish, shape: Shape | None = None) -> Network:
+def load(path: Path, wish: LoadOverrides, shape: Shape | None = None) -> Network:
     """Read a checkpoint and make its network. shape: as in ``assemble``."""
     return assemble(read(path), wish, shape or Shape(classes=0, channels=0, height=0, width=0))
 
 
-def assemble(file: File, wish: Wish, shape: Shape) -> Network:
+def assemble(file: CheckpointFile, wish: LoadOverrides, shape: Shape) -> Network:
     """The network of a checkpoint. shape: of the data to come, for what neither file nor weights tell.
 
     Raises: UserError for a file that does not say what is needed or does not fit, with its name.
@@ -161,7 +163,7 @@ def _damaged(error: Exception) -> str:
     return f"a damaged larobust checkpoint ({type(error).__name__}: {first_line(error)})"
 
 
-def _own(file: File, wish: Wish, shape: Shape) -> Network:
+def _own(file: CheckpointFile, wish: LoadOverrides, shape: Shape) -> Network:
     content = file.content
     if content.get("version") != VERSION:
         raise UserError(f"written by another version of larobust (format {content.get('version')!r}; this one reads {VERSION})")
@@ -195,7 +197,7 @@ def _own(file: File, wish: Wish, shape: Shape) -> Network:
     return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=(remark,) if other else ())
 
 
-def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
+def _foreign(content: dict[str, Any], wish: LoadOverrides, shape: Shape) -> Network:
     if wish.architecture is not None:
         check_architecture(wish.architecture)
     remarks, candidates = state_dicts(content)
@@ -229,7 +231,7 @@ def _foreign(content: dict[str, Any], wish: Wish, shape: Shape) -> Network:
     )
 
 
-def _measured(wish: Wish, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:
+def _measured(wish: LoadOverrides, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:
     """The spec of an architecture that is not in the table, and the candidate whose keys fit it best.
 
     Its classes are found by building it for a number of classes that no layer has by chance, and looking at what the weights have
@@ -259,7 +261,7 @@ def _network(
     alpha: float,
     normalization: Normalization,
     *,
-    data: Choice | None,
+    data: ImageChoice | None,
     seed: int | None,
     remarks: tuple[str, ...],
 ) -> Network:
