@@ -13,7 +13,7 @@ import torch
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.models.checkpoints import file
 from robustbench_la.records.plan import Augment, read_plan
-from robustbench_la.training import train
+from robustbench_la.training import batches, train
 from robustbench_la.training.augment import augmented
 from robustbench_la.training.jobs import Job, prepare
 
@@ -127,13 +127,13 @@ def test_training_follows_sgd_by_the_book(tmp_path: Path) -> None:
 
 def test_the_held_out_part_is_stratified_and_never_trained_on(tmp_path: Path) -> None:
     job = prepared(tmp_path / "a.pt", limit=1000, train={"holdout": 0.1})
-    kept, held_out = train._split(job)
+    kept, held_out = batches.split(job)
 
     assert len(held_out) == 100
     assert not set(kept) & set(held_out)
     share = np.bincount(job.images.labels, minlength=10) / 10
     assert (abs(np.bincount(job.images.labels[held_out], minlength=10) - share) <= 1).all()
-    seen = [label for _, labels in train._batches(job, kept, epoch=0) for label in labels.tolist()]
+    seen = [label for _, labels in batches.batches(job, kept, epoch=0) for label in labels.tolist()]
     assert sorted(seen) == sorted(job.images.labels[kept].tolist())
     trained = train.train(job)
     assert trained.validation is not None
@@ -203,9 +203,9 @@ def test_a_recipe_in_iterations_drops_the_rate_and_ends_at_its_iteration(tmp_pat
 def test_a_last_image_by_itself_joins_the_batch_before_it(tmp_path: Path) -> None:
     job = prepared(tmp_path / "a.pt", limit=129)
 
-    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 129)] == [64, 65]
-    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 128)] == [64, 64]
-    assert [bounds.stop - bounds.start for bounds in train._bounds(job, 1)] == [1]
+    assert [part.stop - part.start for part in batches.bounds(job, 129)] == [64, 65]
+    assert [part.stop - part.start for part in batches.bounds(job, 128)] == [64, 64]
+    assert [part.stop - part.start for part in batches.bounds(job, 1)] == [1]
     train.train(job)
 
 

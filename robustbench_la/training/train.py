@@ -6,29 +6,28 @@ torch's own generator is seeded anew for each epoch.
 
 from __future__ import annotations
 
-import io
+import math
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import robustbench_la
 from corruptions.draws import image_keys
-from robustbench_la.errors import RunError, UserError
-from robustbench_la.files import write_whole
+from robustbench_la.errors import RunError
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints import file
 from robustbench_la.models.memory import keep_freed_memory
-from robustbench_la.progress import Meter, silent
-from robustbench_la.training.augment import augmented
+from robustbench_la.progress import Advance, Meter, silent
+from robustbench_la.records.plan import Recipe
+from robustbench_la.training.batches import accuracy_on, batches, bounds, split
 from robustbench_la.training.jobs import Job
+from robustbench_la.training.unfinished import Unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,63 +64,90 @@ def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
 
 def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
     began = time.perf_counter()
-    fingerprint = job.images.fingerprint()
-    identity = job.identity(fingerprint)
+    fingerprint, recipe = job.images.fingerprint(), job.recipe
     torch.manual_seed(job.seed)
     model = build(job.spec, job.activation, job.alpha).to(job.device)
-    recipe = job.recipe
     optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    kept, held_out = _split(job)
-    steps = len(_bounds(job, len(kept)))
+    state = Unfinished(job.unfinished, job.identity(fingerprint), model, optimizer)
+    if not force:
+        state.resume(job.device)
+    resumed = state.epochs
+    kept, held_out = split(job)
+    steps = len(bounds(job, len(kept)))
     total = recipe.iterations or recipe.epochs * steps  # type: ignore[operator]  # a recipe has one of the two
-    done, history = (0, []) if force else _resume(job, identity, model, optimizer)
-    resumed = done
-    drops = [milestone if recipe.iterations else milestone * steps for milestone in recipe.milestones]
     with meter(f"training {job.activation}, seed {job.seed}", total * len(kept) // steps) as advance:
-        advance(done * len(kept))
-        while done * steps < total:
-            torch.manual_seed(int(image_keys(job.seed, "torch", torch.tensor([done]))))
-            loss, correct, seen = 0.0, 0, 0
-            model.train()
-            for step, (inputs, labels) in enumerate(_batches(job, kept, epoch=done), start=done * steps):
-                if step == total:
-                    break
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.lr * recipe.gamma ** sum(step >= drop for drop in drops)
-                output = model(inputs)
-                # torchvision's networks with auxiliary outputs give a tuple with names.
-                logits = output if isinstance(output, Tensor) else output.logits
-                batch_loss = nn.functional.cross_entropy(logits, labels)
-                optimizer.zero_grad(set_to_none=True)
-                batch_loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-                optimizer.step()
-                loss += batch_loss.item() * len(labels)
-                correct += int((logits.argmax(1) == labels).sum())
-                seen += len(labels)
-                advance(len(labels))
-            done += 1
-            if not np.isfinite(loss):
-                raise RunError(f"the loss is not finite in epoch {done}: training diverged; lower --lr (it is {recipe.lr:g})")
-            history.append([loss / seen, correct / seen])
-            _keep(job, identity, model, optimizer, done, history)
-    validation = _accuracy(job, model, held_out) if len(held_out) else None
+        advance(resumed * len(kept))
+        while state.epochs * steps < total:
+            epoch = state.epochs
+            rates = [_rate(recipe, step, steps) for step in range(epoch * steps, min((epoch + 1) * steps, total))]
+            torch.manual_seed(int(image_keys(job.seed, "torch", torch.tensor([epoch]))))
+            loss, accuracy = _epoch(state, zip(rates, batches(job, kept, epoch=epoch), strict=False), advance)
+            if not math.isfinite(loss):
+                raise RunError(
+                    f"the loss is not finite in epoch {epoch + 1}: training diverged; lower --lr (it is {recipe.lr:g})"
+                )
+            state.keep(loss, accuracy)
+    validation = accuracy_on(job, model, held_out) if len(held_out) else None
     seconds = time.perf_counter() - began
+    _save(job, state, fingerprint, images=len(kept), validation=validation)
+    job.unfinished.unlink(missing_ok=True)
+    loss, accuracy = state.history[-1]
+    return Trained(
+        path=job.path,
+        epochs=state.epochs,
+        loss=loss,
+        accuracy=accuracy,
+        validation=validation,
+        resumed=resumed,
+        seconds=seconds,
+    )
+
+
+def _rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The learning rate of a step; ``steps`` make an epoch."""
+    drops = (milestone if recipe.iterations else milestone * steps for milestone in recipe.milestones)
+    return recipe.lr * recipe.gamma ** sum(step >= drop for drop in drops)
+
+
+def _epoch(state: Unfinished, steps: Iterable[tuple[float, tuple[Tensor, Tensor]]], advance: Advance) -> tuple[float, float]:
+    """One pass over the images, as (learning rate, (inputs, labels)) for each step; gives mean loss in nats and accuracy."""
+    total, correct, seen = 0.0, 0, 0
+    state.model.train()
+    for rate, (inputs, labels) in steps:
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        output = state.model(inputs)
+        # torchvision's networks with auxiliary outputs give a tuple with names.
+        logits = output if isinstance(output, Tensor) else output.logits
+        loss = nn.functional.cross_entropy(logits, labels)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        state.optimizer.step()
+        total += loss.item() * len(labels)
+        correct += int((logits.argmax(1) == labels).sum())
+        seen += len(labels)
+        advance(len(labels))
+    return total / seen, correct / seen
+
+
+def _save(job: Job, state: Unfinished, fingerprint: str, *, images: int, validation: float | None) -> None:
+    """Write the checkpoint. It holds nothing of time or place: the same training gives the same file."""
     file.save(
         job.path,
-        model,
+        state.model,
         spec=job.spec,
         activation=job.activation,
         alpha=job.alpha,
         normalization=job.normalization,
         data=job.evaluated_on,
-        training={  # nothing of time or place: the same training gives the same file
-            "recipe": recipe.model_dump(),
+        training={
+            "recipe": job.recipe.model_dump(),
             "seed": job.seed,
-            "epochs": done,
-            "history": history,
+            "epochs": state.epochs,
+            "history": state.history,
             "validation_accuracy": validation,
             "data_fingerprint": fingerprint,
-            "images": len(kept),
+            "images": images,
             "partial": job.images.partial,
             "device": str(job.device),
             "threads": torch.get_num_threads(),
@@ -132,101 +158,3 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
             },
         },
     )
-    job.unfinished.unlink(missing_ok=True)
-    return Trained(
-        path=job.path,
-        epochs=done,
-        loss=history[-1][0],
-        accuracy=history[-1][1],
-        validation=validation,
-        resumed=resumed,
-        seconds=seconds,
-    )
-
-
-def _split(job: Job) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the images to train on and of those held out, stratified."""
-    places = np.arange(len(job.images.ids))
-    if not job.recipe.holdout:
-        return places, places[:0]
-    from sklearn.model_selection import train_test_split
-
-    try:
-        kept, held_out = train_test_split(places, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed)
-    except ValueError as error:
-        raise UserError(f"cannot hold out {job.recipe.holdout:.0%} of {len(places)} images: {error}") from None
-    return np.sort(kept), np.sort(held_out)
-
-
-def _batches(job: Job, places: np.ndarray, *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Normalised inputs and labels of one epoch, shuffled."""
-    images = job.images
-    keys = image_keys(job.seed, f"order/{epoch}", torch.from_numpy(images.ids[places]))
-    order = places[torch.argsort(keys, stable=True).numpy()]
-    for bounds in _bounds(job, len(order)):
-        chosen = order[bounds]
-        batch = torch.from_numpy(images.images[chosen])
-        batch = augmented(batch, job.recipe.augment, torch.from_numpy(images.ids[chosen]), seed=job.seed, epoch=epoch)
-        inputs = job.normalization.apply(batch.to(job.device))
-        yield inputs, torch.from_numpy(images.labels[chosen]).to(job.device)
-
-
-def _bounds(job: Job, count: int) -> list[slice]:
-    """The batches of ``count`` images. A last image by itself joins the batch before it: BatchNorm cannot learn from one."""
-    size = count if job.recipe.batch_size == "full" else job.recipe.batch_size
-    starts = list(range(0, count, size))
-    if count % size == 1 and len(starts) > 1:
-        starts.pop()
-    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
-
-
-@torch.inference_mode()
-def _accuracy(job: Job, model: nn.Module, places: np.ndarray) -> float:
-    """Share of the images at ``places`` that are classified rightly, without augmentation but for a centre crop."""
-    model.eval()
-    side = job.recipe.augment.crop
-    correct = 0
-    for start in range(0, len(places), 256):
-        chosen = places[start : start + 256]
-        batch = torch.from_numpy(job.images.images[chosen])
-        if side:
-            top, left = ((size - side) // 2 for size in batch.shape[2:])
-            batch = batch[:, :, max(0, top) :, max(0, left) :][:, :, :side, :side]
-        logits = model(job.normalization.apply(batch.to(job.device)))
-        correct += int((logits.argmax(1).cpu() == torch.from_numpy(job.images.labels[chosen])).sum())
-    return correct / len(places)
-
-
-def _keep(
-    job: Job, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, history: list[list[float]]
-) -> None:
-    """Keep the state after an epoch, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "identity": identity,
-            "epoch": epoch,
-            "history": history,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-        buffer,
-    )
-    write_whole(job.unfinished, buffer.getvalue())
-
-
-def _resume(job: Job, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[list[float]]]:
-    """Load the state that an interrupted run kept; epochs done and their history."""
-    if not job.unfinished.exists():
-        return 0, []
-    try:
-        kept: dict[str, Any] = torch.load(job.unfinished, map_location=job.device, weights_only=True)
-        same = kept["identity"] == identity
-        if same:
-            model.load_state_dict(kept["model"])
-            optimizer.load_state_dict(kept["optimizer"])
-    except Exception as error:  # bytes at random make the unpickler raise nearly anything
-        raise UserError(f"{job.unfinished} cannot be read ({type(error).__name__}); --force starts anew") from None
-    if not same:
-        raise UserError(f"{job.unfinished} is an unfinished training with other settings or data; --force starts anew")
-    return int(kept["epoch"]), list(kept["history"])

@@ -1,0 +1,67 @@
+"""The images of a training: which are held out, in which order the others come, and how well a network knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from corruptions.draws import image_keys
+from robustbench_la.errors import UserError
+from robustbench_la.training.augment import augmented
+from robustbench_la.training.jobs import Job
+
+
+def split(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the images to train on and of those held out, stratified."""
+    places = np.arange(len(job.images.ids))
+    if not job.recipe.holdout:
+        return places, places[:0]
+    from sklearn.model_selection import train_test_split
+
+    try:
+        kept, held_out = train_test_split(places, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed)
+    except ValueError as error:
+        raise UserError(f"cannot hold out {job.recipe.holdout:.0%} of {len(places)} images: {error}") from None
+    return np.sort(kept), np.sort(held_out)
+
+
+def batches(job: Job, places: np.ndarray, *, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised inputs and labels of one epoch, shuffled."""
+    images = job.images
+    keys = image_keys(job.seed, f"order/{epoch}", torch.from_numpy(images.ids[places]))
+    order = places[torch.argsort(keys, stable=True).numpy()]
+    for part in bounds(job, len(order)):
+        chosen = order[part]
+        batch = torch.from_numpy(images.images[chosen])
+        batch = augmented(batch, job.recipe.augment, torch.from_numpy(images.ids[chosen]), seed=job.seed, epoch=epoch)
+        inputs = job.normalization.apply(batch.to(job.device))
+        yield inputs, torch.from_numpy(images.labels[chosen]).to(job.device)
+
+
+def bounds(job: Job, count: int) -> list[slice]:
+    """The batches of ``count`` images. A last image by itself joins the batch before it: BatchNorm cannot learn from one."""
+    size = count if job.recipe.batch_size == "full" else job.recipe.batch_size
+    starts = list(range(0, count, size))
+    if count % size == 1 and len(starts) > 1:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
+
+
+@torch.inference_mode()
+def accuracy_on(job: Job, model: nn.Module, places: np.ndarray) -> float:
+    """Share of the images at ``places`` that are classified rightly, without augmentation but for a centre crop."""
+    model.eval()
+    side = job.recipe.augment.crop
+    correct = 0
+    for start in range(0, len(places), 256):
+        chosen = places[start : start + 256]
+        batch = torch.from_numpy(job.images.images[chosen])
+        if side:
+            top, left = ((size - side) // 2 for size in batch.shape[2:])
+            batch = batch[:, :, max(0, top) :, max(0, left) :][:, :, :side, :side]
+        logits = model(job.normalization.apply(batch.to(job.device)))
+        correct += int((logits.argmax(1).cpu() == torch.from_numpy(job.images.labels[chosen])).sum())
+    return correct / len(places)
