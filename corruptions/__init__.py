@@ -4,7 +4,7 @@ A library of its own: it needs torch, numpy, scipy and llvmlite, and nothing of 
 
 >>> from corruptions import CORRUPTIONS, corrupt, level_of
 >>> level_of("shot_noise", severity=3, profile="cifar-c")
-100
+(100.0,)
 >>> CORRUPTIONS["gaussian_noise"].aliases
 ('gaussian',)
 """

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from corruptions.draws import image_keys
-from corruptions.registry import CORRUPTIONS, Operator
+from corruptions.registry import CORRUPTIONS, Level, Operator, as_level
 
 
-def corrupt(images: Tensor, name: str, level: float, *, ids: Tensor, seed: int = 0) -> Tensor:
+def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, seed: int = 0) -> Tensor:
     """Corrupt a batch.
 
-    images: uint8 (N, C, H, W).  name: a key of CORRUPTIONS.  level: the physical level, see ``level_of``.  ids: int64 (N,), each
-    image's index in the whole dataset: with ``seed`` and ``name`` they alone decide the noise.  Returns: uint8 (N, C, H, W).
+    images: uint8 (N, C, H, W).  name: a key of CORRUPTIONS.  level: the physical level, one number per parameter (a single one
+    may be a plain number), see ``level_of``.  ids: int64 (N,), each image's index in the whole dataset: with ``seed`` and
+    ``name`` they alone decide the noise.  Returns: uint8 (N, C, H, W).
     Raises: ValueError for another shape or type, or a level that the corruption does not take.
 
     >>> grey = torch.full((2, 1, 2, 2), 128, dtype=torch.uint8)
@@ -26,17 +27,16 @@ def corrupt(images: Tensor, name: str, level: float, *, ids: Tensor, seed: int =
         raise ValueError(f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
     if ids.shape != images.shape[:1]:
         raise ValueError(f"one id an image: {len(images)} images, ids of shape {tuple(ids.shape)}")
-    operator = prepared(name, float(level))
+    operator = prepared(name, as_level(level))
     if images.numel() == 0:
         return images.clone()
     return operator(images, lambda: image_keys(seed, name, ids.to(images.device)))
 
 
 @functools.lru_cache(maxsize=256)
-def prepared(name: str, level: float) -> Operator:
+def prepared(name: str, level: float | Level) -> Operator:
     """The operator of a corruption at a level; its tables are made once."""
     if name not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {name!r}")
     entry = CORRUPTIONS[name]
-    entry.check(level)
-    return entry.prepare(level)
+    return entry.prepare(*entry.check(level))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corruptions.registry import corruption
+from corruptions.registry import Parameter, corruption
 
 if TYPE_CHECKING:
     from corruptions.filters import GaussianBlur
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 @corruption(
     group="extra",
     aliases=("blur",),
-    parameter="standard deviation in pixels",
+    parameters=(Parameter("sigma", "standard deviation in pixels", bound=200),),
     noisier="higher",
-    bound=200,
     source="Hendrycks & Dietterich 2019 (skimage.filters.gaussian: border 'nearest', truncated at 4 sigma)",
     cifar_c=(0.4, 0.6, 0.7, 0.8, 1.0),
     tiny_c=(0.5, 0.75, 1.0, 1.25, 1.5),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corruptions.registry import corruption
+from corruptions.registry import Parameter, corruption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,9 +39,8 @@ def _from_below(below: NDArray[np.float64]) -> Channel:
 @corruption(
     group="noise",
     aliases=("gaussian",),
-    parameter="standard deviation on the [0, 1] scale",
+    parameters=(Parameter("sigma", "standard deviation on the [0, 1] scale", bound=100),),
     noisier="higher",
-    bound=100,
     source=_SOURCE,
     cifar_c=(0.04, 0.06, 0.08, 0.09, 0.10),
     tiny_c=(0.04, 0.08, 0.12, 0.15, 0.18),
@@ -59,9 +58,8 @@ def gaussian_noise(sigma: float) -> Channel:
 @corruption(
     group="noise",
     aliases=("poisson", "shot"),
-    parameter="photons per full scale",
+    parameters=(Parameter("photons", "photons per full scale", bound=1e9),),
     noisier="lower",
-    bound=1e9,
     source=_SOURCE,
     cifar_c=(500, 250, 100, 75, 50),
     tiny_c=(250, 100, 50, 30, 15),
@@ -85,9 +83,8 @@ def shot_noise(photons: float) -> Channel:
 @corruption(
     group="noise",
     aliases=("impulse", "salt_and_pepper"),
-    parameter="share of values replaced",
+    parameters=(Parameter("amount", "share of values replaced", bound=1),),
     noisier="higher",
-    bound=1,
     source=_SOURCE,
     cifar_c=(0.01, 0.02, 0.03, 0.05, 0.07),
     tiny_c=(0.01, 0.02, 0.05, 0.08, 0.14),
@@ -109,9 +106,8 @@ def impulse_noise(amount: float) -> Channel:
 @corruption(
     group="extra",
     aliases=("speckle",),
-    parameter="standard deviation relative to the value",
+    parameters=(Parameter("sigma", "standard deviation relative to the value", bound=100),),
     noisier="higher",
-    bound=100,
     source=_SOURCE,
     cifar_c=(0.06, 0.10, 0.12, 0.16, 0.20),
     tiny_c=(0.15, 0.20, 0.25, 0.30, 0.35),

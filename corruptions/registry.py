@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SEVERITIES = (1, 2, 3, 4, 5)
-_LEAST_LEVEL = 1e-6
+Level = tuple[float, ...]
+"""How strong a corruption is: one number per parameter, in the order of ``Corruption.parameters``."""
+_LEAST = 1e-6
 """Below it the noises' formulas lose their digits."""
 
 PROFILES: Mapping[str, str] = MappingProxyType(
@@ -31,6 +34,26 @@ class Operator(Protocol):
         """Corrupt ``images``, uint8 (N, C, H, W); gives uint8 (N, C, H, W). keys: gives those to draw by, int64 (N,)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the numbers that make up a level."""
+
+    name: str
+    """As the corruption's function calls it."""
+    unit: str
+    """What it is, with its unit."""
+    bound: float
+    """The largest value taken."""
+    least: float = _LEAST
+    """The smallest value taken."""
+
+    def check(self, value: float, corruption: str, *, called: str) -> None:
+        """Raise ValueError unless ``value`` is within bounds. called: what the error calls the number."""
+        if not self.least <= value <= self.bound:
+            lower = "above 0 and" if self.least == _LEAST else f"from {self.least:g}"
+            raise ValueError(f"{corruption} takes a {called} {lower} up to {self.bound:g} ({self.unit}), not {value:g}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corruption:
     """One corruption and its published levels."""
@@ -40,22 +63,30 @@ class Corruption:
     group: str
     """Hendrycks' group: noise, blur, weather, digital or extra."""
     aliases: tuple[str, ...]
-    parameter: str
-    """What a level is, with its unit."""
+    parameters: tuple[Parameter, ...]
+    """What the numbers of a level are."""
     noisier: Literal["higher", "lower"]
-    """The direction in which a level does more harm."""
-    bound: float
-    """A level is at least 1e-6 and not above this."""
-    levels: Mapping[str, tuple[float, ...]]
+    """The direction in which a level does more harm; with several parameters, that of the first one that differs."""
+    levels: Mapping[str, tuple[Level, ...]]
     """Profile -> levels of severity 1 to 5."""
     source: str
     summary: str
-    prepare: Callable[[float], Operator]
+    prepare: Callable[..., Operator]
+    """Takes the numbers of a level one by one."""
 
-    def check(self, level: float) -> None:
-        """Raise ValueError unless ``level`` is one that this corruption takes."""
-        if not _LEAST_LEVEL <= level <= self.bound:
-            raise ValueError(f"{self.name} takes a level above 0 and up to {self.bound:g} ({self.parameter}), not {level:g}")
+    def check(self, level: float | Level) -> Level:
+        """The level as a tuple, once it is known to be one that this corruption takes.
+
+        Raises: ValueError for another number of parameters, or one that is out of bounds.
+        """
+        values = as_level(level)
+        if len(values) != len(self.parameters):
+            names = "/".join(parameter.name for parameter in self.parameters)
+            wanted = "1 parameter" if len(self.parameters) == 1 else f"{len(self.parameters)} parameters"
+            raise ValueError(f"{self.name} takes {wanted} ({names}), not {len(values)}")
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.check(value, self.name, called="level" if len(values) == 1 else parameter.name)
+        return values
 
 
 _table: dict[str, Corruption] = {}
@@ -72,39 +103,61 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 _PAPER = ("gaussian_noise", "shot_noise", "gaussian_blur")
 
 
+_Prepare = TypeVar("_Prepare", bound=Callable[..., Operator])
+
+
 def corruption(
     *,
     group: str,
-    parameter: str,
+    parameters: tuple[Parameter, ...],
     noisier: Literal["higher", "lower"],
-    bound: float,
     source: str,
-    cifar_c: tuple[float, ...],
-    tiny_c: tuple[float, ...],
-    imagenet_c: tuple[float, ...],
-    imagenet_c_299: tuple[float, ...],
+    cifar_c: Sequence[float | Level],
+    tiny_c: Sequence[float | Level],
+    imagenet_c: Sequence[float | Level],
+    imagenet_c_299: Sequence[float | Level],
     aliases: tuple[str, ...] = (),
-) -> Callable[[Callable[[float], Operator]], Callable[[float], Operator]]:
-    """Enter the decorated function ``level -> Operator`` into CORRUPTIONS under its own name."""
-    levels = MappingProxyType(dict(zip(PROFILES, (cifar_c, tiny_c, imagenet_c, imagenet_c_299), strict=True)))
+) -> Callable[[_Prepare], _Prepare]:
+    """Enter the decorated function into CORRUPTIONS under its own name.
 
-    def enter(prepare: Callable[[float], Operator]) -> Callable[[float], Operator]:
+    The function takes the parameters by position, under the names of ``parameters``, and returns an Operator. Levels of a single
+    parameter may be written as plain numbers.
+
+    Raises: TypeError where the function takes other parameters, ValueError for a level that is out of bounds.
+    """
+    tables = dict(zip(PROFILES, (cifar_c, tiny_c, imagenet_c, imagenet_c_299), strict=True))
+
+    def enter(prepare: _Prepare) -> _Prepare:
         name = prepare.__name__
-        _table[name] = Corruption(
+        taken, named = tuple(inspect.signature(prepare).parameters), tuple(parameter.name for parameter in parameters)
+        if taken != named or not named:
+            raise TypeError(f"{name} takes ({', '.join(taken)}), but its parameters are named ({', '.join(named)})")
+        entry = Corruption(
             name=name,
             group=group,
             aliases=aliases,
-            parameter=parameter,
+            parameters=parameters,
             noisier=noisier,
-            bound=bound,
-            levels=levels,
+            levels=MappingProxyType({profile: tuple(map(as_level, table)) for profile, table in tables.items()}),
             source=source,
             summary=(prepare.__doc__ or "").strip().splitlines()[0],
             prepare=prepare,
         )
+        for level in (level for table in entry.levels.values() for level in table):
+            entry.check(level)
+        _table[name] = entry
         return prepare
 
     return enter
+
+
+def as_level(level: float | Sequence[float]) -> Level:
+    """A level given as one number or several, as a tuple of floats.
+
+    >>> as_level(3), as_level((1.5, 2))
+    ((3.0,), (1.5, 2.0))
+    """
+    return (float(level),) if isinstance(level, (int, float)) else tuple(map(float, level))
 
 
 def names_of(word: str) -> tuple[str, ...]:
@@ -144,8 +197,8 @@ def profile_for(height: int, width: int) -> str:
     return "imagenet-c-299" if side == 299 else "imagenet-c"
 
 
-def level_of(name: str, *, severity: int, profile: str) -> float:
-    """The physical level of a severity from 1 to 5 under a profile."""
+def level_of(name: str, *, severity: int, profile: str) -> Level:
+    """The physical level of a severity from 1 to 5 under a profile, one number per parameter."""
     if severity not in SEVERITIES:
         raise ValueError(f"severity is a whole number from 1 to 5, not {severity}")
     return CORRUPTIONS[name].levels[profile][severity - 1]

@@ -37,7 +37,7 @@ def made(*, images: int = 40, classes: int = 10, conditions: int = 3, right: flo
         return np.where(rng.random(images) < right, labels, rng.integers(0, classes, images)).astype(np.uint16)
 
     noises = [
-        Condition(corruption="gaussian_noise", severity=None, parameter=0.1 * (place + 1), profile=None)
+        Condition(corruption="gaussian_noise", severity=None, parameters=(0.1 * (place + 1),), profile=None)
         for place in range(conditions - 1)
     ]
     moved = tuple(
@@ -176,7 +176,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a count that is true": (_edit(lambda d: d["conditions"][0].update(correct=True)), "correct is True"),
     "a huge count": (GOOD.replace(b'"correct": ', b'"correct": ' + b"9" * 30, 1), "too large"),
     "a severity below one": (_edit(lambda d: d["conditions"][1].update(severity=-1, profile="cifar-c")), "does not fit the plan"),
-    "a level that cannot be": (_edit(lambda d: d["conditions"][1].update(parameter=500.0)), "up to"),
+    "a level that cannot be": (_edit(lambda d: d["conditions"][1].update(parameters=[500.0])), "up to"),
     "a sample of another size": (_edit(lambda d: d["fluctuations"][0].update(sample=3)), "a sample of 3 images"),
     "a huge number of images": (_edit(lambda d: d["data"].update(images=10**9, dataset_images=10**9)), "not to be had"),
     "more images than there are": (_edit(lambda d: d["data"].update(images=10**4)), "not to be had"),
@@ -184,7 +184,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a million digits": (b'{"larobust_baseline": ' + b"7" * 1_000_000 + b"}", "too large"),
     "a million decimals": (b'{"larobust_baseline": 1.' + b"7" * 1_000_000 + b"}", "too long"),
     "infinity": (b'{"larobust_baseline": 1e999}', "not finite"),
-    "a level that is no number": (GOOD.replace(b'"parameter": 0.1', b'"parameter": NaN', 1), "not finite"),
+    "a level that is no number": (GOOD.replace(b'"parameters": [0.1', b'"parameters": [NaN', 1), "not finite"),
     "no data": (_edit(lambda d: d.pop("data")), "data: a table is needed, not None"),
     "no network's digest": (_edit(lambda d: d["network"].pop("sha256")), "network: sha256 is missing"),
     "a digest that is none": (_edit(lambda d: d["data"].update(fingerprint="../x")), "SHA-256"),
@@ -198,7 +198,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "ids out of order": (_edit(lambda d: d.update(ids=base64.b64encode(zlib.compress(bytes(160))).decode())), "ids"),
     "a condition twice": (_edit(_twice), "is there twice"),
     "clean images last": (_edit(_swap), "clean comes first"),
-    "noise without a level": (_edit(lambda d: d["conditions"][1].update(parameter=None)), "does not fit the plan"),
+    "noise without a level": (_edit(lambda d: d["conditions"][1].update(parameters=[])), "does not fit the plan"),
     "noise of another seed": (_edit(lambda d: d["conditions"][1].update(noise_seed=4)), "noise seed 4 does not fit"),
     "a name that clears the screen": (_edit(lambda d: d["network"].update(checkpoint="\x1b[2J")), "is no name"),
     "a name with a second line": (_edit(lambda d: d["conditions"][1].update(corruption="a\n::error::b")), "is no name"),
@@ -223,11 +223,11 @@ def test_a_baseline_that_does_not_add_up_is_told_in_one_line(tmp_path: Path, con
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5, True, [], 10**18])
+@pytest.mark.parametrize("version", [0, 3, "1", None, 1.5, True, [], 10**18])
 def test_an_unknown_version_is_not_comparable(tmp_path: Path, version: object) -> None:
     (tmp_path / "b.json").write_bytes(_edit(lambda d: d.update(larobust_baseline=version)))
 
-    with pytest.raises(NotComparableError, match=r"this larobust reads version 1"):
+    with pytest.raises(NotComparableError, match=r"this larobust reads versions up to 2"):
         baseline.read(tmp_path / "b.json")
 
 
@@ -269,7 +269,7 @@ def _many(path: Path, images: int = 1_000_000, conditions: int = 20, fluctuation
     document["ids"] = base64.b64encode(zlib.compress(np.ones(images, dtype="<u4").tobytes(), 9)).decode()
     places = range(1, max(conditions, fluctuations) + 1)
     rows = [
-        {"corruption": "gaussian_noise", "severity": None, "parameter": place, "profile": None, "noise_seed": 3}
+        {"corruption": "gaussian_noise", "severity": None, "parameters": [place], "profile": None, "noise_seed": 3}
         for place in places
     ]
     document["conditions"] = [{**row, "correct": images, "predictions": zeros} for row in rows[:conditions]]

@@ -18,7 +18,7 @@ from corruptions.apply import corrupt
 from corruptions.filters import GaussianBlur, blur_in_order
 from corruptions.native import doubt, parts_of_a_255th, plane_blur
 
-SIGMAS = sorted({level for profile in PROFILES for level in CORRUPTIONS["gaussian_blur"].levels[profile]})
+SIGMAS = sorted({sigma for profile in PROFILES for (sigma,) in CORRUPTIONS["gaussian_blur"].levels[profile]})
 
 
 def reference(images: np.ndarray, sigma: float) -> np.ndarray:

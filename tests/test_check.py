@@ -507,7 +507,7 @@ def test_a_baseline_never_makes_code_run(project: Path) -> None:
 
 def test_a_level_that_means_something_else_now_is_not_comparable(project: Path) -> None:
     text = (project / "robustness-baseline.json").read_text()
-    (project / "level.json").write_text(text.replace('"parameter": 0.18', '"parameter": 0.17'))
+    (project / "level.json").write_text(text.replace('"parameters": [0.18', '"parameters": [0.17'))
     done = command("check", "--baseline", "level.json", "--ckpt", "model.pt", folder=project)
 
     assert done.returncode == 4

@@ -50,7 +50,7 @@ def setting(**changes: object) -> Setting:
 
 
 def noise(name: str, severity: int) -> Condition:
-    return Condition(corruption=name, severity=severity, parameter=0.1 * severity, profile="cifar-c")
+    return Condition(corruption=name, severity=severity, parameters=(0.1 * severity,), profile="cifar-c")
 
 
 def fill(

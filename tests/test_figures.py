@@ -31,7 +31,7 @@ BONUS = {"la_silu": 0.06, "silu": 0.0, "relu": 0.02}
 
 
 def noise(name: str, severity: int) -> Condition:
-    return Condition(corruption=name, severity=severity, parameter=0.1 * severity, profile="cifar-c")
+    return Condition(corruption=name, severity=severity, parameters=(0.1 * severity,), profile="cifar-c")
 
 
 def setting() -> Setting:
@@ -259,7 +259,7 @@ def test_other_figures_of_a_cell_have_curves_too(path) -> None:
 
 
 def test_levels_of_ones_own_have_no_severity(path) -> None:
-    own = Condition(corruption="gaussian_noise", severity=None, parameter=0.2, profile=None)
+    own = Condition(corruption="gaussian_noise", severity=None, parameters=(0.2,), profile=None)
     fill(path, (CLEAN, own))
 
     with pytest.raises(UserError, match="levels of your own"):

@@ -30,8 +30,8 @@ from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_silu
 from robustbench_la.records.cells import CLEAN, Condition
 from robustbench_la.records.layers import QUANTILES, STATISTICS
 
-NOISE = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")
-POISSON = Condition(corruption="shot_noise", severity=5, parameter=25.0, profile="cifar-c")
+NOISE = Condition(corruption="gaussian_noise", severity=3, parameters=(0.08,), profile="cifar-c")
+POISSON = Condition(corruption="shot_noise", severity=5, parameters=(25.0,), profile="cifar-c")
 SCALES: dict[str, Callable[..., np.ndarray]] = {
     "relu": lambda u: (u > 0) * 1.0,
     "relu6": lambda u: np.where(u > 0, np.minimum(u, 6) / np.where(u > 0, u, 1), 0),

@@ -47,7 +47,7 @@ def fluctuation(activation: str, seed: int, level: float, *, layers: int = 3) ->
     """A made-up result whose numbers follow from its arguments."""
     rng = np.random.default_rng(seed)
     per_image = {name: level * rng.gamma(5.0, size=40) for name in ("fluctuation", "relative", "input_fluctuation")}
-    condition = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")
+    condition = Condition(corruption="gaussian_noise", severity=3, parameters=(0.08,), profile="cifar-c")
     return NetworkFluctuation(
         layers=tuple(
             LayerStats(
@@ -122,7 +122,7 @@ def test_every_number_is_in_the_document_and_the_csv(digits_pair: list[Path], la
 
     assert code == 0, err
     assert document == json.loads(Path("x.json").read_text(encoding="utf-8"))
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert len(document["layers"]) == 2 * 2 * 2  # checkpoints, conditions, layers
     first = document["layers"][0]
     assert {"checkpoint", "activation", "corruption", "severity", "layer", "index", "elements", "images"} <= first.keys()

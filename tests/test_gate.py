@@ -25,7 +25,7 @@ IMAGES = 1000
 
 
 def condition(place: int, corruption: str = "gaussian_noise") -> Condition:
-    return Condition(corruption=corruption, severity=None, parameter=float(place), profile=None)
+    return Condition(corruption=corruption, severity=None, parameters=(float(place),), profile=None)
 
 
 def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -> Snapshot:
@@ -213,7 +213,7 @@ DIFFERENT: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
             answers=(
                 one.answers[0],
                 dataclasses.replace(
-                    one.answers[1], condition=dataclasses.replace(one.answers[1].condition, profile="tiny-c", parameter=60.0)
+                    one.answers[1], condition=dataclasses.replace(one.answers[1].condition, profile="tiny-c", parameters=(60.0,))
                 ),
             ),
         ),
@@ -226,7 +226,7 @@ DIFFERENT: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
 def test_what_was_measured_otherwise_is_not_comparable_and_the_difference_is_named(
     change: Callable[[Snapshot], Snapshot], words: str
 ) -> None:
-    noise = Condition(corruption="shot_noise", severity=3, parameter=100.0, profile="cifar-c")
+    noise = Condition(corruption="shot_noise", severity=3, parameters=(100.0,), profile="cifar-c")
     was = side([], [], conditions=[CLEAN, noise])
 
     with pytest.raises(NotComparableError) as caught:
@@ -359,7 +359,7 @@ def test_tolerances_go_by_the_most_exact_name() -> None:
     rules = parse_rules(
         ["0.5", "noise:2", "gaussian_noise:1.5", "gaussian_noise 5:3", "clean:0.25", "mean:0.1"], ["fluctuation:20%"]
     )
-    severe = Condition(corruption="gaussian_noise", severity=5, parameter=0.1, profile="cifar-c")
+    severe = Condition(corruption="gaussian_noise", severity=5, parameters=(0.1,), profile="cifar-c")
 
     assert rules.drop_of(severe) == 3
     assert rules.drop_of(dataclasses.replace(severe, severity=4)) == Fraction(3, 2)

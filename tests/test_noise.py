@@ -13,7 +13,7 @@ from corruptions.channel import Channel
 
 GREY = np.arange(256)
 LEVELS = [
-    (name, profile, level)
+    (name, profile, *level)
     for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
     for profile in PROFILES
     for level in CORRUPTIONS[name].levels[profile]

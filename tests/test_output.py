@@ -47,7 +47,7 @@ def example() -> list[Cell]:
     """Four checkpoints, four corruptions, two severities."""
     corruptions = ["gaussian_noise", "shot_noise", "gaussian_blur", "impulse_noise"]
     conditions = [
-        Condition(corruption=name, severity=severity, parameter=0.1 * severity, profile="cifar-c")
+        Condition(corruption=name, severity=severity, parameters=(0.1 * severity,), profile="cifar-c")
         for name in corruptions
         for severity in (1, 5)
     ]
@@ -152,7 +152,7 @@ def test_eval_prints_a_table_and_writes_the_document(digits_pair, tmp_path, monk
     assert "la_silu − silu" in out
     assert "levels of profile cifar-c" in err
     document = json.loads(output.read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     first, second, *_ = document["cells"]
     assert list(first)[:7] == ["checkpoint", "activation", "activation_level", "corruption", "severity", "parameter", "profile"]
     assert (first["corruption"], first["severity"], first["parameter"]) == ("clean", 0, None)

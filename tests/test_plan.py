@@ -205,11 +205,11 @@ def test_a_plan_that_is_not_there_is_refused_with_what_is_near(tmp_path, monkeyp
     (["all"], [(name, ()) for name in CORRUPTIONS]),
     (["gaussian, poisson"], [("gaussian_noise", ()), ("shot_noise", ())]),
     (["gaussian", "poisson"], [("gaussian_noise", ()), ("shot_noise", ())]),
-    (["gaussian=0.05"], [("gaussian_noise", (0.05,))]),
-    (["gaussian=0.05,0.1,1e-3"], [("gaussian_noise", (0.05, 0.1, 0.001))]),
-    (["gaussian=0.05,poisson,blur=2"], [("gaussian_noise", (0.05,)), ("shot_noise", ()), ("gaussian_blur", (2.0,))]),
-    (["gaussian=0.05,gaussian=0.1"], [("gaussian_noise", (0.05, 0.1))]),
-    (["gaussian=0.05", "gaussian"], [("gaussian_noise", (0.05,)), ("gaussian_noise", ())]),
+    (["gaussian=0.05"], [("gaussian_noise", ((0.05,),))]),
+    (["gaussian=0.05,0.1,1e-3"], [("gaussian_noise", ((0.05,), (0.1,), (0.001,)))]),
+    (["gaussian=0.05,poisson,blur=2"], [("gaussian_noise", ((0.05,),)), ("shot_noise", ()), ("gaussian_blur", ((2.0,),))]),
+    (["gaussian=0.05,gaussian=0.1"], [("gaussian_noise", ((0.05,), (0.1,)))]),
+    (["gaussian=0.05", "gaussian"], [("gaussian_noise", ((0.05,),)), ("gaussian_noise", ())]),
 ])  # fmt: skip
 def test_noise_is_read_as_names_and_levels(words, expected):
     assert parse_noise(words) == expected
@@ -276,7 +276,7 @@ def test_levels_are_of_the_profile_that_fits_the_images(size):
 
     conditions = Plan(noise=["blur"], severity=[2, 4]).conditions(height=height, width=width)
 
-    assert [(c.corruption, c.severity, c.parameter, c.profile) for c in conditions] == [
+    assert [(c.corruption, c.severity, c.parameters, c.profile) for c in conditions] == [
         ("gaussian_blur", severity, CORRUPTIONS["gaussian_blur"].levels[profile][severity - 1], profile) for severity in (2, 4)
     ]
 
@@ -285,14 +285,14 @@ def test_levels_are_of_the_profile_that_fits_the_images(size):
 def test_a_profile_that_was_given_goes_before_the_size(profile):
     conditions = Plan(profile=profile).conditions(height=32, width=32)
 
-    assert [c.parameter for c in conditions] == [level_of(n, severity=s, profile=profile) for n in PAPER for s in range(1, 6)]
+    assert [c.parameters for c in conditions] == [level_of(n, severity=s, profile=profile) for n in PAPER for s in range(1, 6)]
     assert {c.profile for c in conditions} == {profile}
 
 
 def test_a_level_of_the_users_own_has_no_severity_and_no_profile():
     conditions = Plan(noise=["gaussian_noise=0.1,0.2"]).conditions(height=32, width=32)
 
-    assert [(c.severity, c.parameter, c.profile) for c in conditions] == [(None, 0.1, None), (None, 0.2, None)]
+    assert [(c.severity, c.parameters, c.profile) for c in conditions] == [(None, (0.1,), None), (None, (0.2,), None)]
 
 
 def test_a_condition_named_twice_is_measured_once():

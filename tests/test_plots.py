@@ -27,7 +27,7 @@ IMAGES = 40
 
 
 def noise(severity: int | None = 3, name: str = "gaussian_noise") -> Condition:
-    return Condition(corruption=name, severity=severity, parameter=0.1 * (severity or 1), profile="cifar-c")
+    return Condition(corruption=name, severity=severity, parameters=(0.1 * (severity or 1),), profile="cifar-c")
 
 
 def record(
@@ -397,7 +397,9 @@ HARD = {
     "no fluctuation at all": [record("relu", zero=True)],
     "one that fluctuates and one that does not": [record("relu", zero=True), record("silu")],
     "one layer that does not fluctuate": [record("relu", zero=True, depth=1), record("silu", depth=1)],
-    "own levels": [record("relu", condition=Condition(corruption="inject:gaussian", severity=None, parameter=0.1, profile=None))],
+    "own levels": [
+        record("relu", condition=Condition(corruption="inject:gaussian", severity=None, parameters=(0.1,), profile=None))
+    ],
     "no noise": [record("relu", condition=CLEAN)],
     "several depths": [record("relu", depth=2), record("relu", depth=4)],
     "five panels": [record("relu", condition=noise(severity)) for severity in range(1, 6)],

@@ -25,12 +25,13 @@ from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
 from robustbench_la.records.packing import pack_classes, unpack_classes
 from robustbench_la.store import database, schema
+from robustbench_la.store.rows import NETWORK
 from robustbench_la.store.schema import MIGRATIONS, Selection
 from robustbench_la.store.store import Store, check
 
 STORES = Path(__file__).parent / "stores"
-NOISE = Condition(corruption="gaussian_noise", severity=3, parameter=0.08, profile="cifar-c")
-OWN = Condition(corruption="gaussian_noise", severity=None, parameter=0.08, profile=None)
+NOISE = Condition(corruption="gaussian_noise", severity=3, parameters=(0.08,), profile="cifar-c")
+OWN = Condition(corruption="gaussian_noise", severity=None, parameters=(0.08,), profile=None)
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7]
 
 
@@ -203,7 +204,8 @@ def test_replacing_puts_the_new_cell_in_the_place_of_the_old(tmp_path: Path) -> 
 
 
 LAYER = {
-    **{name: value for name, value in cell().as_dict().items() if name not in ("correct", "correct_top5", "nll_sum", "total")},
+    **{name: value for name, value in dataclasses.asdict(cell()).items() if name in {*NETWORK, "noise_seed", "seconds"}},
+    "condition": NOISE,
     "layer": "features.1",
     "index": 0,
     "elements": 4096,
@@ -349,7 +351,7 @@ EDITS: dict[str, str] = {
     "versions that are numbers": "UPDATE settings SET versions = '{\"torch\": 2}'",
     "images that are a word": "UPDATE settings SET images = 'many'",
     "more images than there are": "UPDATE settings SET images = 100000000000000",
-    "a level that is a word": "UPDATE cells SET parameter = 'x'",
+    "a level that is a word": "UPDATE cells SET parameters = 'x'",
     "a count that is a word": "UPDATE cells SET correct = 'a'",
     "no images": "UPDATE cells SET total = 0, correct = 0",
     "more right than there are": "UPDATE cells SET correct = total + 1",
@@ -673,7 +675,7 @@ def test_a_whole_study_takes_less_than_600_megabytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 1000, 10_000)
     packed = [pack_classes(np.where(rng.random(10_000) < 0.6, labels, rng.integers(0, 1000, 10_000))) for _ in range(50)]
-    conditions = [dataclasses.replace(NOISE, parameter=float(level)) for level in range(95)]
+    conditions = [dataclasses.replace(NOISE, parameters=(float(level),)) for level in range(95)]
     with Store(tmp_path / "x.sqlite") as store:
         cells = (
             cell(sha256=f"{number:064d}", condition=condition, predictions=packed[(number + place) % 50])

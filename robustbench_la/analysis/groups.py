@@ -82,7 +82,7 @@ class Group:
         found = list(dict.fromkeys(condition for condition, _ in self.draws))
         names = list(dict.fromkeys(condition.corruption for condition in found))
         return tuple(
-            sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameter or 0.0)),
+            sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameters)),
         )
 
     @property

@@ -40,8 +40,8 @@ def layers_of_one(
     """
     shared: dict[tuple[object, ...], tuple[Setting, list[Mapping[str, Any]]]] = {}
     for setting, row in stored:
-        names = ("architecture", "code", "normalization", "profile", "noise_seed")
-        key = (*(row[name] for name in names), setting.fingerprint, setting.precision)
+        names = ("architecture", "code", "normalization", "noise_seed")
+        key = (*(row[name] for name in names), row["condition"].profile, setting.fingerprint, setting.precision)
         shared.setdefault(key, (setting, []))[1].append(row)
     groups = list(shared.values())
     seeds = len({rows[0]["noise_seed"] for _, rows in groups}) > 1
@@ -55,7 +55,8 @@ def layers_of_one(
 
 def _title(setting: Setting, row: Mapping[str, Any], *, seeds: bool) -> str:
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
-    levels = f"levels of {row['profile']}" if row["profile"] else "own levels"
+    profile = row["condition"].profile
+    levels = f"levels of {profile}" if profile else "own levels"
     said = [f"{row['architecture']} on {setting.data}", f"{setting.images:,}{partial} images", levels]
     said += [f"noise seed {row['noise_seed']}"] * seeds + [setting.precision] * (setting.precision != "float32")
     return ", ".join(said)

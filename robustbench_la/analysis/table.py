@@ -126,7 +126,7 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     about: a sentence on images, levels and precision, to stand under the table.
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
-    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameter is not None))
+    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
     wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
     rows = [
         row
@@ -197,7 +197,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.activation,
                 cell.condition.corruption,
                 cell.condition.severity if cell.condition.severity is not None else "own",
-                cell.condition.parameter,
+                cell.condition.level,
                 *([cell.noise_seed] if several else []),
                 Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
                 None if cell.correct_top5 is None else cell.correct_top5 / cell.total,

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -176,6 +176,7 @@ def _measure_and_print(
     from robustbench_la.measuring import fluctuation, provenance
     from robustbench_la.output import terminal
     from robustbench_la.output.documents import fluctuation_document
+    from robustbench_la.output.records_csv import records_csv
     from robustbench_la.progress import bar
 
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -205,7 +206,7 @@ def _measure_and_print(
             tables = [layer_tables.layers(measured, detail=detail, about=about), layer_tables.activations(measured), pairs]
             terminal.show([table for table in tables if table is not None])
         if csv:
-            write_whole(Path(csv), _as_csv([layer.as_dict() for one in measured for layer in one.layers]).encode())
+            write_whole(Path(csv), records_csv([layer.as_dict() for one in measured for layer in one.layers]).encode())
         for kind, path in figures:
             _plot(kind, path, measured)
         if output:  # last: if it cannot be written, the numbers stand on the screen
@@ -294,14 +295,3 @@ def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None
         "means": plots.activation_means,
     }
     style.save(figures[kind](measured), path)
-
-
-def _as_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

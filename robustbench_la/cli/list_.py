@@ -11,6 +11,7 @@ from robustbench_la.cli import options
 from robustbench_la.errors import lookup
 
 if TYPE_CHECKING:
+    from corruptions import Corruption
     from robustbench_la.analysis.table import Table
 
 HELP = """Show what there is: corruptions, activations, architectures or datasets.
@@ -52,9 +53,9 @@ def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], 
 def _corruptions() -> list[Table]:
     from corruptions import CORRUPTIONS, GROUPS, PROFILES
 
-    rows = [(name, ", ".join(entry.aliases), entry.group, entry.parameter) for name, entry in CORRUPTIONS.items()]
+    rows = [(name, ", ".join(entry.aliases), entry.group, _parameters(entry)) for name, entry in CORRUPTIONS.items()]
     levels = [
-        (name, profile, " ".join(f"{level:g}" for level in entry.levels[profile]))
+        (name, profile, " ".join("/".join(f"{value:g}" for value in level) for level in entry.levels[profile]))
         for name, entry in CORRUPTIONS.items()
         for profile in PROFILES
     ]
@@ -62,6 +63,13 @@ def _corruptions() -> list[Table]:
         _table("Corruptions", ("name", "aliases", "group", "level"), rows, _glossary("Groups", GROUPS)),
         _table("Levels", ("name", "profile", "severity 1 to 5"), levels, _glossary("Profiles", PROFILES)),
     ]
+
+
+def _parameters(entry: Corruption) -> str:
+    """What the numbers of a level are; of several, with their names."""
+    if len(entry.parameters) == 1:
+        return entry.parameters[0].unit
+    return "; ".join(f"{parameter.name}: {parameter.unit}" for parameter in entry.parameters)
 
 
 def _glossary(title: str, words: Mapping[str, str]) -> str:

@@ -45,6 +45,8 @@ def command(
     """Read arguments, read the store, print."""
     from robustbench_la.errors import UserError
     from robustbench_la.output import terminal
+    from robustbench_la.records.cells import SCHEMA
+    from robustbench_la.store import layer_rows
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 
@@ -56,8 +58,8 @@ def command(
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=json_)
     if json_:
         rows = [_row(stored) for stored in cells]
-        told = [{**row, **setting.as_dict()} for setting, row in layers]
-        print(json.dumps({"schema": 1, "cells": rows, "layers": told}, indent=1, allow_nan=False))
+        told = [{**layer_rows.as_dict(row), **setting.as_dict()} for setting, row in layers]
+        print(json.dumps({"schema": SCHEMA, "cells": rows, "layers": told}, indent=1, allow_nan=False))
     elif csv_:
         _print_csv(cells)
     elif cells or layers:
@@ -186,7 +188,7 @@ def _every_cell(cells: Sequence[Stored]) -> Table:
                     stored.setting.data,
                     cell.condition.corruption,
                     "own" if cell.condition.severity is None else cell.condition.severity,
-                    cell.condition.parameter,
+                    cell.condition.level,
                     cell.noise_seed,
                     Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
                     cell.nll_sum / cell.total,
@@ -217,14 +219,13 @@ def _print_csv(cells: Sequence[Stored]) -> None:
     import csv
     from dataclasses import fields
 
+    from robustbench_la.output.records_csv import records_csv
     from robustbench_la.records.cells import Cell, Condition, Setting
 
     if not cells:  # the names of the columns all the same
         packed = ("condition", "predictions", "calibration")
         names = [field.name for kind in (Cell, Condition, Setting) for field in fields(kind) if field.name not in packed]
+        names[names.index("parameters")] = "parameter"
         csv.writer(sys.stdout, lineterminator="\n").writerow([*names, "partial"])
         return
-    rows = [_row(stored) for stored in cells]
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "versions": json.dumps(row["versions"])} for row in rows)
+    print(records_csv([_row(stored) for stored in cells]), end="")

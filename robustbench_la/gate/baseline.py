@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS
-from corruptions.registry import SEVERITIES
+from corruptions.registry import SEVERITIES, Level, as_level
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
@@ -25,7 +25,9 @@ from robustbench_la.records.cells import CLEAN, Condition
 from robustbench_la.records.layers import SAMPLE
 from robustbench_la.records.packing import pack_classes, unpack_classes
 
-VERSION = 1
+VERSION = 2
+_SINGLE_NUMBER = 1
+"""The version whose levels are single numbers (``parameter``); it is still read."""
 _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
 """Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
@@ -39,7 +41,7 @@ _DATA: Kinds = {
 }
 _PLAN: Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
 _CONDITION: Kinds = {
-    **{"corruption": (str,), "severity": (int, None), "parameter": (float, int, None), "profile": (str, None)},
+    **{"corruption": (str,), "severity": (int, None), "profile": (str, None)},
     "noise_seed": (int, None),
 }
 _GIVEN: Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
@@ -144,8 +146,8 @@ def _document(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(document, dict) or "larobust_baseline" not in document:
         refuse("not a baseline of larobust")
     version = document["larobust_baseline"]
-    if isinstance(version, bool) or version != VERSION:
-        raise NotComparableError(f"a baseline of version {shown(version)}; this larobust reads version {VERSION}")
+    if isinstance(version, bool) or version not in (_SINGLE_NUMBER, VERSION):
+        raise NotComparableError(f"a baseline of version {shown(version)}; this larobust reads versions up to {VERSION}")
     return document
 
 
@@ -231,23 +233,34 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
 def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
     values = table_of(row, None, _CONDITION, where)
     seed = values.pop("noise_seed")
-    condition = Condition(**values)
+    condition = Condition(**values, parameters=_level(row, where))
     if condition.corruption == "clean":
         right = condition == CLEAN and seed is None
     else:
         named = condition.severity in SEVERITIES and condition.profile is not None
         own = condition.severity is None and condition.profile is None
-        right = condition.parameter is not None and seed in seeds and (named or own)
+        right = len(condition.parameters) > 0 and seed in seeds and (named or own)
     if not right:
         refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
-    if condition.parameter is not None:
+    if condition.parameters:
         if condition.corruption not in CORRUPTIONS:
             raise NotComparableError(f"not comparable; it holds {condition}, a corruption that this larobust does not know")
         try:
-            CORRUPTIONS[condition.corruption].check(condition.parameter)
+            CORRUPTIONS[condition.corruption].check(condition.parameters)
         except ValueError as error:
             refuse(f"{where}: {error}")
     return condition, seed
+
+
+def _level(row: object, where: str) -> Level:
+    """The numbers of a level; in the older version a single number, or null."""
+    assert isinstance(row, dict)
+    level = row.get("parameters")
+    if level is None and "parameter" in row:
+        level = [] if row["parameter"] is None else [row["parameter"]]
+    if not isinstance(level, list) or not all(is_kind(value, (int, float)) for value in level):
+        refuse(f"{where}: parameters is a list of numbers, not {shown(level)}")
+    return as_level(level)
 
 
 def _ids(document: Mapping[str, Any], images: int, total: int) -> NDArray[np.int64]:

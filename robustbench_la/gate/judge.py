@@ -190,7 +190,7 @@ def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> Non
         if seeds:
             found.append(f"noise seed of {condition}: {one.noise_seed} in the baseline, {', '.join(map(str, seeds))} here")
         elif levels:
-            left, right = (f"{level.parameter:g} ({level.profile})" for level in (condition, levels[0]))
+            left, right = (f"{level.level_text} ({level.profile})" for level in (condition, levels[0]))
             found.append(f"level of {condition}: {left} in the baseline, {right} here")
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""

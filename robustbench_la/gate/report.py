@@ -11,7 +11,7 @@ from robustbench_la.analysis.table import Column, Estimate, Row, Table
 from robustbench_la.gate.judge import MEAN, Judgement, Verdict
 from robustbench_la.records.answers import Pass, Snapshot
 
-SCHEMA = 1
+SCHEMA = 2
 _NAMED = 3
 """How many conditions a line names."""
 
@@ -306,5 +306,8 @@ def document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:
             side: None if own is None else {**{name: getattr(own, name) for name in names}, "provenance": dict(own.provenance)}
             for side, own in sides.items()
         },
-        "judgements": [dataclasses.asdict(one) for one in verdict.judgements],
+        "judgements": [
+            dataclasses.asdict(one) | {"condition": None if one.condition is None else one.condition.as_dict()}
+            for one in verdict.judgements
+        ],
     }

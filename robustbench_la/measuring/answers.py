@@ -16,7 +16,7 @@ from robustbench_la.measuring import provenance, session
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.answers import Answers, Snapshot, check_comparable, with_fluctuations
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, encode_level
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import Plan, read_plan
 
@@ -77,7 +77,7 @@ def prepare(
 def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:
     """Flags of ``read_plan`` that give these conditions."""
     noisy = [condition for condition in conditions if condition != CLEAN]
-    words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={one.parameter!r}" for one in noisy)
+    words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={encode_level(one.parameters)}" for one in noisy)
     levels = sorted({str(one.severity) for one in noisy if one.severity is not None})
     return {"noise": list(words), "profile": profile, "severity": (levels or None) if severities else None}
 
@@ -114,8 +114,11 @@ def _check_level(condition: Condition) -> None:
     if condition.profile not in PROFILES:
         raise NotComparableError(f"not comparable; the baseline holds {condition} of an unknown profile {condition.profile}")
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
-    if level != condition.parameter:
-        raise NotComparableError(f"not comparable; level of {condition}: {condition.parameter:g} in the baseline, {level:g} here")
+    if level != condition.parameters:
+        here = dataclasses.replace(condition, parameters=level)
+        raise NotComparableError(
+            f"not comparable; level of {condition}: {condition.level_text} in the baseline, {here.level_text} here"
+        )
 
 
 def _frame(evaluation: Evaluation) -> Snapshot:

@@ -29,7 +29,7 @@ class Injection:
     @property
     def condition(self) -> Condition:
         """As it stands in records."""
-        return Condition(corruption=f"inject:{self.kind}", severity=None, parameter=self.level, profile=None)
+        return Condition(corruption=f"inject:{self.kind}", severity=None, parameters=(self.level,), profile=None)
 
     def on(self, pre_activation: Tensor, sigma: Tensor, keys: Tensor) -> Tensor:
         """Noisy pre-activations: float32 (N, D), from theirs, their spread float64 (N,), and one key an image."""

@@ -238,8 +238,8 @@ def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Ten
     # Apple's GPU lacks float64, which blurs need.
     device = torch.device("cpu") if evaluation.device.type == "mps" else evaluation.device
     images = images.to(device)
-    if condition.parameter is not None:
-        images = corrupt(images, condition.corruption, condition.parameter, ids=ids, seed=evaluation.seed)
+    if condition.parameters:
+        images = corrupt(images, condition.corruption, condition.parameters, ids=ids, seed=evaluation.seed)
     return images.to(evaluation.device)
 
 

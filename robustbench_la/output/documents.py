@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robustbench_la.analysis.table import Estimate, Table
 from robustbench_la.records.cells import SCHEMA, Cell, Provenance
 from robustbench_la.records.layers import STATISTICS, NetworkFluctuation
-from robustbench_la.store.layer_rows import rows
+from robustbench_la.store import layer_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,9 @@ def fluctuation_document(measured: Sequence[NetworkFluctuation], pairs: Table | 
         if pairs is not None
         else []
     )
+    hidden = ("layer", "index", "per_image")
     wholes = [
-        {name: value for name, value in rows(one)[0].items() if name not in ("layer", "index", "per_image")}
+        {name: value for name, value in layer_rows.as_dict(layer_rows.rows(one)[0]).items() if name not in hidden}
         | {f"{name}_mean": _known_mean(values) for name, values in one.per_image.items()}
         for one in measured
     ]

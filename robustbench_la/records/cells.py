@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
-SCHEMA = 1
+from corruptions import CORRUPTIONS
+from corruptions.registry import Level
+
+SCHEMA = 2
+"""Of JSON documents of records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,18 +22,71 @@ class Condition:
     """A name of corruptions.CORRUPTIONS, or ``clean``."""
     severity: int | None
     """1 to 5 under a profile; 0 for clean; None for a level of the user's own."""
-    parameter: float | None
-    """The physical level; None for clean."""
+    parameters: Level
+    """The physical level, one number per parameter of the corruption; empty for clean."""
     profile: str | None
     """The level table that the severity was read in; None for clean and for a level of the user's own."""
 
     def __str__(self) -> str:
-        if self.parameter is None:
+        if not self.parameters:
             return self.corruption
-        return f"{self.corruption}={self.parameter:g}" if self.severity is None else f"{self.corruption} {self.severity}"
+        return f"{self.corruption}={self.level_text}" if self.severity is None else f"{self.corruption} {self.severity}"
+
+    @property
+    def parameter(self) -> float | None:
+        """The physical level where it is a single number."""
+        return self.parameters[0] if len(self.parameters) == 1 else None
+
+    @property
+    def level_text(self) -> str:
+        """The physical level to be read, such as ``0.05`` or ``1.5/2``; for every digit, see ``encode_level``."""
+        return "/".join(f"{value:g}" for value in self.parameters)
+
+    @property
+    def level(self) -> float | str | None:
+        """The physical level as a value of a table: a number where it is a single one."""
+        return self.parameter if len(self.parameters) < 2 else self.level_text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: with the single parameter, and with every parameter by its name."""
+        return {
+            "corruption": self.corruption,
+            "severity": self.severity,
+            "parameter": self.parameter,
+            "profile": self.profile,
+            "parameters": dict(zip(_parameter_names(self.corruption, len(self.parameters)), self.parameters, strict=True)),
+        }
 
 
-CLEAN = Condition(corruption="clean", severity=0, parameter=None, profile=None)
+CLEAN = Condition(corruption="clean", severity=0, parameters=(), profile=None)
+
+
+def _parameter_names(corruption: str, count: int) -> tuple[str, ...]:
+    entry = CORRUPTIONS.get(corruption)
+    if entry is not None and len(entry.parameters) == count:
+        return tuple(parameter.name for parameter in entry.parameters)
+    return ("level",) if count == 1 else tuple(f"level_{place}" for place in range(1, count + 1))
+
+
+def encode_level(level: Level) -> str:
+    """A level as text that keeps every digit, one text per level.
+
+    >>> encode_level((0.05,)), encode_level((1.5, 2.0)), encode_level(())
+    ('0.05', '1.5/2', '')
+    """
+    return "/".join(repr(value).removesuffix(".0") for value in level)
+
+
+def decode_level(text: str) -> Level:
+    """What ``encode_level`` encoded. Raises: ValueError for other text.
+
+    >>> decode_level("1.5/2")
+    (1.5, 2.0)
+    """
+    level = tuple(map(float, text.split("/"))) if text else ()
+    if not all(map(math.isfinite, level)) or encode_level(level) != text:
+        raise ValueError(f"{text[:40]!r} is no level")
+    return level
 
 
 class Key(NamedTuple):
@@ -117,12 +175,11 @@ class Cell(Record):
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat, and without what is packed."""
         row = asdict(self)
-        del row["predictions"], row["calibration"]
-        condition = row.pop("condition")
+        del row["predictions"], row["calibration"], row["condition"]
         return {
             "checkpoint": row.pop("checkpoint"),
             **{key: row.pop(key) for key in ("activation", "activation_level")},
-            **condition,
+            **self.condition.as_dict(),
             **row,
         }
 

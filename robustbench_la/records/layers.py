@@ -37,10 +37,11 @@ class LayerStats(Record):
     def as_dict(self) -> dict[str, Any]:
         """For JSON and CSV: flat."""
         row = asdict(self)
-        statistics, condition = row.pop("statistics"), row.pop("condition")
+        statistics = row.pop("statistics")
+        del row["condition"]
         return {
             **{key: row.pop(key) for key in ("checkpoint", "activation", "activation_level")},
-            **condition,
+            **self.condition.as_dict(),
             **row,
             **statistics,
         }

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from corruptions.registry import SEVERITIES
+from corruptions.registry import SEVERITIES, Level
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError, did_you_mean, lookup
 from robustbench_la.images.datasets import check_name
@@ -160,11 +160,11 @@ class Plan(_Part):
         conditions = []
         for name, levels in asked:
             if levels:
-                conditions += [Condition(corruption=name, severity=None, parameter=level, profile=None) for level in levels]
+                conditions += [Condition(corruption=name, severity=None, parameters=level, profile=None) for level in levels]
                 continue
             for severity in parse_severities([str(part) for part in self.severity]):
                 level = level_of(name, severity=severity, profile=profile)
-                conditions.append(Condition(corruption=name, severity=severity, parameter=level, profile=profile))
+                conditions.append(Condition(corruption=name, severity=severity, parameters=level, profile=profile))
         return list(dict.fromkeys(conditions))
 
 
@@ -184,24 +184,24 @@ def parse_severities(words: list[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def parse_noise(words: list[str]) -> list[tuple[str, tuple[float, ...]]]:
+def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
     """Names of corruptions, each with levels of the user's own or none.
 
-    A comma parts both names and levels: what is a number belongs to the name before it. ``clean`` adds nothing: clean images are
-    always measured.
+    A comma separates both names and levels: what is a number belongs to the name before it. The numbers of a level with several
+    parameters are joined by ``/``. ``clean`` adds nothing: clean images are always measured.
 
     >>> parse_noise(["gaussian_noise=0.05,0.1", "poisson,blur"])
-    [('gaussian_noise', (0.05, 0.1)), ('shot_noise', ()), ('gaussian_blur', ())]
+    [('gaussian_noise', ((0.05,), (0.1,))), ('shot_noise', ()), ('gaussian_blur', ())]
     """
     from corruptions import CORRUPTIONS, names_of
     from corruptions.registry import known_words
 
-    found: list[tuple[str, tuple[float, ...]]] = []
+    found: list[tuple[str, tuple[Level, ...]]] = []
     for part in (part.strip() for word in words for part in word.split(",")):
         if part == "clean":
             continue
         name, equals, level = part.rpartition("=")
-        if not equals and found and found[-1][1] and _is_number(part):
+        if not equals and found and found[-1][1] and _level(part):
             name, level = found[-1][0], part
         elif not equals:
             name, level = part, ""
@@ -211,25 +211,26 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[float, ...]]]:
         if not (equals or level):
             found += [(name, ()) for name in names]
             continue
-        if len(names) > 1 or not _is_number(level):
+        numbers = _level(level)
+        if len(names) > 1 or numbers is None:
             raise UserError(f"a level is one corruption's and a number, such as gaussian_noise=0.05, not {part!r}")
         try:
-            CORRUPTIONS[names[0]].check(float(level))
+            CORRUPTIONS[names[0]].check(numbers)
         except ValueError as error:
             raise UserError(str(error)) from None
         if found and found[-1][0] == names[0] and found[-1][1]:
-            found[-1] = (names[0], (*found[-1][1], float(level)))
+            found[-1] = (names[0], (*found[-1][1], numbers))
         else:
-            found.append((names[0], (float(level),)))
+            found.append((names[0], (numbers,)))
     return found
 
 
-def _is_number(text: str) -> bool:
+def _level(text: str) -> Level | None:
+    """The numbers of ``0.05`` or ``1.5/2``; None for what is no level."""
     try:
-        float(text)
+        return tuple(map(float, text.split("/")))
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError, first_line
 from robustbench_la.files import check_writable
-from robustbench_la.store.schema import APPLICATION_ID, MIGRATIONS, is_named
+from robustbench_la.store.schema import APPLICATION_ID, MIGRATIONS, is_named, level_as_text
 
 
 def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection:
@@ -65,6 +65,7 @@ def _up_to_date(connection: sqlite3.Connection, path: Path, *, reading: bool) ->
     (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()  # a tenth of a second for 160 MB
     if fault != "ok":  # to write could make it worse
         raise damaged(path, fault.splitlines()[-1])
+    connection.create_function("level_as_text", 1, level_as_text, deterministic=True)
     with transaction(connection, path):
         version = _version(connection, path)
         for statements in MIGRATIONS[version:]:

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.errors import UserError, first_line
-from robustbench_la.records.cells import Condition, Key
+from robustbench_la.records.cells import Condition, Key, Record
 from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
 
 if TYPE_CHECKING:
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 _WHOLE = -1
 """Index of the row that holds what is known of the network as a whole."""
-_CONDITION = ("corruption", "severity", "parameter", "profile")
 
 
 def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
-    """Plain values: one row a layer, and one for the network."""
-    layers = [layer.as_dict() for layer in one.layers]
-    told = ("function", "elements", *STATISTICS)
-    whole = {name: value for name, value in layers[0].items() if name not in told} | {
+    """One row per layer, and one for the network: plain values, and the condition."""
+    layers = [
+        {**{entry.name: getattr(layer, entry.name) for entry in fields(layer) if entry.name != "statistics"}, **layer.statistics}
+        for layer in one.layers
+    ]
+    shared = (*(entry.name for entry in fields(Record)), "images")
+    whole = {name: layers[0][name] for name in shared} | {
         "layer": "",
         "index": _WHOLE,
         "layers": len(layers),
@@ -36,6 +38,12 @@ def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
         "per_image": {name: _packed(values) for name, values in one.per_image.items()},
     }
     return [whole, *layers]
+
+
+def as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for JSON: flat."""
+    condition: Condition = row["condition"]
+    return {name: value for name, value in row.items() if name != "condition"} | condition.as_dict()
 
 
 def networks(
@@ -59,7 +67,7 @@ def networks(
             row["activation"],
             row["alpha"],
             row["normalization"],
-            Condition(**{name: row[name] for name in _CONDITION}),
+            row["condition"],
             row["noise_seed"],
         )
         if wanted is not None and key not in wanted:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any
 
-from robustbench_la.records.cells import Cell, Condition, Setting
+from robustbench_la.records.cells import Cell, Condition, Setting, decode_level, encode_level
 
 _Kinds = Mapping[str, tuple[type, ...]]
 NETWORK: _Kinds = {
@@ -27,7 +27,7 @@ NETWORK: _Kinds = {
 CONDITION: _Kinds = {
     "corruption": (str,),
     "severity": (int, NoneType),
-    "parameter": (float, NoneType),
+    "parameters": (str,),
     "profile": (str, NoneType),
 }
 MEASURED: _Kinds = {
@@ -73,7 +73,13 @@ def printable(text: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def condition(*values: Any) -> Condition:
     """From the columns of CONDITION. Raises: ValueError."""
-    return Condition(**checked(values, CONDITION))
+    row = checked(values, CONDITION)
+    return Condition(**{**row, "parameters": decode_level(row["parameters"])})
+
+
+def condition_columns(of: Condition) -> dict[str, Any]:
+    """The columns of CONDITION."""
+    return {name: getattr(of, name) for name in CONDITION} | {"parameters": encode_level(of.parameters)}
 
 
 def cell(network: tuple[Any, ...], of: Condition, measured: tuple[Any, ...], predictions: bytes) -> Cell:

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
+from robustbench_la.records.cells import encode_level
+
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file's header: an SQLite file with another number is not ours."""
 
 # NULLs are never equal to SQL, so what may be missing is replaced within indices. Free-standing predictions keep the table of
 # cells small: it is read as a whole, they one by one.
-_CONDITION = """
+_CONDITION_1 = """
     corruption TEXT NOT NULL, severity INTEGER, profile TEXT, parameter REAL, noise_seed INTEGER,
 """
-_KEY = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), ifnull(parameter, -1), "
-_KEY += "ifnull(noise_seed, '')"
+_KEY_1 = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), ifnull(parameter, -1), "
+_KEY_1 += "ifnull(noise_seed, '')"
 _FIRST = (
     "CREATE TABLE datasets (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, labels BLOB)",
     """CREATE TABLE settings (
@@ -32,25 +34,47 @@ _FIRST = (
         (sha256, architecture, ifnull(code, ''), activation, ifnull(alpha, -1), normalization)""",
     f"""CREATE TABLE cells (
         id INTEGER PRIMARY KEY, network INTEGER NOT NULL REFERENCES networks, dataset INTEGER NOT NULL REFERENCES datasets,
-        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION}
+        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION_1}
         correct INTEGER NOT NULL, correct_top5 INTEGER, total INTEGER NOT NULL, nll_sum REAL NOT NULL, seconds REAL NOT NULL,
         calibration BLOB NOT NULL
     )""",
-    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY})",
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_1})",
     "CREATE TABLE predictions (cell INTEGER PRIMARY KEY REFERENCES cells ON DELETE CASCADE, classes BLOB NOT NULL)",
     f"""CREATE TABLE layers (
         id INTEGER PRIMARY KEY, network INTEGER NOT NULL REFERENCES networks, dataset INTEGER NOT NULL REFERENCES datasets,
-        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION}
+        setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION_1}
         layer TEXT NOT NULL, position INTEGER NOT NULL, statistics TEXT NOT NULL
     )""",
+    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_1}, layer, position)",
+)
+# A level is several numbers, kept as text: see encode_level.
+_KEY = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), parameters, ifnull(noise_seed, '')"
+_SECOND = (
+    *(
+        statement
+        for table in ("cells", "layers")
+        for statement in (
+            f"DROP INDEX one_{table[:-1]}",
+            f"ALTER TABLE {table} ADD COLUMN parameters TEXT NOT NULL DEFAULT ''",
+            f"UPDATE {table} SET parameters = level_as_text(parameter)",
+            f"ALTER TABLE {table} DROP COLUMN parameter",
+        )
+    ),
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY}, layer, position)",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """MIGRATIONS[n] brings a file of schema n to schema n + 1; an empty file has schema 0. What was released is never changed."""
+
+
+def level_as_text(parameter: object) -> str:
+    """For migrations: the text of a level that was a single number or, for clean images, NULL."""
+    return encode_level((float(parameter),)) if isinstance(parameter, (int, float)) else "" if parameter is None else "?"
+
 
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
-    AND ifnull(parameter, -1) = ifnull(:parameter, -1) AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
+    AND parameters = :parameters AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
 """Finds a cell by the index ``one_cell``."""
 
 NETWORK_MATCHES = """sha256 = :sha256 AND architecture = :architecture AND ifnull(code, '') = ifnull(:code, '')

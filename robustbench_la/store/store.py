@@ -30,7 +30,7 @@ _PATIENCE = 60.0
 _BATCH = 500
 """Cells that are merged in one transaction."""
 _SETTING = tuple(name for name in SETTING if name != "fingerprint")
-_LAYER = {**NETWORK, **CONDITION, "noise_seed": (int, NoneType), "layer": (str,), "index": (int,)}
+_LAYER = {**NETWORK, "noise_seed": (int, NoneType), "layer": (str,), "index": (int,)}
 _SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
 _JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
 
@@ -97,7 +97,7 @@ class Store:
     def _add(self, cell: Cell, dataset: int, setting: int, precision: str, *, replace: bool = False) -> tuple[int, bool]:
         """Store a cell and its predictions unless its key is there: its id, and whether it is new."""
         network = self._network({name: getattr(cell, name) for name in NETWORK})
-        row = {name: getattr(cell, name) for name in MEASURED} | {name: getattr(cell.condition, name) for name in CONDITION}
+        row = {name: getattr(cell, name) for name in MEASURED} | stored_rows.condition_columns(cell.condition)
         row |= {"network": network, "dataset": dataset, "setting": setting, "precision": precision}
         there = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
         if there and not replace:
@@ -111,7 +111,7 @@ class Store:
     def add_layers(self, setting: Setting, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> int:
         """Store layer records of one run in one transaction, and give the number of those that were not there.
 
-        rows: what tells a network and a condition in ``Cell.as_dict`` and ``noise_seed``; ``layer`` and ``index``, which tell a
+        rows: what tells a network in ``Cell.as_dict``; ``condition`` and ``noise_seed``; ``layer`` and ``index``, which tell a
         call within the network; all else are statistics, kept as JSON.  replace: the rows take the place of all that are there of
         their networks and conditions.
         """
@@ -125,7 +125,8 @@ class Store:
         """Drop all layers of the networks and conditions of ``rows``, and give the number of ``rows`` that were there."""
         wanted = [
             {
-                **{name: row.get(name) for name in (*CONDITION, "noise_seed", "layer")},
+                **stored_rows.condition_columns(row["condition"]),
+                **{name: row.get(name) for name in ("noise_seed", "layer")},
                 "position": row["index"],
                 "network": self._network({name: row.get(name) for name in NETWORK}),
                 "dataset": dataset,
@@ -138,10 +139,11 @@ class Store:
         return known
 
     def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str) -> bool:
-        keys = (*NETWORK, *CONDITION, "noise_seed", "layer", "index")
+        keys = (*NETWORK, "condition", "noise_seed", "layer", "index")
         statistics = {name: value for name, value in row.items() if name not in keys}
         own = {
-            **{name: row.get(name) for name in (*CONDITION, "noise_seed", "layer")},
+            **stored_rows.condition_columns(row["condition"]),
+            **{name: row.get(name) for name in ("noise_seed", "layer")},
             "position": row["index"],
             "network": self._network({name: row.get(name) for name in NETWORK}),
             "dataset": dataset,
@@ -264,8 +266,9 @@ class Store:
         """Layer records with an id above ``after``, at most ``most`` of them (-1: all), behind their ids."""
         where, wanted = selection.where()
         columns = [
+            *(f"c.{name}" for name in CONDITION),
             *(f"n.{name}" for name in NETWORK),
-            *(f"c.{name}" for name in (*CONDITION, "noise_seed", "layer", "position")),
+            *(f"c.{name}" for name in ("noise_seed", "layer", "position")),
         ]
         text = "c.statistics" if statistics else "'{}'"
         query = f"SELECT c.id, c.setting, {text}, {', '.join(columns)} FROM layers c {_JOINED} WHERE {where} AND c.id > ?"
@@ -273,7 +276,8 @@ class Store:
             settings = self._settings()
             for number, run, packed, *told in self._connection.execute(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most]):
                 try:
-                    row = stored_rows.checked(tuple(told), _LAYER) | json.loads(packed)
+                    row = stored_rows.checked(tuple(told[len(CONDITION) :]), _LAYER) | json.loads(packed)
+                    row["condition"] = stored_rows.condition(*told[: len(CONDITION)])
                 except (ValueError, TypeError, RecursionError):
                     raise damaged(self.path, "the statistics of a layer") from None
                 yield number, settings[run], row

@@ -29,7 +29,7 @@ NAMES = [name for members in GROUP_MEMBERS.values() for name in members]
 
 def conditions() -> list[Condition]:
     """Clean and 19 corruptions at five severities."""
-    noisy = [Condition(corruption=n, severity=s, parameter=0.01 * s, profile="cifar-c") for n in NAMES for s in SEVERITIES]
+    noisy = [Condition(corruption=n, severity=s, parameters=(0.01 * s,), profile="cifar-c") for n in NAMES for s in SEVERITIES]
     return [CLEAN, *noisy]
 
 

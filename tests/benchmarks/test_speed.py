@@ -140,7 +140,7 @@ def evaluation(activation: str, count: int, severities: int) -> session.Evaluati
         total=count,
     )
     conditions = [
-        Condition(corruption="gaussian_noise", severity=s, parameter=0.02 * s, profile="cifar-c")
+        Condition(corruption="gaussian_noise", severity=s, parameters=(0.02 * s,), profile="cifar-c")
         for s in range(1, severities + 1)
     ]
     return session.Evaluation(

@@ -161,10 +161,10 @@ def _title(group: Sequence[Condition]) -> str:
         return f"mean over {len(names)} corruptions"
     name = names[0].replace("_", " ")
     if len(group) > 1:
-        levels = [condition.severity or f"{condition.parameter:g}" for condition in group]
+        levels = [condition.severity or condition.level_text for condition in group]
         what = "severities" if all(condition.severity for condition in group) else "levels"
         return f"{name}\nmean over {what} {', '.join(map(str, levels))}"
     condition = group[0]
     if condition.severity:
         return f"{name}, severity {condition.severity}"
-    return name if condition.parameter is None else f"{name} = {condition.parameter:g}"
+    return f"{name} = {condition.level_text}" if condition.parameters else name
