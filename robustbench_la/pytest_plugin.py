@@ -80,7 +80,7 @@ class Gate(pytest.Collector):
             if idle and _option(config, "results") is not None:
                 raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would do nothing")
             self.rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
-            self.known: Snapshot = baseline.read(Path(self.name))
+            self.known: Snapshot = baseline.read_baseline(Path(self.name))
             judge.check_rules(self.known, self.rules)
         except UserError as error:
             raise pytest.UsageError(f"larobust: {error}") from None

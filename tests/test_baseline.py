@@ -81,9 +81,9 @@ def made(*, images: int = 40, classes: int = 10, conditions: int = 3, right: flo
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     snapshot = made()
-    baseline.write(tmp_path / "b.json", snapshot)
+    baseline.write_baseline(tmp_path / "b.json", snapshot)
 
-    back = baseline.read(tmp_path / "b.json")
+    back = baseline.read_baseline(tmp_path / "b.json")
     assert baseline.encode(back) == (tmp_path / "b.json").read_bytes()
     for field in dataclasses.fields(Snapshot):
         if field.name not in ("ids", "labels", "answers", "fluctuations"):
@@ -99,7 +99,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 def test_sixteen_conditions_of_two_thousand_images_take_seven_kilobytes() -> None:
-    snapshot = baseline.read(MNIST)
+    snapshot = baseline.read_baseline(MNIST)
 
     assert (len(snapshot.answers), snapshot.images) == (16, 2000)
     assert MNIST.stat().st_size < 8_000
@@ -215,7 +215,7 @@ def test_a_baseline_that_does_not_add_up_is_told_in_one_line(tmp_path: Path, con
     path.write_bytes(content)
 
     with pytest.raises(UserError) as caught:
-        baseline.read(path)
+        baseline.read_baseline(path)
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
@@ -228,19 +228,19 @@ def test_an_unknown_version_is_not_comparable(tmp_path: Path, version: object) -
     (tmp_path / "b.json").write_bytes(_edit(lambda d: d.update(larobust_baseline=version)))
 
     with pytest.raises(NotComparableError, match=r"this larobust reads versions up to 2"):
-        baseline.read(tmp_path / "b.json")
+        baseline.read_baseline(tmp_path / "b.json")
 
 
 def test_a_corruption_that_there_is_not_is_not_comparable(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(_edit(lambda d: d["conditions"][1].update(corruption="gausian_noise")))
 
     with pytest.raises(NotComparableError, match=r"gausian_noise=0\.1, a corruption that this larobust does not know"):
-        baseline.read(tmp_path / "b.json")
+        baseline.read_baseline(tmp_path / "b.json")
 
 
 def test_no_baseline_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(NotComparableError, match=r"there is no baseline; make one with: larobust baseline -o x"):
-        baseline.read(tmp_path / "b.json", remedy="larobust baseline -o x")
+        baseline.read_baseline(tmp_path / "b.json", remedy="larobust baseline -o x")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
@@ -249,7 +249,7 @@ def test_whatever_is_changed_is_read_or_refused(tmp_path: Path, place: int, cut:
     (tmp_path / "b.json").write_bytes(GOOD[:place] + put + GOOD[place + cut :])
 
     with contextlib.suppress(UserError):  # any other error fails
-        baseline.read(tmp_path / "b.json")
+        baseline.read_baseline(tmp_path / "b.json")
 
 
 def _digits(path: Path) -> None:

@@ -424,7 +424,7 @@ def test_strict_fails_on_what_is_inconclusive(project: Path) -> None:
 def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Path) -> None:
     shutil.copy(project / "robustness-baseline.json", project / "updated.json")
     done = command("baseline", "--update", "--ckpt", "worse.pt", "-o", "updated.json", folder=project)
-    old, new = (baseline.read(project / name) for name in ("robustness-baseline.json", "updated.json"))
+    old, new = (baseline.read_baseline(project / name) for name in ("robustness-baseline.json", "updated.json"))
 
     assert done.returncode == 0, done.stderr
     assert "REGRESSION" in done.stdout
@@ -445,7 +445,7 @@ def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Pat
 def test_an_update_changes_what_is_said_and_nothing_else(project: Path, words: str, images: int, conditions: list[str]) -> None:
     shutil.copy(project / "robustness-baseline.json", project / "changed.json")
     done = command("baseline", "--update", "--ckpt", "model.pt", "-o", "changed.json", *words.split(), folder=project)
-    new = baseline.read(project / "changed.json")
+    new = baseline.read_baseline(project / "changed.json")
 
     assert done.returncode == 0, done.stderr
     assert (new.images, new.profile, bool(new.fluctuations)) == (images, "imagenet-c", True)
@@ -460,7 +460,7 @@ def test_an_update_by_another_plan_says_why_nothing_can_be_compared(project: Pat
 
     assert done.returncode == 0, done.stderr
     assert "number of images: 500 in the baseline, 50" in done.stderr
-    assert baseline.read(project / "replanned.json").images == 50
+    assert baseline.read_baseline(project / "replanned.json").images == 50
 
 
 def test_a_plan_makes_a_baseline_with_fluctuation_and_several_seeds(project: Path) -> None:

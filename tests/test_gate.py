@@ -30,7 +30,7 @@ def condition(place: int, corruption: str = "gaussian_noise") -> Condition:
 
 def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -> Snapshot:
     """A snapshot of IMAGES images, all of them right but for those that are named for each condition (the first is clean)."""
-    base = baseline.read(MNIST)
+    base = baseline.read_baseline(MNIST)
     labels = np.zeros(IMAGES, dtype=np.uint16)
     conditions = conditions or [CLEAN, *(condition(place) for place in range(1, len(wrong)))]
     answers = []

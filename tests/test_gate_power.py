@@ -49,7 +49,7 @@ def spoilt(snapshot: Snapshot, points: float, rng: np.random.Generator) -> Snaps
 def rates(points: float, runs: int, seed: int = 0) -> dict[str, float]:
     """Shares of runs in which the gate closed, the mean corrupted accuracy regressed, something was inconclusive; and the share
     of conditions that regressed."""
-    one, other = (baseline.read(HERE / f"mnist-silu-{number}.json") for number in (11, 22))
+    one, other = (baseline.read_baseline(HERE / f"mnist-silu-{number}.json") for number in (11, 22))
     rng = np.random.default_rng(seed)
     seen: Counter[str] = Counter()
     for _ in range(runs):

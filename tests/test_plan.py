@@ -151,7 +151,7 @@ def test_the_plan_of_our_own_gate_is_valid_and_is_that_of_the_committed_baseline
     from robustbench_la.gate import baseline
 
     plan = read_plan("ci", {})
-    known = baseline.read(Path(__file__).parent / "baselines" / "quickstart.json")
+    known = baseline.read_baseline(Path(__file__).parent / "baselines" / "quickstart.json")
 
     assert plan.conditions(height=8, width=8) == [one.condition for one in known.answers[1:]]
     assert (plan.data, plan.seed, plan.fluctuation) == (known.data, known.seed, False)

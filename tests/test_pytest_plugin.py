@@ -30,7 +30,7 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     shutil.copy(digits_pair[0], tmp_path / "other.pt")
     plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
     measured = answers.measure(session.prepare(read_plan(None, plan)), fluctuation=False, said={})
-    baseline.write(tmp_path / "robustness-baseline.json", measured)
+    baseline.write_baseline(tmp_path / "robustness-baseline.json", measured)
     return tmp_path
 
 

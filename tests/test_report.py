@@ -25,7 +25,7 @@ BASELINES = Path(__file__).parent / "baselines"
 @pytest.fixture(scope="module")
 def verdict() -> Verdict:
     """Of everything something: a regression, one that vanished, one that is unclear, one that improved, and fluctuation."""
-    was, now = (baseline.read(BASELINES / f"mnist-silu-{number}.json") for number in (11, 22))
+    was, now = (baseline.read_baseline(BASELINES / f"mnist-silu-{number}.json") for number in (11, 22))
     answers, before = [], []
     for own, old in zip(now.answers, was.answers, strict=True):
         predictions, earlier = own.predictions.copy(), old.predictions.copy()
@@ -61,7 +61,7 @@ def verdict() -> Verdict:
 
 @pytest.fixture
 def passing() -> Verdict:
-    one = baseline.read(BASELINES / "mnist-silu-11.json")
+    one = baseline.read_baseline(BASELINES / "mnist-silu-11.json")
     return judge.judge(one, one)
 
 
@@ -71,7 +71,7 @@ def printed(verdict: Verdict, width: int) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, color_system=None)
     console.print(report.headline(verdict), soft_wrap=True, markup=False)
-    for table in report.tables(verdict):
+    for table in report.verdict_tables(verdict):
         console.print(terminal.terminal(table, width=width))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
@@ -84,7 +84,7 @@ def test_the_terminal_at_80_columns(verdict: Verdict, golden: Callable[[str, str
 
 
 def test_the_markdown(verdict: Verdict, golden: Callable[[str, str], None]) -> None:
-    golden("check.md", report.markdown(verdict))
+    golden("check.md", report.verdict_markdown(verdict))
 
 
 def test_the_annotations(verdict: Verdict, golden: Callable[[str, str], None]) -> None:
@@ -161,10 +161,10 @@ def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
     odd = dataclasses.replace(passing, now=now)
 
     assert read_junit(report.junit(odd)).tests == 17
-    page = report.markdown(odd)
+    page = report.verdict_markdown(odd)
     assert "\n::error" not in page
     assert "<b>" not in page.replace("\\<b\\>", "")
-    json.loads(json.dumps(report.document(odd), allow_nan=False))
+    json.loads(json.dumps(report.verdict_document(odd), allow_nan=False))
 
 
 def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
@@ -175,7 +175,7 @@ def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
 
 
 def test_json_holds_every_judgement_and_no_number_that_json_lacks(verdict: Verdict) -> None:
-    told = json.loads(json.dumps(report.document(verdict), allow_nan=False))
+    told = json.loads(json.dumps(report.verdict_document(verdict), allow_nan=False))
 
     assert (told["verdict"], told["failed"], told["schema"]) == ("regression", True, 2)
     assert len(told["judgements"]) == 18

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from robustbench_la.analysis.groups import Group, Measured
+from robustbench_la.analysis.groups import Group, NetworkResults
 from robustbench_la.analysis.metrics import (
     MEAN,
     METRICS,
@@ -31,7 +31,7 @@ _SHORT = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class MetricColumns:
     """One number a network and column."""
 
     columns: tuple[Column, ...]
@@ -44,7 +44,7 @@ class Measurement:
     notes: tuple[str, ...]
 
 
-def measure(group: Group, metric: str, detail: Detail, reference: Reference | None = None) -> Measurement:
+def metric_columns(group: Group, metric: str, detail: Detail, reference: Reference | None = None) -> MetricColumns:
     """Measure a group by one of METRICS.
 
     Raises: ValueError when the figure is not defined for what was measured.
@@ -70,7 +70,9 @@ def measure(group: Group, metric: str, detail: Detail, reference: Reference | No
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = tuple(Column(name=name, kind=entry.kind, better=entry.better) for name in names)
     members = {} if entry.derived else weights_of(conditions, detail)
-    return Measurement(columns=columns, rows=tuple(rows), noise=noise, members=members, notes=_notes(group, entry, detail, names))
+    return MetricColumns(
+        columns=columns, rows=tuple(rows), noise=noise, members=members, notes=_notes(group, entry, detail, names)
+    )
 
 
 def _chooser(seed: int) -> Callable[[Condition], Sequence[int | None]]:
@@ -78,7 +80,7 @@ def _chooser(seed: int) -> Callable[[Condition], Sequence[int | None]]:
 
 
 def _row(
-    network: Measured, conditions: Sequence[Condition], seeds: Callable[[Condition], Sequence[int | None]], metric: Metric
+    network: NetworkResults, conditions: Sequence[Condition], seeds: Callable[[Condition], Sequence[int | None]], metric: Metric
 ) -> dict[Condition, float | None]:
     row: dict[Condition, float | None] = {}
     for condition in conditions:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from robustbench_la.analysis.columns import ALEXNET_REFERENCE, Measurement, measure, reference_of
-from robustbench_la.analysis.differences import BEST, Against, Answers, Contrast, Side, contrast
+from robustbench_la.analysis.columns import ALEXNET_REFERENCE, MetricColumns, metric_columns, reference_of
+from robustbench_la.analysis.differences import BEST, Against, Answers, Contender, Contrast, contrast
 from robustbench_la.analysis.groups import Group, group
 from robustbench_la.analysis.metrics import METRICS, Detail, Reference
 from robustbench_la.analysis.paired_tests import wilson
@@ -71,17 +71,19 @@ def compare(
 def _tables(
     found: Group, request: Request, answers_of: Callable[[Group], Answers], published: Sequence[Published], used: set[int]
 ) -> list[Table]:
-    measurement = measure(found, request.metric, request.detail, _reference(found, request))
+    measurement = metric_columns(found, request.metric, request.detail, _reference(found, request))
     columns = _chosen(measurement.columns, request)
-    sides = [side for side in sides_of(found, request.by) if request.metric != "relative" or side.level == "layer"]
+    contenders = [
+        contender for contender in contenders_of(found, request.by) if request.metric != "relative" or contender.level == "layer"
+    ]
     tested = request.by == "checkpoint" and request.metric == "top1"
     against = () if request.metric == "relative" else request.against
     answers = answers_of(found) if request.by == "checkpoint" else None
     if answers is not None and not tested:
         measurement = replace(measurement, members={})  # other figures of single networks have no test
-    contrasts = contrast(sides, found, measurement, columns, against, answers)
-    blocks = [_block(side, found, measurement, columns, request) for side in sides]
-    rows = _arranged(sides, blocks, contrasts, request, columns)
+    contrasts = contrast(contenders, found, measurement, columns, against, answers)
+    blocks = [_block(contender, found, measurement, columns, request) for contender in contenders]
+    rows = _arranged(contenders, blocks, contrasts, request, columns)
     if request.metric == "top1" and request.by == "activation":
         labels = len(_labels(found, request))
         for place, entry in enumerate(published):
@@ -94,7 +96,7 @@ def _tables(
                 ]
     shown = tuple(replace(column, intervals=request.intervals) for column in columns)
     title = f"{METRICS[request.metric].title}: {found.title}"
-    notes = _notes(found, request, measurement, sides, contrasts, rows, published)
+    notes = _notes(found, request, measurement, contenders, contrasts, rows, published)
     table = Table(title=title, columns=(*_labels(found, request), *shown), rows=tuple(rows), notes=notes)
     return [table, *([evidence(table)] if request.tests and any(row.is_difference for row in rows) else [])]
 
@@ -113,11 +115,11 @@ def _reference(found: Group, request: Request) -> Reference | None:
     return reference_of(found, places[0])
 
 
-def sides_of(found: Group, by: By) -> list[Side]:
+def contenders_of(found: Group, by: By) -> list[Contender]:
     places: dict[object, list[int]] = {}
     for place, network in enumerate(found.networks):
         places.setdefault(network.variant if by == "activation" else place, []).append(place)
-    sides = []
+    contenders = []
     for own in places.values():
         networks = [found.networks[place] for place in own]
         seeds: dict[int, int] = {}
@@ -131,8 +133,8 @@ def sides_of(found: Group, by: By) -> list[Side]:
                     f"{network.seed}; choose by --ckpt, or compare --by checkpoint"
                 )
             seeds[network.seed] = place
-        sides.append(Side(variant=networks[0].variant, level=networks[0].level, places=tuple(own), seeds=seeds))
-    return sides
+        contenders.append(Contender(variant=networks[0].variant, level=networks[0].level, places=tuple(own), seeds=seeds))
+    return contenders
 
 
 def _chosen(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
@@ -165,33 +167,35 @@ def _labels(found: Group, request: Request) -> tuple[Column, ...]:
     return (Column(name="activation"), *alpha, Column(name="n", kind="count", label=True))
 
 
-def _label_values(side: Side, found: Group, request: Request) -> tuple[Value, ...]:
-    network = found.networks[side.places[0]]
-    alpha: tuple[Value, ...] = (side.variant.alpha,) if any(c.name == "alpha" for c in _labels(found, request)) else ()
+def _label_values(contender: Contender, found: Group, request: Request) -> tuple[Value, ...]:
+    network = found.networks[contender.places[0]]
+    alpha: tuple[Value, ...] = (contender.variant.alpha,) if any(c.name == "alpha" for c in _labels(found, request)) else ()
     if request.by == "checkpoint":
         return (network.checkpoint, network.activation, *alpha, network.seed)
-    return (side.variant.activation, *alpha, len(side.places))
+    return (contender.variant.activation, *alpha, len(contender.places))
 
 
-def _block(side: Side, found: Group, measurement: Measurement, columns: Sequence[Column], request: Request) -> Row:
-    values = [_estimate(side, found, measurement, column, request) for column in columns]
-    return Row(values=(*_label_values(side, found, request), *values))
+def _block(contender: Contender, found: Group, measurement: MetricColumns, columns: Sequence[Column], request: Request) -> Row:
+    values = [_estimate(contender, found, measurement, column, request) for column in columns]
+    return Row(values=(*_label_values(contender, found, request), *values))
 
 
-def _estimate(side: Side, found: Group, measurement: Measurement, column: Column, request: Request) -> Estimate | None:
-    known = [value for place in side.places if (value := measurement.rows[place].get(column.name)) is not None]
-    if len(known) < len(side.places):
+def _estimate(
+    contender: Contender, found: Group, measurement: MetricColumns, column: Column, request: Request
+) -> Estimate | None:
+    known = [value for place in contender.places if (value := measurement.rows[place].get(column.name)) is not None]
+    if len(known) < len(contender.places):
         return None
     noise = None
     if measurement.noise:
-        variances = [value**2 for place in side.places if (value := measurement.noise[place].get(column.name)) is not None]
-        noise = (sum(variances) / len(variances)) ** 0.5 if len(variances) == len(side.places) else None
+        variances = [value**2 for place in contender.places if (value := measurement.noise[place].get(column.name)) is not None]
+        noise = (sum(variances) / len(variances)) ** 0.5 if len(variances) == len(contender.places) else None
     if request.by == "checkpoint":
         weights = measurement.members.get(column.name, {})
         draws = [draw for draw in found.draws if draw[0] in weights]
         low = high = None
         if request.metric == "top1" and len(draws) == 1:
-            cell = found.networks[side.places[0]].cells[draws[0]].cell
+            cell = found.networks[contender.places[0]].cells[draws[0]].cell
             low, high = wilson(cell.correct, cell.total)
         return Estimate(known[0], low, high, noise_deviation=noise)
     spread = over_seeds(known)
@@ -199,33 +203,39 @@ def _estimate(side: Side, found: Group, measurement: Measurement, column: Column
 
 
 def _arranged(
-    sides: Sequence[Side], blocks: Sequence[Row], contrasts: Sequence[Contrast], request: Request, columns: Sequence[Column]
+    contenders: Sequence[Contender],
+    blocks: Sequence[Row],
+    contrasts: Sequence[Contrast],
+    request: Request,
+    columns: Sequence[Column],
 ) -> list[Row]:
     """Rows with their differences: behind the counterpart, or where the table is sorted, behind the layer-level one."""
     from robustbench_la.activations import ACTIVATIONS
 
-    order = list(range(len(sides)))
+    order = list(range(len(contenders)))
     if request.sort is not None:
         order = _sorted(blocks, request, columns, len(blocks[0].values) - len(columns))
     elif request.by == "checkpoint":  # each network, then its counterpart of the same seed
         order = []
-        for place, side in enumerate(sides):
-            partner = ACTIVATIONS[side.variant.activation].counterpart if side.variant.activation in ACTIVATIONS else None
+        for place, contender in enumerate(contenders):
+            partner = (
+                ACTIVATIONS[contender.variant.activation].counterpart if contender.variant.activation in ACTIVATIONS else None
+            )
             if place not in order:
                 order.append(place)
-            if side.level == "layer":
+            if contender.level == "layer":
                 order += [
                     other
-                    for other, rival in enumerate(sides)
-                    if rival.variant.activation == partner and set(rival.seeds) & set(side.seeds) and other not in order
+                    for other, rival in enumerate(contenders)
+                    if rival.variant.activation == partner and set(rival.seeds) & set(contender.seeds) and other not in order
                 ]
     rows: list[Row] = []
     waiting: list[Row] = []
     for step, place in enumerate(order):
         rows.append(blocks[place])
-        own = [one for one in contrasts if one.side is sides[place]]
+        own = [one for one in contrasts if one.contender is contenders[place]]
         waiting += [_difference_row(one, len(blocks[place].values) - len(columns), request) for one in own]
-        following = sides[order[step + 1]] if step + 1 < len(order) else None
+        following = contenders[order[step + 1]] if step + 1 < len(order) else None
         paired = following is not None and any(one.against == following.variant.activation for one in own)
         if not paired or request.sort is not None:
             rows += waiting
@@ -254,9 +264,9 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
 def _difference_row(one: Contrast, labels: int, request: Request) -> Row:
     counts = {estimate.count for estimate in one.estimates if estimate}
     count = counts.pop() if len(counts) == 1 else None  # against the best ones, it may differ from column to column
-    name = f"{one.side.variant.activation} − {one.against}"
+    name = f"{one.contender.variant.activation} − {one.against}"
     texts: tuple[Value, ...] = (name, "") if request.by == "checkpoint" else (name,)
-    last: Value = count if request.by == "activation" else next(iter(one.side.seeds), None)
+    last: Value = count if request.by == "activation" else next(iter(one.contender.seeds), None)
     padding: tuple[Value, ...] = (None,) * (labels - len(texts) - 1)
     return Row(values=(*texts, *padding, last, *one.estimates), is_difference=True)
 
@@ -304,8 +314,8 @@ def evidence(table: Table) -> Table:
 def _notes(
     found: Group,
     request: Request,
-    measurement: Measurement,
-    sides: Sequence[Side],
+    measurement: MetricColumns,
+    contenders: Sequence[Contender],
     contrasts: Sequence[Contrast],
     rows: Sequence[Row],
     published: Sequence[Published],
@@ -314,7 +324,7 @@ def _notes(
     if METRICS[request.metric].needs_reference:
         notes.append(f"Reference: {'AlexNet, ImageNet-C at 224 px' if request.reference == 'alexnet' else request.reference}.")
     seeds = found.noise_seeds
-    if request.by == "activation" and any(len(side.places) > 1 for side in sides):
+    if request.by == "activation" and any(len(contender.places) > 1 for contender in contenders):
         interval = "; below it the 95 % t-interval of the mean" if request.intervals else ""
         notes.append(f"Mean ± standard deviation over n training seeds{interval}.")
     if len(seeds) > 1:
@@ -349,7 +359,7 @@ def _small(value: float, percent: bool) -> str:
     return f"{100 * value:.2g} points" if percent else f"{value:.2g}"
 
 
-def _difference_note(contrasts: Sequence[Contrast], request: Request, measurement: Measurement, rows: Sequence[Row]) -> str:
+def _difference_note(contrasts: Sequence[Contrast], request: Request, measurement: MetricColumns, rows: Sequence[Row]) -> str:
     told = [estimate.evidence for one in contrasts for estimate in one.estimates if estimate is not None and estimate.evidence]
     tests = {(entry.one, entry.other, entry.p) for entry in told if entry.p is not None}
     unit = "points" if METRICS[request.metric].kind == "percent" else "the unit of the column"
@@ -362,7 +372,7 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, measuremen
                 "On the same images and noise; one condition: Newcombe's interval, McNemar's exact test; several: each image's "
                 "mean is one value, t-interval and paired t-test over images."
             )
-    elif any(one.side.seeds for one in contrasts):
+    elif any(one.contender.seeds for one in contrasts):
         said.append("Over the training seeds that both have.")
     if tests:
         protocol = "" if request.by == "checkpoint" else (

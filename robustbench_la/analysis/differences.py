@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.columns import Measurement
-from robustbench_la.analysis.groups import Group, Measured, Variant
+from robustbench_la.analysis.columns import MetricColumns
+from robustbench_la.analysis.groups import Group, NetworkResults, Variant
 from robustbench_la.analysis.metrics import mean
 from robustbench_la.analysis.paired_tests import holm, paired_difference
 from robustbench_la.analysis.seed_tests import compare_seeds, over_seeds
@@ -28,11 +28,11 @@ Answers = Callable[["Stored"], "NDArray[np.bool_]"]
 """From a cell to whether each image was right, (N,)."""
 BEST = "best element-level"
 _Test = tuple[int, int, str | frozenset[tuple[Condition, float]]]
-"""Two sides, and what is compared: conditions with their weights, or a figure that is no mean. Columns may show the same."""
+"""Two contenders, and what is compared: conditions with their weights, or a figure that is no mean. Columns may show the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Side:
+class Contender:
     """What a row of the table holds: the networks of an activation, or one network."""
 
     variant: Variant
@@ -47,37 +47,37 @@ class Side:
 class Contrast:
     """A row of differences."""
 
-    side: Side
+    contender: Contender
     """The layer-level one, which they are of."""
     against: str
-    """Name of the other side, or BEST."""
+    """Name of the other contender, or BEST."""
     estimates: tuple[Estimate | None, ...]
     """One a column."""
 
 
 def contrast(
-    sides: Sequence[Side],
+    contenders: Sequence[Contender],
     group: Group,
-    measurement: Measurement,
+    measurement: MetricColumns,
     columns: Sequence[Column],
     against: Sequence[Against],
     answers: Answers | None = None,
 ) -> list[Contrast]:
-    """Differences of every layer-level side, corrected together by Holm's method; a test that occurs twice counts once.
+    """Differences of every layer-level contender, corrected together by Holm's method; a test that occurs twice counts once.
 
     answers: to compare single networks image by image; None to compare over seeds.
     """
     compared = _Cached(answers, group) if answers else None
     found: dict[_Test, Estimate | None] = {}
-    rows: list[tuple[Side, str, list[_Test | None]]] = []
-    element = [side for side in sides if side.level == "element"]
-    for side in (side for side in sides if side.level == "layer"):
-        rivals = [other for other in element if not answers or set(other.seeds) & set(side.seeds)]
-        known = ACTIVATIONS.get(side.variant.activation)
+    rows: list[tuple[Contender, str, list[_Test | None]]] = []
+    element = [contender for contender in contenders if contender.level == "element"]
+    for contender in (contender for contender in contenders if contender.level == "layer"):
+        rivals = [other for other in element if not answers or set(other.seeds) & set(contender.seeds)]
+        known = ACTIVATIONS.get(contender.variant.activation)
         partners = [other for other in rivals if known and other.variant.activation == known.counterpart]
         if not partners and known and len(alone := [o for o in element if o.variant.activation == known.counterpart]) == 1:
-            partners = [other for other in alone if not (other.seeds and side.seeds)]  # a training seed that is not known
-        chosen: list[tuple[str, list[Side | None]]] = []
+            partners = [other for other in alone if not (other.seeds and contender.seeds)]  # a training seed that is not known
+        chosen: list[tuple[str, list[Contender | None]]] = []
         if "counterpart" in against and len(partners) == 1:
             chosen.append((partners[0].variant.activation, [partners[0]] * len(columns)))
         if "best" in against and rivals:
@@ -87,36 +87,38 @@ def contrast(
             for column, other in zip(columns, others, strict=True):
                 weights = measurement.members.get(column.name)
                 value = column.name if weights is None else frozenset(weights.items())
-                key = None if other is None else (sides.index(side), sides.index(other), value)
+                key = None if other is None else (contenders.index(contender), contenders.index(other), value)
                 keys.append(key)
                 if key is not None and other is not None and key not in found:
                     if compared is not None and measurement.members:
-                        found[key] = compared.difference(side, other, measurement.members[column.name])
+                        found[key] = compared.difference(contender, other, measurement.members[column.name])
                     else:
-                        found[key] = _over_seeds(side, other, measurement, column.name, tested=compared is None)
-            rows.append((side, name, keys))
+                        found[key] = _over_seeds(contender, other, measurement, column.name, tested=compared is None)
+            rows.append((contender, name, keys))
     corrected = _corrected(found)
     return [
-        Contrast(side=side, against=name, estimates=tuple(None if key is None else corrected[key] for key in keys))
-        for side, name, keys in rows
+        Contrast(contender=contender, against=name, estimates=tuple(None if key is None else corrected[key] for key in keys))
+        for contender, name, keys in rows
     ]
 
 
-def _best(sides: Sequence[Side], measurement: Measurement, column: Column) -> Side | None:
-    """The side with the best mean of a column; None where the direction or a value is not known."""
-    means = [(mean(measurement.rows[place].get(column.name) for place in side.places), side) for side in sides]
-    known = [(value, side) for value, side in means if value is not None]
+def _best(contenders: Sequence[Contender], measurement: MetricColumns, column: Column) -> Contender | None:
+    """The contender with the best mean of a column; None where the direction or a value is not known."""
+    means = [
+        (mean(measurement.rows[place].get(column.name) for place in contender.places), contender) for contender in contenders
+    ]
+    known = [(value, contender) for value, contender in means if value is not None]
     if column.better is None or not known:
         return None
     return (max if column.better == "higher" else min)(known, key=lambda pair: pair[0])[1]
 
 
-def _over_seeds(one: Side, other: Side, measurement: Measurement, column: str, *, tested: bool) -> Estimate | None:
-    """Difference over the training seeds that both sides have; of means, without a test, where they share none."""
+def _over_seeds(one: Contender, other: Contender, measurement: MetricColumns, column: str, *, tested: bool) -> Estimate | None:
+    """Difference over the training seeds that both contenders have; of means, without a test, where they share none."""
     shared = sorted(set(one.seeds) & set(other.seeds))
     names = one.variant.activation, other.variant.activation
     if not shared:
-        means = [mean(measurement.rows[place].get(column) for place in side.places) for side in (one, other)]
+        means = [mean(measurement.rows[place].get(column) for place in contender.places) for contender in (one, other)]
         if means[0] is None or means[1] is None:
             return None
         return Estimate(means[0] - means[1], evidence=Evidence(*names))
@@ -140,7 +142,7 @@ class _Cached:
         self._seed: object = None
         self._kept: dict[int, NDArray[np.bool_]] = {}
 
-    def _right(self, network: Measured, stored: Stored) -> NDArray[np.bool_]:
+    def _right(self, network: NetworkResults, stored: Stored) -> NDArray[np.bool_]:
         if network.seed != self._seed:
             self._kept.clear()
             self._seed = network.seed
@@ -148,7 +150,7 @@ class _Cached:
             self._kept[stored.id] = self._answers(stored)
         return self._kept[stored.id]
 
-    def difference(self, one: Side, other: Side, weights: Mapping[Condition, float]) -> Estimate | None:
+    def difference(self, one: Contender, other: Contender, weights: Mapping[Condition, float]) -> Estimate | None:
         """Of two networks, over the same images and noise.
 
         One condition: Newcombe's interval and McNemar's exact test. Several: each image's mean over conditions is one value, as

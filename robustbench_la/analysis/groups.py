@@ -27,7 +27,7 @@ class Variant(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Measured:
+class NetworkResults:
     """One network and what was measured of it within a group."""
 
     checkpoint: str
@@ -60,7 +60,7 @@ class Group:
     """Names that the dataset was given."""
     images: int
     dataset_images: int
-    networks: tuple[Measured, ...] = field(repr=False)
+    networks: tuple[NetworkResults, ...] = field(repr=False)
     """Layer-level activations first, each before its element-level counterpart; then by training seed."""
     draws: tuple[Draw, ...] = field(repr=False)
     """All that was asked of any of the networks."""
@@ -145,9 +145,9 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
     )
 
 
-def _measured(stored: Sequence[Stored]) -> Measured:
+def _measured(stored: Sequence[Stored]) -> NetworkResults:
     cell = stored[0].cell
-    return Measured(
+    return NetworkResults(
         checkpoint=cell.checkpoint,
         sha256=cell.sha256,
         activation=cell.activation,
@@ -158,7 +158,7 @@ def _measured(stored: Sequence[Stored]) -> Measured:
     )
 
 
-def _seed_order(network: Measured) -> tuple[bool, int, str]:
+def _seed_order(network: NetworkResults) -> tuple[bool, int, str]:
     return network.seed is None, network.seed or 0, network.checkpoint
 
 

@@ -62,7 +62,7 @@ def command(
     check_writable(path)
     if path.exists() and not update:
         raise UserError(f"{path} exists; give --update to replace it")
-    old = baselines.read(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
+    old = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
     plan = measuring.plan_of(config, given)
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.measuring import answers, session
@@ -84,7 +84,7 @@ def command(
     new = answers.measure(evaluation, fluctuation=wanted, said=said, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
-    size = baselines.write(path, new)
+    size = baselines.write_baseline(path, new)
     conditions = measuring.count(len(new.answers), "condition")
     print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
 
@@ -103,5 +103,5 @@ def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
     except NotComparableError as error:
         print(f"what moved cannot be said: {error}", file=sys.stderr)
         return
-    terminal.show(report.tables(verdict))
+    terminal.show(report.verdict_tables(verdict))
     print(report.about(verdict), file=sys.stderr)

@@ -168,7 +168,7 @@ def _verdict(
         return Verdict(
             judgements=(), rules=rules, baseline=None, now=None, remarks=(f"there is no {path}; make it with: {remedy}",)
         )
-    known = baselines.read(path, remedy=remedy)
+    known = baselines.read_baseline(path, remedy=remedy)
     if "fluctuation" in rules.named and not known.fluctuations:
         raise UserError(f"{path} holds no fluctuation; measure it with: {remedy} --fluctuation --update")
     check_rules(known, rules, only)  # before anything is measured
@@ -239,7 +239,7 @@ class _Outputs:
         from robustbench_la.files import write_whole
         from robustbench_la.gate import report
 
-        markdown = report.markdown(verdict, strict=strict)
+        markdown = report.verdict_markdown(verdict, strict=strict)
         failures = []
         for name, content in ((self.junit, report.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
             if name is not None and name != "-":
@@ -269,14 +269,14 @@ class _Outputs:
             for line in report.github(verdict, strict=strict):  # the runner reads them from stderr too
                 print(line, file=sys.stderr)
         if self.as_json:
-            print(json.dumps(report.document(verdict, strict=strict), indent=1, allow_nan=False))
+            print(json.dumps(report.verdict_document(verdict, strict=strict), indent=1, allow_nan=False))
             if self.summary == "-":
                 print(markdown, end="", file=sys.stderr)
         elif self.summary == "-":
             print(markdown, end="")
         else:
             print(report.headline(verdict, strict=strict))
-            terminal.show(report.tables(verdict))
+            terminal.show(report.verdict_tables(verdict))
             if verdict.now is not None:
                 print(report.about(verdict))
 

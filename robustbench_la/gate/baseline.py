@@ -47,7 +47,7 @@ _CONDITION: Kinds = {
 _GIVEN: Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
 
 
-def write(path: Path, snapshot: Snapshot) -> int:
+def write_baseline(path: Path, snapshot: Snapshot) -> int:
     """Write a baseline whole or not at all, and give its size in bytes."""
     content = encode(snapshot)
     write_whole(path, content)
@@ -126,7 +126,7 @@ def _text(packed: bytes) -> str:
     return base64.b64encode(packed).decode()
 
 
-def read(path: Path, *, remedy: str = "") -> Snapshot:
+def read_baseline(path: Path, *, remedy: str = "") -> Snapshot:
     """Read a baseline.
 
     remedy: the command that makes one, to be named where there is none. Raises: NotComparableError for a file that is not there
@@ -140,7 +140,7 @@ def read(path: Path, *, remedy: str = "") -> Snapshot:
 
 def _document(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        document = untrusted.read(path)
+        document = untrusted.read_json(path)
     except FileNotFoundError:
         raise NotComparableError("there is no baseline" + (f"; make one with: {remedy}" if remedy else "")) from None
     if not isinstance(document, dict) or "larobust_baseline" not in document:

@@ -76,7 +76,7 @@ def _settle(one: Judgement) -> str:
     return f"{-(-number // step) * step:,}"
 
 
-def tables(verdict: Verdict) -> list[Table]:
+def verdict_tables(verdict: Verdict) -> list[Table]:
     """Conditions, then what concerns fluctuation, worst first."""
     accuracy = [one for one in verdict.judgements if one.subject != "fluctuation"]
     fluctuation = [one for one in verdict.judgements if one.subject == "fluctuation"]
@@ -197,7 +197,7 @@ def _clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def markdown(verdict: Verdict, *, strict: bool = False) -> str:
+def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
     """For a pull request or a job summary: the verdict, what needs a look, and the rest to unfold."""
     sign = "✅" if not verdict.failing(strict=strict) else "❌"
     lines = [f"### {'⚪' if verdict.baseline is None else sign} larobust: {_escaped(headline(verdict, strict=strict))}", ""]
@@ -289,7 +289,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:
+def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:
     """For JSON."""
     sides = {"baseline": verdict.baseline, "now": verdict.now}
     names = ("checkpoint", "sha256", "architecture", "activation", "normalization", "data", "fingerprint", "images", "precision")

@@ -25,7 +25,7 @@ _LONGEST_TEXT = 4096
 Kinds = Mapping[str, tuple[type | None, ...]]
 
 
-def read(path: Path) -> object:
+def read_json(path: Path) -> object:
     """The content of a JSON file. Raises: FileNotFoundError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device may never end

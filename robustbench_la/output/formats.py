@@ -19,7 +19,7 @@ from robustbench_la.output.terminal import heading, laid_out, plain
 _MARKDOWN = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#$"} | {"\n": " ", "\r": " ", "&": "&amp;"})
 
 
-def markdown(tables: Sequence[Table]) -> str:
+def tables_markdown(tables: Sequence[Table]) -> str:
     """Tables as GitHub renders them: numbers to the right, the best of a column bold, differences in italics."""
     return "\n".join(_markdown(table) for table in tables)
 
@@ -93,7 +93,7 @@ def _plain(value: Value) -> object:
     return value.value if isinstance(value, Estimate) else value
 
 
-def document(tables: Sequence[Table]) -> str:
+def tables_document(tables: Sequence[Table]) -> str:
     """One JSON document: numbers as numbers, what is not known as null, shares as fractions."""
     told = [
         {
@@ -118,7 +118,7 @@ def _known(value: Value) -> Any:
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = MappingProxyType(
-    {"text": plain, "markdown": markdown, "latex": latex, "csv": tidy, "json": document, "html": page}
+    {"text": plain, "markdown": tables_markdown, "latex": latex, "csv": tidy, "json": tables_document, "html": page}
 )
 """Name -> function from tables to text."""
 _SUFFIXES = {

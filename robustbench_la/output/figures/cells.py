@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.columns import Measurement, measure
-from robustbench_la.analysis.comparison import sides_of
+from robustbench_la.analysis.columns import MetricColumns, metric_columns
+from robustbench_la.analysis.comparison import contenders_of
 from robustbench_la.analysis.metrics import MEAN, METRICS, Detail, mean
 from robustbench_la.analysis.paired_tests import wilson
 from robustbench_la.analysis.robustness import BaselineLine, fit_baselines
@@ -135,7 +135,7 @@ def _name_values(figure: Figure, label: str) -> None:
     figure.supylabel(label, fontsize=8)
 
 
-def _severity_panels(group: Group, measurement: Measurement) -> list[_Panel]:
+def _severity_panels(group: Group, measurement: MetricColumns) -> list[_Panel]:
     clean = [CLEAN] if CLEAN in group.conditions else []
     by_name = {
         name: {condition.severity or 0: condition for condition in group.conditions if condition.corruption == name}
@@ -301,9 +301,9 @@ def _draw_line(axes: Axes, line: BaselineLine, clean: NDArray[np.float64]) -> No
     axes.plot(100 * across, 100 * np.array(up), color=GREY, linewidth=0.9, label="_line", zorder=1.5)
 
 
-def _measured(group: Group, metric: str, detail: Detail) -> Measurement:
+def _measured(group: Group, metric: str, detail: Detail) -> MetricColumns:
     try:
-        return measure(group, metric, detail)
+        return metric_columns(group, metric, detail)
     except ValueError as error:
         raise UserError(f"{group.title}: {error}") from None
 
@@ -314,7 +314,7 @@ def _kinds(group: Group, *, by_seed: bool = True) -> list[_Kind]:
     for place, network in enumerate(group.networks):
         places[network.variant] = (*places.get(network.variant, ()), place)
     if by_seed:
-        sides_of(group, "activation")
+        contenders_of(group, "activation")
     kinds = []
     for (activation, alpha), own in places.items():
         lookup(ACTIVATIONS, activation, kind="activation")
