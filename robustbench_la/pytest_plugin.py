@@ -113,18 +113,21 @@ class Gate(pytest.Collector):
         from pathlib import Path
 
         from robustbench_la.gate import from_store, judge
+        from robustbench_la.images.normalization import canonical
 
         config = self.config
         ckpt, results = _option(config, "ckpt"), _option(config, "results")
         words = {"alpha": "layeract-alpha", **{name: name for name in ("arch", "activation", "normalize")}}
         network = {name: value for name, word in words.items() if (value := _option(config, word)) is not None}
         if results is not None:
+            if "normalize" in network:
+                network["normalize"] = canonical(network["normalize"])
             return judge.judge(self.known, from_store.from_store(Path(results), self.known, ckpt, network), self.rules)
         from robustbench_la.measuring import answers  # torch: only where something is measured
 
         where = {name: _option(config, name.replace("_", "-")) for name in ("data", "device", "batch_size")}
-        evaluation = answers.prepare(self.known, {**network, **where, "checkpoints": [ckpt]})
-        measured = answers.measure(evaluation, fluctuation=bool(self.known.fluctuations), said={})
+        evaluation = answers.prepare_by_baseline(self.known, {**network, **where, "checkpoints": [ckpt]})
+        measured = answers.measure_snapshot(evaluation, fluctuation=bool(self.known.fluctuations), said={})
         return judge.judge(self.known, measured, self.rules)
 
 

@@ -43,11 +43,11 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def digits_pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Checkpoints of cnn on digits, two epochs, with la_silu and silu."""
-    from robustbench_la.records.plan import read_plan
+    from robustbench_la.records.plan_file import read_plan
     from robustbench_la.training import train
-    from robustbench_la.training.jobs import prepare
+    from robustbench_la.training.jobs import prepare_jobs
 
     folder = tmp_path_factory.mktemp("digits")
     flags = {"arch": "cnn", "activation": ["la_silu", "silu"], "train": {"epochs": 2, "lr": 0.05}}
-    jobs = prepare(read_plan(None, flags), str(folder / "{activation}.pt"))
+    jobs = prepare_jobs(read_plan(None, flags), str(folder / "{activation}.pt"))
     return [train.train(job).path for job in jobs]

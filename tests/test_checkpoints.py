@@ -378,7 +378,7 @@ def test_a_network_of_the_users_own_for_grey_images_can_be_evaluated(tmp_path, m
     torch.save(nn.Sequential(nn.Conv2d(1, 2, 8), nn.ReLU(), nn.Flatten(), nn.Linear(2, 10)).state_dict(), "grey.pt")
     plan = Plan(checkpoints=["grey.pt"], arch="grey_network.py:make", activation=["relu"], noise=["gaussian=0.1"], limit=4)
 
-    cells = list(session.run(session.prepare(plan)))
+    cells = list(session.run(session.prepare_evaluation(plan)))
 
     assert [cell.total for cell in cells] == [4, 4]
 

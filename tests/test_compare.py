@@ -563,7 +563,7 @@ def test_the_papers_figures_stand_beside_ours_and_are_labelled(path, monkeypatch
 
 def test_the_published_totals_are_the_means_that_they_are_said_to_be() -> None:
     from robustbench_la.analysis.published import read_published
-    from robustbench_la.records.plan import shipped_configs
+    from robustbench_la.records.plan_file import shipped_configs
 
     sizes = {"Noise": 3, "Blur": 4, "Weather": 4, "Digital": 4, "Extra": 4}
     checked = 0

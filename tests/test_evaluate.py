@@ -22,12 +22,12 @@ from robustbench_la.models.checkpoints import file
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.records.cells import Cell
 from robustbench_la.records.packing import unpack_classes
-from robustbench_la.records.plan import read_plan
+from robustbench_la.records.plan_file import read_plan
 
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:
     plan = read_plan(None, {"checkpoints": [str(path) for path in paths], "device": "cpu", **flags})
-    return list(session.run(session.prepare(plan)))
+    return list(session.run(session.prepare_evaluation(plan)))
 
 
 def counts(measured: list[Cell]) -> list[tuple]:
@@ -162,7 +162,7 @@ def test_top5_needs_ten_classes(tmp_path: Path) -> None:
 
 
 def test_a_network_with_outputs_that_are_not_finite_is_refused(four: list[Path]) -> None:
-    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
+    evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])]}))
     with torch.no_grad():
         evaluation.networks[0].model.linear.bias[3] = 3e38
         evaluation.networks[0].model.linear.weight[3] = 3e38
@@ -176,7 +176,7 @@ def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return x, x
 
-    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])]}))
+    evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])]}))
     broken = dataclasses.replace(evaluation.networks[0], model=Pair())
 
     with pytest.raises(UserError, match="gave tuple, not logits"):
@@ -207,13 +207,13 @@ def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[P
     )
 
     with pytest.raises(UserError, match="trained on different data"):
-        session.prepare(read_plan(None, {"checkpoints": [str(four[0]), str(tmp_path / "other.pt")]}))
+        session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0]), str(tmp_path / "other.pt")]}))
 
 
 def test_the_provenance_tells_where_numbers_come_from(four: list[Path]) -> None:
     import datetime
 
-    evaluation = session.prepare(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
+    evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
     shared = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     told = dataclasses.asdict(provenance.collect(evaluation, shared, wall_time_s=1.0))
 

@@ -194,12 +194,12 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
 
 
 def test_a_fault_of_ours_keeps_its_traceback_and_exits_3(monkeypatch, capsys) -> None:
-    from robustbench_la.records import plan
+    from robustbench_la.records import plan_file
 
     def broken(*arguments):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(plan, "read_plan", broken)
+    monkeypatch.setattr(plan_file, "read_plan", broken)
 
     assert run(["eval", "--ckpt", "x.pt"], monkeypatch) == 3
     assert "Traceback" in capsys.readouterr().err

@@ -9,7 +9,11 @@ import yaml
 from corruptions import CORRUPTIONS, PROFILES, level_of
 from robustbench_la.errors import UserError
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization, parse_normalization
-from robustbench_la.records.plan import Plan, find_config, parse_noise, parse_severities, read_plan, shipped_configs
+from robustbench_la.measuring.session import prepare_evaluation
+from robustbench_la.records.noise_words import parse_noise, parse_severities
+from robustbench_la.records.plan import Plan
+from robustbench_la.records.plan_file import find_config, read_plan, shipped_configs
+from robustbench_la.training.jobs import prepare_jobs
 
 CONFIGS = sorted(path for path in shipped_configs().glob("*.yaml") if path.stem != "published")  # that one is no plan
 RECIPES = [path for path in CONFIGS if path.stem != "ci"]
@@ -102,10 +106,7 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("train: {epochs: 1, milestones: [0]}", ["plan.yaml", "train.milestones", "greater than 0"]),
     ("data: 5", ["plan.yaml", "data", "string", "5"]),
     ("noise: [5]", ["plan.yaml", "noise", "string", "5"]),
-    ("data: digit", ["unknown dataset 'digit'", "digits"]),
-    ("arch: resnet21", ["unknown architecture 'resnet21'", "resnet20"]),
     ("activation: rleu", ["unknown activation 'rleu'", "relu"]),
-    ("normalize: imagnet", ["unknown normalization 'imagnet'", "imagenet"]),
     ("profile: cifar", ["unknown profile 'cifar'", "cifar-c"]),
     ("noise: gausian", ["unknown corruption 'gausian'", "gaussian_noise"]),
     ("severity: 6", ["severity", "from 1 to 5", "'6'"]),
@@ -119,6 +120,22 @@ def test_a_mistake_in_a_plan_is_told_with_its_place(write, text, words):
 
     assert [word for word in words if word not in str(raised.value)] == [], raised.value
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("data: digit", ["unknown dataset 'digit'", "digits"]),
+    ("arch: resnet21", ["unknown architecture 'resnet21'", "resnet20"]),
+    ("normalize: imagnet", ["unknown normalization 'imagnet'", "imagenet"]),
+])  # fmt: skip
+def test_a_name_that_only_the_measuring_wing_knows_is_refused_before_anything_is_read(write, text, words):
+    plan = read_plan(write(f"checkpoints: absent.pt\n{text}\n"), {})
+
+    for prepare in (prepare_evaluation, lambda plan: prepare_jobs(plan, "absent/model.pt")):
+        with pytest.raises(UserError) as raised:
+            prepare(plan)
+
+        assert [word for word in words if word not in str(raised.value)] == [], raised.value
+        assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("text", "line"), [

@@ -12,17 +12,18 @@ import torch
 
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.models.checkpoints import file
-from robustbench_la.records.plan import Augment, read_plan
+from robustbench_la.records.plan import Augment
+from robustbench_la.records.plan_file import read_plan
 from robustbench_la.training import batches, train
 from robustbench_la.training.augment import augmented
-from robustbench_la.training.jobs import Job, prepare
+from robustbench_la.training.jobs import Job, prepare_jobs
 
 QUICK = {"arch": "cnn", "activation": ["la_silu"], "limit": 300}
 
 
 def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
     recipe = {"epochs": 3, "lr": 0.05, "batch_size": 64, **flags.pop("train", {})}  # type: ignore[dict-item]
-    (job,) = prepare(read_plan(None, {**QUICK, **flags, "train": recipe}, purpose="train"), str(path), force=force)
+    (job,) = prepare_jobs(read_plan(None, {**QUICK, **flags, "train": recipe}, purpose="train"), str(path), force=force)
     return job
 
 
@@ -93,10 +94,10 @@ def test_several_networks_need_names_of_their_own(tmp_path: Path) -> None:
     plan = read_plan(None, {**QUICK, "activation": ["silu", "la_silu"], "seeds": [1, 2]})
 
     with pytest.raises(UserError, match="4 networks for one file"):
-        prepare(plan, str(tmp_path / "a.pt"))
+        prepare_jobs(plan, str(tmp_path / "a.pt"))
     with pytest.raises(UserError, match="may hold"):
-        prepare(plan, str(tmp_path / "{epoch}.pt"))
-    jobs = prepare(plan, str(tmp_path / "{activation}-{seed}.pt"))
+        prepare_jobs(plan, str(tmp_path / "{epoch}.pt"))
+    jobs = prepare_jobs(plan, str(tmp_path / "{activation}-{seed}.pt"))
     assert [job.path.name for job in jobs] == ["silu-1.pt", "silu-2.pt", "la_silu-1.pt", "la_silu-2.pt"]
 
 
@@ -193,7 +194,7 @@ def test_a_recipe_in_iterations_drops_the_rate_and_ends_at_its_iteration(tmp_pat
 
     monkeypatch.setattr(torch.optim.SGD, "step", step)
     recipe = {"iterations": 7, "batch_size": 64, "lr": 1.0, "milestones": [3, 5]}
-    (job,) = prepare(read_plan(None, {**QUICK, "train": recipe}, purpose="train"), str(tmp_path / "a.pt"))
+    (job,) = prepare_jobs(read_plan(None, {**QUICK, "train": recipe}, purpose="train"), str(tmp_path / "a.pt"))
     trained = train.train(job)
 
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])

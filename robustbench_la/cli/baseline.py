@@ -72,16 +72,18 @@ def command(
     if any(path.resolve() == found.resolve() for found in session.find_checkpoints(plan.checkpoints)):
         raise UserError(f"-o {path} would overwrite what is measured")
     if old is None or config is not None:
-        evaluation, said = session.prepare(plan, download=download, meter=meter), answers.given(plan)
+        evaluation, said = session.prepare_evaluation(plan, download=download, meter=meter), answers.given(plan)
         answers.check_one(evaluation)
     else:
         flags = {name: given[name] for name in (*answers.GIVEN, "data", "device", "batch_size")}
         changed = {name: given[name] for name in _BY_PLAN if given[name] is not None} | ({"amp": True} if amp else {})
-        evaluation = answers.prepare(old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter)
+        evaluation = answers.prepare_by_baseline(
+            old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter
+        )
         said = {**old.given, **answers.given(plan)}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
-    new = answers.measure(evaluation, fluctuation=wanted, said=said, meter=meter)
+    new = answers.measure_snapshot(evaluation, fluctuation=wanted, said=said, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)

@@ -149,10 +149,13 @@ class _Source:
                 )
             return _measured(_selected(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
         from robustbench_la.gate.from_store import from_store
+        from robustbench_la.images.normalization import canonical
 
         idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
         if idle:
             raise UserError(f"--results measures nothing, so {', '.join(idle)} would do nothing")
+        if "normalize" in said:
+            said["normalize"] = canonical(str(said["normalize"]))
         return from_store(Path(self.results), known, self.ckpt, said)
 
 
@@ -208,14 +211,14 @@ def _selected(known: Snapshot, only: Callable[[Condition], bool] | None) -> Snap
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
     from robustbench_la.cli.evaluate import announce
-    from robustbench_la.measuring import answers as remeasure
+    from robustbench_la.measuring import answers
     from robustbench_la.progress import bar
 
     meter = bar("images")
     download = bool(flags.pop("download"))
-    evaluation = remeasure.prepare(known, flags, download=download, meter=meter)
+    evaluation = answers.prepare_by_baseline(known, flags, download=download, meter=meter)
     announce(evaluation)
-    return remeasure.measure(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+    return answers.measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def _published(name: str | None, selection: Selection) -> list[Published]:
     from pathlib import Path
 
     from robustbench_la.analysis.published import read_published
-    from robustbench_la.records.plan import shipped_configs
+    from robustbench_la.records.plan_file import shipped_configs
 
     path = Path(name)
     shipped = shipped_configs() / "published.yaml"

@@ -63,7 +63,7 @@ def command(
 
     results = measuring.results_of(store, fresh=fresh, no_store=no_store)
     measuring.check_outputs([Path(output)] if output is not None else [], plan, config, results)
-    evaluation = session.prepare(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, results=results, fresh=fresh)
 

@@ -94,7 +94,7 @@ def command(
     from robustbench_la.measuring.fluctuation import THRESHOLD, Measure
     from robustbench_la.measuring.inject import parse_injection
     from robustbench_la.progress import bar
-    from robustbench_la.records.plan import parse_noise
+    from robustbench_la.records.noise_words import parse_noise
 
     injections = [injection for text in inject or () for injection in parse_injection(text)]
     if only is not None:
@@ -120,7 +120,7 @@ def command(
     )
     if injections:  # the images stay clean
         plan = plan.model_copy(update={"noise": [], "noise_seeds": 1})
-    evaluation = session.prepare(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
     _announce(evaluation, measure)
     _measure_and_print(
         evaluation, measure, results=results, fresh=fresh, detail=detail, figures=figures, csv=csv, as_json=json_, output=output

@@ -12,7 +12,7 @@ from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
     from robustbench_la.measuring.session import Evaluation
-    from robustbench_la.records.plan import Plan
+    from robustbench_la.records.plan import EvaluationPlan
 
 _FLAGS = (
     "arch",
@@ -33,9 +33,9 @@ _FLAGS = (
 )
 
 
-def plan_of(config: str | None, arguments: Mapping[str, object]) -> Plan:
+def plan_of(config: str | None, arguments: Mapping[str, object]) -> EvaluationPlan:
     """The plan of a file and of a command's arguments, by name; None, and a switch that is off, say nothing."""
-    from robustbench_la.records.plan import read_plan
+    from robustbench_la.records.plan_file import read_plan
 
     flags = {name: arguments[name] for name in _FLAGS if name in arguments}
     switches = {name: arguments.get(name) or None for name in ("amp", "fluctuation")}
@@ -55,11 +55,11 @@ def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None
     return path
 
 
-def check_outputs(outputs: Sequence[Path], plan: Plan, config: str | None, results: Path | None) -> None:
+def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | None, results: Path | None) -> None:
     """Raise UserError for files that cannot be written, or that would overwrite what is read or each other."""
     from robustbench_la import files
     from robustbench_la.measuring import session
-    from robustbench_la.records.plan import find_config
+    from robustbench_la.records.plan_file import find_config
 
     if outputs:
         inputs = [*session.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]

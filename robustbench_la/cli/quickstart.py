@@ -19,7 +19,7 @@ def command(
     ] = "runs/quickstart",
 ) -> None:
     """Train what is not there yet, evaluate, print."""
-    from robustbench_la.records.plan import read_plan
+    from robustbench_la.records.plan_file import read_plan
 
     plan = read_plan("quickstart", {}, purpose="train")
     from robustbench_la.cli.evaluate import announce, measure_and_print
@@ -28,10 +28,10 @@ def command(
     from robustbench_la.measuring import session
     from robustbench_la.progress import bar
     from robustbench_la.training import train
-    from robustbench_la.training.jobs import prepare
+    from robustbench_la.training.jobs import prepare_jobs
 
     meter = bar("images")
-    jobs = prepare(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
+    jobs = prepare_jobs(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:
         if job.path.exists():
             print(f"{job.path} is there already; using it", file=sys.stderr)
@@ -39,7 +39,8 @@ def command(
         print(told(train.train(job, force=True, meter=meter)), file=sys.stderr)
     paths = [str(job.path) for job in jobs]
     try:
-        evaluation = session.prepare(plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None}), meter=meter)
+        trained = plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None})
+        evaluation = session.prepare_evaluation(trained, meter=meter)
     except UserError as error:
         raise UserError(f"{error}; remove it, and quickstart will train it anew") from None
     announce(evaluation)

@@ -83,7 +83,7 @@ def select(
     from corruptions import names_of
     from corruptions.registry import known_words
     from robustbench_la.errors import UserError, did_you_mean
-    from robustbench_la.records.plan import parse_severities
+    from robustbench_la.records.noise_words import parse_severities
     from robustbench_la.store.schema import Selection
 
     corruptions: list[str] = []

@@ -51,7 +51,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Train anew, over a checkpoint that exists.")] = False,
 ) -> None:
     """Read arguments, train, say what came of it."""
-    from robustbench_la.records.plan import read_plan
+    from robustbench_la.records.plan_file import read_plan
 
     recipe = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     plan = read_plan(
@@ -73,10 +73,10 @@ def command(
     )
     from robustbench_la.progress import bar
     from robustbench_la.training import train
-    from robustbench_la.training.jobs import prepare
+    from robustbench_la.training.jobs import prepare_jobs
 
     meter = bar("images")
-    jobs = prepare(plan, output, force=force, download=download, meter=meter)
+    jobs = prepare_jobs(plan, output, force=force, download=download, meter=meter)
     if not jobs[0].images_held_apart:
         print(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):

@@ -12,7 +12,6 @@ import numpy as np
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError, lookup
 from robustbench_la.files import is_there
-from robustbench_la.images.normalization import parse_normalization
 from robustbench_la.records.answers import Answers, Pass, Snapshot, differences, with_fluctuations
 from robustbench_la.records.cells import Cell
 from robustbench_la.records.layers import SAMPLE, NetworkFluctuation
@@ -28,10 +27,11 @@ def from_store(
 
     checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the only
     one that is there.  said: which of its measurements, where one file was measured in several ways: arch, activation, alpha,
-    normalize.  Raises: NothingSelectedError where there is none, UserError where there are several, NotComparableError where
-    there are only measurements that the baseline cannot judge.
+    normalize (as records write it, see ``images.normalization.canonical``).  Raises: NothingSelectedError where there is none,
+    UserError where there are several, NotComparableError where there are only measurements that the baseline cannot judge.
     """
-    said = _canonical(said)
+    if "activation" in said:
+        lookup(ACTIVATIONS, str(said["activation"]), kind="activation")
     is_file = checkpoint is not None and is_there(Path(checkpoint))
     word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
     with Store(path, reading=True) as store:
@@ -68,16 +68,6 @@ def from_store(
     seeds = {one.noise_seed for one in answers if one.noise_seed is not None} or {baseline.seed}
     frame = replace(candidates[fitting[0]], seed=min(seeds), noise_seeds=len(seeds), answers=answers)
     return with_fluctuations(frame, moved)
-
-
-def _canonical(said: Mapping[str, str | float]) -> dict[str, str | float]:
-    """As cells have it. Raises: UserError for an activation or a normalization that there is not."""
-    found = dict(said)
-    if "activation" in found:
-        lookup(ACTIVATIONS, str(found["activation"]), kind="activation")
-    if "normalize" in found:
-        found["normalize"] = str(parse_normalization(str(found["normalize"])))
-    return found
 
 
 def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:

@@ -71,3 +71,12 @@ def parse_normalization(text: str) -> Normalization:
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0 or len(mean) != len(std):
         raise UserError(f"normalization {text!r}: as many means as standard deviations, all finite, the latter above 0")
     return Normalization(mean, std)
+
+
+def canonical(text: str) -> str:
+    """The one way in which records write the normalization that ``text`` names.
+
+    >>> canonical("0.5,0.5/0.5,0.5"), canonical("0.5/0.5")
+    ('0.5,0.5/0.5,0.5', 'half')
+    """
+    return str(parse_normalization(text))

@@ -18,19 +18,20 @@ from robustbench_la.progress import Meter, silent
 from robustbench_la.records.answers import Answers, Snapshot, check_comparable, with_fluctuations
 from robustbench_la.records.cells import CLEAN, Condition, encode_level
 from robustbench_la.records.packing import unpack_classes
-from robustbench_la.records.plan import Plan, read_plan
+from robustbench_la.records.plan import EvaluationPlan
+from robustbench_la.records.plan_file import read_plan
 
 GIVEN = ("arch", "activation", "alpha", "normalize")
 """What a plan may have to say of a checkpoint."""
 
 
-def given(plan: Plan) -> dict[str, str | float]:
+def given(plan: EvaluationPlan) -> dict[str, str | float]:
     """What a plan does say of its checkpoint."""
     said = {"arch": plan.arch, "activation": next(iter(plan.activation), None), "alpha": plan.alpha, "normalize": plan.normalize}
     return {name: value for name, value in said.items() if value is not None}
 
 
-def prepare(
+def prepare_by_baseline(
     baseline: Snapshot,
     flags: Mapping[str, Any],
     *,
@@ -63,7 +64,7 @@ def prepare(
     if other_noise:
         own |= _noise(conditions, baseline.profile, severities="noise" not in changed)
     plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}, **changed})
-    evaluation = session.prepare(plan, download=download, meter=meter)
+    evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
     check_one(evaluation)
     if not changed:
         check_comparable(baseline, _frame(evaluation))
@@ -82,7 +83,9 @@ def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: 
     return {"noise": list(words), "profile": profile, "severity": (levels or None) if severities else None}
 
 
-def measure(evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str | float], meter: Meter = silent) -> Snapshot:
+def measure_snapshot(
+    evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str | float], meter: Meter = silent
+) -> Snapshot:
     """Measure the one checkpoint of an evaluation. said: of the checkpoint, as ``given`` has it."""
     check_one(evaluation)
     frame = _frame(evaluation)

@@ -21,11 +21,12 @@ from robustbench_la.models.checkpoints import file as checkpoints
 from robustbench_la.models.checkpoints.file import Network
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.models.memory import keep_freed_memory
+from robustbench_la.models.names import check_names
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Key
 from robustbench_la.records.packing import pack_classes
-from robustbench_la.records.plan import Plan
+from robustbench_la.records.plan import EvaluationPlan
 
 _SMALLEST_BATCH = 4
 """Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""
@@ -62,10 +63,11 @@ class Evaluation:
         return "bfloat16 autocast" if self.amp else "float32"
 
 
-def prepare(plan: Plan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
+def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
     """Load what a plan names. Raises UserError for the first thing that does not fit."""
     from corruptions import profile_for
 
+    check_names(plan)
     device = resolve(plan.device)
     paths = find_checkpoints(plan.checkpoints)
     if len(plan.activation) > 1:
@@ -117,7 +119,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _choice(plan: Plan, files: Sequence[checkpoints.CheckpointFile]) -> ImageChoice:
+def _choice(plan: EvaluationPlan, files: Sequence[checkpoints.CheckpointFile]) -> ImageChoice:
     """The data to evaluate on: as given, or as the checkpoints say."""
     said = {file.data for file in files if file.data is not None}
     names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}

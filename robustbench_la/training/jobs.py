@@ -17,8 +17,9 @@ from robustbench_la.images.decoding import ImageChoice, ImageSet
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.build import NetworkSpec
 from robustbench_la.models.devices import resolve
+from robustbench_la.models.names import check_names
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records.plan import Plan, Recipe
+from robustbench_la.records.plan import Recipe, TrainingPlan
 
 _NORMALIZATIONS = {"mnist": "mnist", "cifar10": "cifar10", "cifar100": "cifar100", "imagenet": "imagenet"}
 
@@ -71,13 +72,16 @@ class Job:
         return json.dumps(settings, sort_keys=True)
 
 
-def prepare(plan: Plan, output: str, *, force: bool = False, download: bool = False, meter: Meter = silent) -> list[Job]:
+def prepare_jobs(
+    plan: TrainingPlan, output: str, *, force: bool = False, download: bool = False, meter: Meter = silent
+) -> list[Job]:
     """One job for each activation and seed of a plan.
 
     output: the checkpoint's path; with several jobs it holds ``{activation}`` and ``{seed}``.
 
     Raises: UserError for what does not fit together, and for a checkpoint that exists already unless ``force``.
     """
+    check_names(plan)
     if plan.arch is None:
         raise UserError("say what to train with --arch, one of the names that `larobust list architectures` shows")
     if not plan.activation:

@@ -1,0 +1,25 @@
+"""Names in a plan, looked up in the tables of the measuring wing before anything is read or decoded."""
+
+from __future__ import annotations
+
+from robustbench_la.images.datasets import check_name
+from robustbench_la.images.normalization import parse_normalization
+from robustbench_la.models.build import check_architecture
+from robustbench_la.records.plan import EvaluationPlan, TrainingPlan
+
+
+def check_names(plan: EvaluationPlan | TrainingPlan) -> None:
+    """Look up the architecture, the normalization and the dataset that a plan names.
+
+    Args:
+        plan: Of a training or of an evaluation.
+
+    Raises:
+        UserError: For the first name that no table holds; it says what is near.
+    """
+    if plan.arch is not None:
+        check_architecture(plan.arch)
+    if plan.normalize is not None:
+        parse_normalization(plan.normalize)
+    if plan.data is not None:
+        check_name(plan.data)

@@ -1,0 +1,84 @@
+"""Plans as YAML files: those of the user and those that come with larobust, with flags winning over them."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from robustbench_la.errors import UserError, did_you_mean
+from robustbench_la.records.plan import Plan, Recipe
+
+_OF_THE_NETWORK = ("arch", "activation", "alpha", "normalize", "resize", "crop")
+
+
+def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:
+    """The plan of a file, or the default one, with the flags that were given (not None, not empty) winning over it.
+
+    What a training recipe says of the network is for ``train``: to ``eval`` the checkpoints say it themselves.
+    """
+    content = {} if config is None else _read_yaml(find_config(config))
+    recipe = content.get("train")
+    if recipe is not None and not isinstance(recipe, dict):
+        raise UserError(f"{config}: train is a table of settings, not {recipe!r}")
+    if purpose == "eval" and recipe is not None:
+        content = {key: value for key, value in content.items() if key not in _OF_THE_NETWORK}
+    given = {key: value for key, value in flags.items() if value is not None and value != []}
+    changes = given.pop("train", {})
+    if recipe is None:
+        recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)
+    # A length of one's own replaces the recipe's, and its milestones with it.
+    if any(recipe.get(unit) != changes[unit] for unit in ("epochs", "iterations") if unit in changes):
+        recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
+    merged = {**content, **given, "train": {**recipe, **changes}}
+    try:
+        return Plan.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(("" if config is None else f"{config}: ") + _first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        model = Recipe if len(fault["loc"]) > 1 and fault["loc"][0] == "train" else Plan
+        return f"unknown key {where!r}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}, not {reprlib.repr(fault['input'])}" if where and fault["type"] != "value_error" else message
+
+
+def find_config(name: str) -> Path:
+    """A plan's file: a path, or the name of a plan that comes with larobust."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = {found.stem: found for found in sorted(shipped_configs().glob("*.yaml")) if found.stem != "published"}
+    if path.stem in shipped and path.parent.name in ("", "configs"):
+        return shipped[path.stem]
+    raise UserError(f"no plan {name!r}{did_you_mean(path.stem, shipped)}")
+
+
+def shipped_configs() -> Path:
+    """Where the plans lie that come with larobust: beside the package once installed, above it in a checkout."""
+    here = Path(__file__).parent.parent
+    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"{path}: a plan is a table of settings, not {type(content).__name__}")
+    return content
