@@ -1,19 +1,23 @@
-"""The table of activation functions: level, scale, counterpart. Imports no torch; the modules are in layeract.py and torch.nn.
+"""The table of activation functions: all that the program knows of each. Imports no torch; the modules are elsewhere.
 
-Every function here is ``value x scale``. Element-level functions (ElementAct) scale each element by a function of itself;
-layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element normalised over its sample's whole layer.
+A new activation is one row here, and its module. Most are ``value x scale``. Element-level functions (ElementAct) scale each
+element by a function of itself; layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element normalised over
+its sample's whole layer.
 """
 
 from __future__ import annotations
 
-import math
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 Level = Literal["layer", "element"]
 
@@ -27,108 +31,212 @@ DEFAULT_ALPHA = 1e-5
 class Activation:
     """One activation function."""
 
+    label: str
+    """As it is written in papers and figures."""
     level: Level
     formula: str
     """The scale as text, of u = y (element level) or u = n, the normalised y (layer level)."""
-    scale: Callable[[Tensor], Tensor] | None
-    """The scale as a function of u; None where it depends on a learned parameter."""
-    counterpart: str | None
-    """The function of the other level with the same scale."""
+    scale: Scale | None
+    """The scale as a function of u; None where it depends on a learned parameter, or there is none."""
+    has_scale: bool = True
+    """Whether the function is value x scale, with a scale that is finite everywhere. Without one (n x s(n), say) it has no bound
+    by parts and no saturation."""
+    counterpart: str | None = None
+    """Of a layer-level function: the element-level one with the same scale. Several may share it."""
     module: str
-    """Where its nn.Module stands: ``module:class``."""
+    """Its nn.Module, as ``module:class``. Those of the layer level take ``alpha``."""
+    functions: tuple[str, ...]
+    """What torch dispatches when it is called, as ``module:function``, in-place forms too: by these the probe sees it. A function
+    of one's own has to be overridable, as layeract.la_silu is."""
+    colour: str
+    """Of its lines, ``#rrggbb``; layer-level functions share that of their counterpart."""
+    marker: str
+    """Of its points, as matplotlib names it."""
 
 
-def _elu_scale(u: Tensor) -> Tensor:
+def _sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import expit
+
+    scale: NDArray[np.float64] = expit(u)
+    return scale
+
+
+def _hard_sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (u / 6 + 0.5).clip(0, 1)
+
+
+def _normal_distribution(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import ndtr
+
+    scale: NDArray[np.float64] = ndtr(u)
+    return scale
+
+
+def _elu_scale(u: NDArray[np.float64]) -> NDArray[np.float64]:
     """(e^u - 1) / u for negative u; its limit at 0 is 1, as above 0."""
-    negative = u.clamp(max=0)
-    return (negative.expm1() / negative).where(negative < 0, u.new_ones(()))
+    from scipy.special import exprel
+
+    scale: NDArray[np.float64] = exprel(u.clip(max=0))
+    return scale
 
 
-def _mish_scale(u: Tensor) -> Tensor:
+def _mish_scale(u: NDArray[np.float64]) -> NDArray[np.float64]:
     """tanh(softplus(u)), with the softplus written so that it neither overflows nor loses its tail."""
-    return (u.clamp(min=0) + u.abs().neg().exp().log1p()).tanh()
+    import numpy as np
+
+    scale: NDArray[np.float64] = np.tanh(np.logaddexp(0, u))
+    return scale
 
 
-ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
-    {
-        "la_silu": Activation(
-            level="layer",
-            formula="sigmoid(n)",
-            scale=lambda u: u.sigmoid(),
-            counterpart="silu",
-            module="robustbench_la.models.layeract:LASiLU",
+# Colours: Okabe & Ito 2008 ("Color universal design"), told apart by the colour-blind; for their yellow, faint on white, a grey.
+_TABLE: dict[str, Activation] = {
+    "la_silu": Activation(
+        label="LA-SiLU",
+        level="layer",
+        formula="sigmoid(n)",
+        scale=_sigmoid,
+        counterpart="silu",
+        module="robustbench_la.models.layeract:LASiLU",
+        functions=("robustbench_la.models.layeract:la_silu",),
+        colour="#0072B2",
+        marker="o",
+    ),
+    "la_hardsilu": Activation(
+        label="LA-HardSiLU",
+        level="layer",
+        formula="clip(n / 6 + 1/2, 0, 1)",
+        scale=_hard_sigmoid,
+        counterpart="hardsilu",
+        module="robustbench_la.models.layeract:LAHardSiLU",
+        functions=("robustbench_la.models.layeract:la_hardsilu",),
+        colour="#D55E00",
+        marker="s",
+    ),
+    "relu": Activation(
+        label="ReLU",
+        level="element",
+        formula="1 if u > 0 else 0",
+        scale=lambda u: (u > 0).astype(u.dtype),
+        module="torch.nn:ReLU",
+        functions=(
+            "torch.nn.functional:relu",
+            "torch:relu",
+            "torch:relu_",
+            "torch:Tensor.relu",
+            "torch:Tensor.relu_",
         ),
-        "la_hardsilu": Activation(
-            level="layer",
-            formula="clip(n / 6 + 1/2, 0, 1)",
-            scale=lambda u: (u / 6 + 0.5).clamp(0, 1),
-            counterpart="hardsilu",
-            module="robustbench_la.models.layeract:LAHardSiLU",
-        ),
-        "relu": Activation(
-            level="element",
-            formula="1 if u > 0 else 0",
-            scale=lambda u: (u > 0).to(u.dtype),
-            counterpart=None,
-            module="torch.nn:ReLU",
-        ),
-        "leaky_relu": Activation(
-            level="element",
-            formula=f"1 if u > 0 else {LEAKY_SLOPE}",
-            scale=lambda u: (u > 0).to(u.dtype).clamp(min=LEAKY_SLOPE),
-            counterpart=None,
-            module="torch.nn:LeakyReLU",
-        ),
-        "prelu": Activation(
-            level="element",
-            formula="1 if u > 0 else a learned slope",
-            scale=None,
-            counterpart=None,
-            module="torch.nn:PReLU",
-        ),
-        "elu": Activation(
-            level="element",
-            formula="1 if u > 0 else (e^u - 1) / u",
-            scale=_elu_scale,
-            counterpart=None,
-            module="torch.nn:ELU",
-        ),
-        "silu": Activation(
-            level="element",
-            formula="sigmoid(u)",
-            scale=lambda u: u.sigmoid(),
-            counterpart="la_silu",
-            module="torch.nn:SiLU",
-        ),
-        "hardsilu": Activation(
-            level="element",
-            formula="clip(u / 6 + 1/2, 0, 1)",
-            scale=lambda u: (u / 6 + 0.5).clamp(0, 1),
-            counterpart="la_hardsilu",
-            module="torch.nn:Hardswish",
-        ),
-        "gelu": Activation(
-            level="element",
-            formula="Phi(u), the normal distribution function",
-            scale=lambda u: (u * -math.sqrt(0.5)).erfc() / 2,
-            counterpart=None,
-            module="torch.nn:GELU",
-        ),
-        "mish": Activation(
-            level="element",
-            formula="tanh(softplus(u))",
-            scale=_mish_scale,
-            counterpart=None,
-            module="torch.nn:Mish",
-        ),
-    }
-)
+        colour="#000000",
+        marker="D",
+    ),
+    "leaky_relu": Activation(
+        label="LeakyReLU",
+        level="element",
+        formula=f"1 if u > 0 else {LEAKY_SLOPE}",
+        scale=lambda u: (u > 0).astype(u.dtype).clip(min=LEAKY_SLOPE),
+        module="torch.nn:LeakyReLU",
+        functions=("torch.nn.functional:leaky_relu", "torch.nn.functional:leaky_relu_"),
+        colour="#999999",
+        marker="v",
+    ),
+    "prelu": Activation(
+        label="PReLU",
+        level="element",
+        formula="1 if u > 0 else a learned slope",
+        scale=None,
+        module="torch.nn:PReLU",
+        functions=("torch.nn.functional:prelu", "torch:Tensor.prelu"),
+        colour="#56B4E9",
+        marker="^",
+    ),
+    "elu": Activation(
+        label="ELU",
+        level="element",
+        formula="1 if u > 0 else (e^u - 1) / u",
+        scale=_elu_scale,
+        module="torch.nn:ELU",
+        functions=("torch.nn.functional:elu", "torch.nn.functional:elu_"),
+        colour="#E69F00",
+        marker="P",
+    ),
+    "silu": Activation(
+        label="SiLU",
+        level="element",
+        formula="sigmoid(u)",
+        scale=_sigmoid,
+        module="torch.nn:SiLU",
+        functions=("torch.nn.functional:silu",),
+        colour="#0072B2",
+        marker="o",
+    ),
+    "hardsilu": Activation(
+        label="HardSiLU",
+        level="element",
+        formula="clip(u / 6 + 1/2, 0, 1)",
+        scale=_hard_sigmoid,
+        module="torch.nn:Hardswish",
+        functions=("torch.nn.functional:hardswish",),
+        colour="#D55E00",
+        marker="s",
+    ),
+    "gelu": Activation(
+        label="GELU",
+        level="element",
+        formula="Phi(u), the normal distribution function",
+        scale=_normal_distribution,
+        module="torch.nn:GELU",
+        functions=("torch.nn.functional:gelu",),
+        colour="#009E73",
+        marker="X",
+    ),
+    "mish": Activation(
+        label="Mish",
+        level="element",
+        formula="tanh(softplus(u))",
+        scale=_mish_scale,
+        module="torch.nn:Mish",
+        functions=("torch.nn.functional:mish",),
+        colour="#CC79A7",
+        marker="p",
+    ),
+}
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(_TABLE)
+
+
+def resolve(dotted: str) -> Any:
+    """What a row names as ``module:attribute``; imports the module.
+
+    >>> resolve("math:sqrt")(9.0)
+    3.0
+    """
+    module, _, attribute = dotted.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def counterparts(activation: str) -> tuple[str, ...]:
+    """Those of the other level with the same scale: at most one of a layer-level function, any number of an element-level one.
+
+    >>> counterparts("la_silu"), counterparts("silu"), counterparts("relu")
+    (('silu',), ('la_silu',), ())
+    """
+    entry = ACTIVATIONS.get(activation)
+    if entry is not None and entry.counterpart is not None:
+        return (entry.counterpart,)
+    return tuple(name for name, other in ACTIVATIONS.items() if other.counterpart == activation)
 
 
 def in_order(activations: Iterable[str]) -> list[str]:
-    """Layer-level ones first, each followed by its counterpart; the others in the order of the table, unknown ones last."""
-    there = set(activations)
+    """Layer-level ones first, before the counterpart that they may share; then the others as in the table, unknown ones last.
+
+    >>> in_order(["relu", "silu", "la_silu"])
+    ['la_silu', 'silu', 'relu']
+    """
+    wanted = set(activations)
+    layer = {name: entry.counterpart for name, entry in ACTIVATIONS.items() if entry.level == "layer"}
     ordered: list[str] = []
-    for name, entry in ACTIVATIONS.items():
-        ordered += [wanted for wanted in (name, entry.counterpart if entry.level == "layer" else None) if wanted in there]
-    return list(dict.fromkeys([*ordered, *sorted(there)]))
+    for name, counterpart in layer.items():
+        ordered += [name] if counterpart is None else [*counterparts(counterpart), counterpart]
+    known = [name for name in dict.fromkeys([*ordered, *ACTIVATIONS]) if name in wanted]
+    return list(dict.fromkeys([*known, *sorted(wanted)]))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import ACTIVATIONS, counterparts
 from robustbench_la.models.build import make_activation
 from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
 
@@ -166,20 +166,21 @@ def test_every_activation_is_its_value_times_its_scale(name: str) -> None:
     if entry.level == "layer":
         seen = (y - y.mean()) / (y.var() + 1e-5).sqrt()
     assert entry.scale is not None
+    assert entry.has_scale
 
-    torch.testing.assert_close(make_activation(name)(y), y * entry.scale(seen), rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(make_activation(name)(y), y * torch.from_numpy(entry.scale(seen.numpy())), rtol=1e-6, atol=1e-12)
 
 
-def test_counterparts_have_the_same_scale_at_the_other_level() -> None:
-    u = torch.linspace(-10, 10, 101, dtype=torch.float64)
+def test_counterparts_have_the_same_scale_and_colour_at_the_other_level() -> None:
+    u = np.linspace(-10, 10, 101)
     for name, entry in ACTIVATIONS.items():
         if entry.counterpart is None:
-            assert entry.level == "element"
             continue
         other = ACTIVATIONS[entry.counterpart]
 
-        assert other.counterpart == name
-        assert other.level != entry.level
+        assert name in counterparts(entry.counterpart)
+        assert (entry.level, other.level) == ("layer", "element")
+        assert entry.colour == other.colour
         assert entry.scale is not None
         assert other.scale is not None
-        assert torch.equal(entry.scale(u), other.scale(u))
+        assert np.array_equal(entry.scale(u), other.scale(u))

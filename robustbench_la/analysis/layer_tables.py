@@ -123,12 +123,19 @@ def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
             none = len(others) == len(own[0].layers)
             counted = "none of its calls is" if none else "its means hold calls of other functions than"
             said.append(f"{counted} {own[0].layers[0].activation}: {', '.join(others[:4])}{more}")
+        scaleless = {layer.function for layer in own[0].layers if _lacks_scale(layer)}
+        if scaleless:
+            said.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
         if own[0].unreached:
             said.append(f"never reached: {', '.join(own[0].unreached)}")
         if own[0].skipped:
             said.append(f"not of images, left out: {', '.join(own[0].skipped)}")
         if said:
             yield f"{checkpoint}: {'; '.join(said)}."
+
+
+def _lacks_scale(layer: LayerStats) -> bool:
+    return layer.function in ACTIVATIONS and not ACTIVATIONS[layer.function].has_scale and "gain" in layer.statistics
 
 
 def activations(measured: Sequence[NetworkFluctuation]) -> Table:

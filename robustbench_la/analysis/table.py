@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
 from robustbench_la.analysis.paired_tests import wilson
 from robustbench_la.records.cells import Cell
 
@@ -169,8 +169,8 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
     for activation in in_order(groups):
         for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
             rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
-        layer = ACTIVATIONS[activation].counterpart
-        if ACTIVATIONS[activation].level == "element" and layer in groups:
+        sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
+        for layer in sharing:
             over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
             differences = [_difference(_mean(one), _mean(other)) for one, other in zip(over, under, strict=True)]
             rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
@@ -179,7 +179,7 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
 
 def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
     names = set(groups)
-    if not any(ACTIVATIONS[name].counterpart in names for name in names):
+    if not any(names.intersection(counterparts(name)) for name in names):
         return ()
     return (
         "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "

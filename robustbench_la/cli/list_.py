@@ -77,9 +77,9 @@ def _glossary(title: str, words: Mapping[str, str]) -> str:
 
 
 def _activations() -> list[Table]:
-    from robustbench_la.activations import ACTIVATIONS
+    from robustbench_la.activations import ACTIVATIONS, counterparts
 
-    rows = [(name, entry.level, entry.formula, entry.counterpart or "") for name, entry in ACTIVATIONS.items()]
+    rows = [(name, entry.level, entry.formula, ", ".join(counterparts(name))) for name, entry in ACTIVATIONS.items()]
     note = "Output = y x scale. u = y, the pre-activation; n = (y - mean) / sqrt(variance + alpha) over the sample's layer."
     return [_table("Activations", ("name", "level", "scale", "counterpart"), rows, note)]
 

@@ -27,9 +27,10 @@ from robustbench_la.measuring.layer_sums import (
     sigma,
     sums,
     sums_over_images,
+    sums_without_scale,
 )
 from robustbench_la.measuring.layer_totals import LayerTotals, Sample
-from robustbench_la.measuring.probe import FUNCTIONS, Apply, Probe, activation_paths
+from robustbench_la.measuring.probe import Apply, Probe, activation_paths, has_scale, watched_functions
 from robustbench_la.measuring.session import Evaluation, corrupted, forward, key_of
 from robustbench_la.models.checkpoints.file import Network
 from robustbench_la.models.memory import keep_freed_memory
@@ -189,9 +190,8 @@ class _Pass:
         network = self.network
         if not self.batch:
             found = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
-            raise UserError(
-                f"{network.name}: no activation was seen in its forward pass{found}; looked for {', '.join(FUNCTIONS)}"
-            )
+            names = ", ".join(dict.fromkeys(watched_functions().values()))
+            raise UserError(f"{network.name}: no activation was seen in its forward pass{found}; looked for {names}")
         self.layers = [(call.layer, call.function, call.elements) for call in self.batch]
         self.totals = LayerTotals(
             [call.elements for call in self.batch],
@@ -244,8 +244,12 @@ class _Pass:
             return
         versions = self._versions(axis, pre_activation, activation, apply)
         told = (layer, function, versions[0][0].shape[1])
+        scaled = has_scale(function)
         if self.measure.only is not None:
             call = _Call(*told, fluctuations(versions[0][1], [other for _, other in versions[1:]]))
+        elif not scaled:
+            clean, noisy = sums_without_scale(versions[0], versions[1:])
+            call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
         else:
             limits = torch.finfo(pre_activation.dtype)
             # A scale that is read off is off by roundings: one that stands at the threshold is not below it.
@@ -256,7 +260,8 @@ class _Pass:
                 versions = self._versions(axis, pre_activation, apply(pre_activation), apply)
                 clean, noisy = sums(versions[0], versions[1:], threshold)
             call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
-        if not bool(call.noisy.isfinite().all()):
+        numbers = call.noisy if scaled or self.measure.only is not None else call.noisy[:, NoisySums.WITHOUT_SCALE]
+        if not bool(numbers.isfinite().all()):
             raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
         self.batch.append(call)
 

@@ -1,11 +1,12 @@
 """What noise does at one activation call: sums over the elements of each image.
 
-Definitions: LayerAct (Yoon & Lim, AAAI 2025, arXiv 2306.04940), 2.1 to 2.3 and 3.2. Every activation is value x scale,
-g(y)_i = y_i s_i, so the scale of an element is read off as s_i = g(y)_i / y_i.
+Definitions: LayerAct (Yoon & Lim, AAAI 2025, arXiv 2306.04940), 2.1 to 2.3 and 3.2. Where an activation is value x scale,
+g(y)_i = y_i s_i, the scale of an element is read off as s_i = g(y)_i / y_i; where it is not, what needs a scale is NaN.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import ClassVar
@@ -44,7 +45,8 @@ class _Sums:
 class CleanSums(_Sums):
     """Of clean images.
 
-    activation: ||g(y)||, L1 as all norms.  saturated: elements whose scale is below the threshold.  squares: of g(y).
+    activation: ||g(y)||, L1 as all norms.  saturated: elements whose scale is below the threshold; NaN without a scale.
+    squares: of g(y).
     sigma: unbiased standard deviation of y; 0 where D = 1.
     """
 
@@ -55,7 +57,8 @@ class NoisySums(_Sums):
     """Of noisy images beside the clean ones; y' is the noisy pre-activation, s' its scale.
 
     fluctuation: ||g(y') - g(y)||.  input_fluctuation: ||y' - y||.  scale_moved: sum |y_i| |s'_i - s_i|, the first part of the
-    upper bound.  shift_passed: sum |y'_i - y_i| |s'_i|, the second.  saturated, squares: as in CleanSums, of y'.
+    upper bound.  shift_passed: sum |y'_i - y_i| |s'_i|, the second; both NaN without a scale.  saturated, squares: as in
+    CleanSums, of y'.
     squared_fluctuation: sum of squares of g(y') - g(y).
     """
 
@@ -68,6 +71,8 @@ class NoisySums(_Sums):
         "squares",
         "squared_fluctuation",
     )
+    WITHOUT_SCALE: ClassVar[list[int]] = [0, 1, 5, 6]
+    """Places of those that are known without a scale."""
 
     @property
     def bound(self) -> Values:
@@ -147,10 +152,15 @@ def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> Tensor:
 
 
 def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], threshold: float) -> tuple[Tensor, Tensor]:
-    """Everything: pre-activation and activation, float32 (N, D), of clean images and for each of K noises.
+    """Everything, for an activation that is value x scale.
 
-    threshold: of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN sums.
-    Gives: float64 (4, N) and (K, 7, N), with quantities as in CleanSums and NoisySums.
+    Args:
+        clean: Pre-activation and activation, float32 (N, D), of clean images.
+        noisy: The same for each of K noises.
+        threshold: Of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN sums.
+
+    Returns:
+        float64 (4, N) and (K, 7, N), with quantities as in CleanSums and NoisySums.
     """
     clean_rows = _Rows(4, 2, clean[0])
     noisy_rows = [_Rows(5, 2, clean[0]) for _ in noisy]
@@ -179,6 +189,28 @@ def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], t
     saturated = saturated + 0 * scales  # NaN where a scale is
     whole = torch.stack([norm, saturated, squares, _spread(clean[0], total, squares_y)])
     return whole, torch.stack([rows.totals() for rows in noisy_rows])
+
+
+def sums_without_scale(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """As ``sums`` for an activation that has no scale: NaN for saturation and the parts of the bound."""
+    (y, activation), missing = clean, clean[0].new_full((len(clean[0]),), math.nan, dtype=torch.float64)
+    clean_rows = _Rows(2, 2, y)
+    noisy_rows = [_Rows(2, 2, y) for _ in noisy]
+    for block in _blocks(y):
+        clean_rows.add(0, block, activation[block].abs())
+        clean_rows.add(1, block, y[block])
+        clean_rows.add(2, block, activation[block])
+        clean_rows.add(3, block, y[block])
+        for rows, (noisy_y, noisy_activation) in zip(noisy_rows, noisy, strict=True):
+            moved = noisy_activation[block] - activation[block]
+            rows.add(2, block, noisy_activation[block])
+            rows.add(3, block, moved)
+            rows.add(0, block, moved.abs_())
+            rows.add(1, block, (noisy_y[block] - y[block]).abs_())
+    norm, total, squares, squares_y = clean_rows.totals()
+    whole = torch.stack([norm, missing, squares, _spread(y, total, squares_y)])
+    found = [rows.totals() for rows in noisy_rows]
+    return whole, torch.stack([torch.stack([*one[:2], missing, missing, missing, *one[2:]]) for one in found])
 
 
 def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:

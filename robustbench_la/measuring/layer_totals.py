@@ -158,8 +158,8 @@ class LayerTotals:
             "gain": found["fluctuation_mean"] / shift if shift else None,  # type: ignore[operator]  # there are images
             **{f"{name}_mean": spreads[name][f"{name}_mean"] for name in self.NOISY[3:]},
             "tightness_max": None if tightest == -math.inf else tightest,
-            "saturation_clean": float(self.saturated[layer] / numbers),
-            "saturation_noisy": float(self.saturated_noisy[layer, noise] / numbers),
+            "saturation_clean": _known(self.saturated[layer] / numbers),
+            "saturation_noisy": _known(self.saturated_noisy[layer, noise] / numbers),
             "activation_mean_mean": float(mean.mean()),
             "activation_mean_abs": float(np.abs(mean).mean()),
             "activation_mean_std": float(mean.std()),
@@ -168,6 +168,11 @@ class LayerTotals:
             **_quantiles("normalizer", np.sqrt(np.square(self.sigmas[layer]) + self.alpha)),
             "normalizer_above_1": float(self.above.mean[layer]),
         }
+
+
+def _known(value: float) -> float | None:
+    """None for what has no value: shares of a scale that there is not."""
+    return None if math.isnan(value) else float(value)
 
 
 def _quantiles(name: str, values: NDArray[np.float64]) -> dict[str, float | None]:

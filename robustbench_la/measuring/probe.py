@@ -17,35 +17,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import ACTIVATIONS, resolve
 from robustbench_la.errors import UserError
-from robustbench_la.models import layeract
-from robustbench_la.models.build import make_activation
 
-FUNCTIONS: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
+_OTHERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "la_silu": (layeract.la_silu,),
-        "la_hardsilu": (layeract.la_hardsilu,),
-        "relu": (F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_),
-        "relu6": (F.relu6,),
-        "hardtanh": (F.hardtanh, F.hardtanh_),  # nn.ReLU6 calls it
-        "leaky_relu": (F.leaky_relu, F.leaky_relu_),
-        "prelu": (F.prelu, torch.Tensor.prelu),
-        "elu": (F.elu, F.elu_),
-        "selu": (F.selu, torch.selu, torch.selu_),
-        "celu": (F.celu, torch.celu, torch.celu_),
-        "silu": (F.silu,),
-        "hardsilu": (F.hardswish,),
-        "gelu": (F.gelu,),
-        "mish": (F.mish,),
-        "tanh": (F.tanh, torch.tanh, torch.tanh_, torch.Tensor.tanh, torch.Tensor.tanh_),
-        "softsign": (F.softsign,),
+        "relu6": ("torch.nn.functional:relu6",),
+        "hardtanh": ("torch.nn.functional:hardtanh", "torch.nn.functional:hardtanh_"),  # nn.ReLU6 calls it
+        "selu": ("torch.nn.functional:selu", "torch:selu", "torch:selu_"),
+        "celu": ("torch.nn.functional:celu", "torch:celu", "torch:celu_"),
+        "tanh": ("torch.nn.functional:tanh", "torch:tanh", "torch:tanh_", "torch:Tensor.tanh", "torch:Tensor.tanh_"),
+        "softsign": ("torch.nn.functional:softsign",),
     }
 )
-"""What counts as an activation: functions that are value x scale with a scale that is finite everywhere. Not the sigmoids, which
-gate other values instead of being passed on."""
+"""What counts as an activation beside those of the table: value x scale with a scale that is finite everywhere. Not the sigmoids,
+which gate other values instead of being passed on."""
+_OTHER_MODULES = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
 
-_NAMES = {function: name for name, functions in FUNCTIONS.items() for function in functions}
+
+def watched_functions() -> dict[Callable[..., Any], str]:
+    """What is looked for in a forward pass, with the name of the activation that it is."""
+    rows = {name: entry.functions for name, entry in ACTIVATIONS.items()} | dict(_OTHERS)
+    return {resolve(function): name for name, functions in rows.items() for function in functions}
+
+
+def has_scale(function: str) -> bool:
+    """Whether an activation, by the name that the probe gives it, is value x scale."""
+    return function not in ACTIVATIONS or ACTIVATIONS[function].has_scale
+
 
 Apply = Callable[[Tensor], Tensor]
 """The activation of one call, for other pre-activations of the same shape; never in place."""
@@ -70,6 +69,7 @@ class Probe:
         self._modules = tuple(model.modules())
         self._places = _Places(model)
         self._observe = observe
+        self._functions = watched_functions()
 
     @contextlib.contextmanager
     def watching(self, names: Sequence[str] | None = None) -> Iterator[None]:
@@ -92,7 +92,7 @@ class Probe:
             stack.enter_context(warnings.catch_warnings())
             # That the hooks are called once more for a compiled module does no harm: it has its module's path.
             warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
-            stack.enter_context(_Watch(name, self._observe))
+            stack.enter_context(_Watch(name, self._observe, self._functions))
             yield
 
 
@@ -113,6 +113,7 @@ class _Places:
     def __init__(self, model: nn.Module) -> None:
         self.root = model
         self.paths = {module: _written(path) for path, module in model.named_modules()}
+        self.kinds = _activation_modules()
         self.stack: list[nn.Module] = []
         self.met: dict[tuple[str, str], int] = {}
 
@@ -132,22 +133,24 @@ class _Places:
         module = next((module for module in reversed(self.stack) if module in self.paths), None)
         path = self.paths[module] if module is not None else ""
         count = self.met[path, function] = self.met.get((path, function), -1) + 1
-        if module is not None and path and _is_activation(module):
+        if module is not None and path and self._is_activation(module):
             return path if count == 0 else f"{path}[{count}]"
         return f"{path}/{function}[{count}]" if path else f"{function}[{count}]"
 
+    def _is_activation(self, module: nn.Module) -> bool:
+        """Whether a module is an activation and nothing else, so that its path names the call."""
+        return type(module) in self.kinds or type(module).__module__ == "torch.nn.modules.activation"
 
-def _is_activation(module: nn.Module) -> bool:
-    """Whether a module is an activation and nothing else, so that its path names the call."""
-    return type(module).__module__ in ("torch.nn.modules.activation", layeract.__name__)
+
+def _activation_modules() -> tuple[type[nn.Module], ...]:
+    """Modules that are activations which ``watching`` would see."""
+    return tuple(resolve(entry.module) for entry in ACTIVATIONS.values()) + _OTHER_MODULES
 
 
 def activation_paths(model: nn.Module) -> list[str]:
     """Paths of the modules that are activations which ``watching`` would see."""
-    kinds = tuple(type(make_activation(name)) for name in ACTIVATIONS)
-    more = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
-    found = [path for path, module in model.named_modules() if isinstance(module, (*kinds, *more))]
-    return [_written(path) for path in found]
+    kinds = _activation_modules()
+    return [_written(path) for path, module in model.named_modules() if isinstance(module, kinds)]
 
 
 def _written(path: str) -> str:
@@ -156,14 +159,15 @@ def _written(path: str) -> str:
 
 
 class _Watch(TorchFunctionMode):
-    def __init__(self, name: Callable[[str], str], observe: Observe) -> None:
+    def __init__(self, name: Callable[[str], str], observe: Observe, functions: Mapping[Callable[..., Any], str]) -> None:
         super().__init__()
         self.name = name
         self.observe = observe
+        self.functions = functions
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = _NAMES.get(func)
+        name = self.functions.get(func)
         if name is None:
             return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
         given, rest = (args[0], args[1:]) if args else (kwargs["input"], ())

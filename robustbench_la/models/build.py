@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
+from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, resolve
 from robustbench_la.errors import UserError, did_you_mean, first_line, lookup
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 def make_activation(name: str, alpha: float = DEFAULT_ALPHA) -> nn.Module:
     """The module of an activation; ``alpha`` matters to layer-level ones alone."""
     entry = lookup(ACTIVATIONS, name, kind="activation")
-    module, _, attribute = entry.module.partition(":")
-    made: nn.Module = getattr(importlib.import_module(module), attribute)(**({"alpha": alpha} if entry.level == "layer" else {}))
+    made: nn.Module = resolve(entry.module)(**({"alpha": alpha} if entry.level == "layer" else {}))
     return made
 
 

@@ -32,7 +32,8 @@ class LayerStats(Record):
     """D: numbers an image, over all axes but the batch."""
     images: int
     statistics: Mapping[str, float | None]
-    """By the names of STATISTICS; None where there is no such number (a relative value of an activation that is all 0)."""
+    """By the names of STATISTICS; None where there is no such number: a relative value of an activation that is all 0; the bound,
+    its parts and saturation of one that is not value x scale."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON and CSV: flat."""

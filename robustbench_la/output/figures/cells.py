@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import ACTIVATIONS, counterparts
 from robustbench_la.analysis.columns import MetricColumns, metric_columns
 from robustbench_la.analysis.comparison import contenders_of
 from robustbench_la.analysis.metrics import MEAN, METRICS, Detail, mean
@@ -330,7 +330,7 @@ def _banded(kinds: Sequence[_Kind]) -> list[_Kind]:
     if len(kinds) <= _MOST_BANDS:
         return list(kinds)
     there = {kind.activation for kind in kinds}
-    pairs = [kind for kind in kinds if ACTIVATIONS[kind.activation].counterpart in there]
+    pairs = [kind for kind in kinds if there.intersection(counterparts(kind.activation))]
     return pairs if len(pairs) <= _MOST_BANDS else []
 
 

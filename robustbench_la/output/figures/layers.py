@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
+from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, counterparts
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.panels import Panel, Series, clean_panels, panels
 from robustbench_la.output.figures.style import (
@@ -45,10 +45,6 @@ _MOST_PANELS: Mapping[Columns, int] = MappingProxyType({1: 3, 2: 6})
 _BINS = 400
 """Of a distribution's outline."""
 _MEANS, _SPREADS = (-2.0, 0.0, 2.0), (0.25, 1.0, 4.0)
-_SCALES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = MappingProxyType(
-    {"la_silu": lambda n: 1 / (1 + np.exp(-n)), "la_hardsilu": lambda n: np.clip(n / 6 + 0.5, 0, 1)}
-)
-"""As in activations.ACTIVATIONS, for numpy: a picture of a formula needs no torch."""
 
 
 def layers(
@@ -145,7 +141,7 @@ def _banded(panel: Panel) -> list[Series]:
     """All, or those at both levels if all are many; none if those are many too."""
     if len(panel.series) > _MOST_BANDS:
         there = {one.activation for one in panel.series}
-        pairs = [one for one in panel.series if ACTIVATIONS[one.activation].counterpart in there]
+        pairs = [one for one in panel.series if there.intersection(counterparts(one.activation))]
         return pairs if len(pairs) <= _MOST_BANDS else []
     return list(panel.series)
 
@@ -328,10 +324,11 @@ def activation_curves(*, alpha: float = DEFAULT_ALPHA, columns: Columns = 2) -> 
     Left for several means mu at sigma = 1, right for several sigma at mu = 0. alpha: above 0.
     """
     y = np.linspace(-6, 6, 601)
+    rows = {name: entry.scale for name, entry in ACTIVATIONS.items() if entry.level == "layer" and entry.scale is not None}
     with themed():
-        figure = canvas(columns, 4.2 if columns == 2 else 3.9)
-        grid = figure.subplots(len(_SCALES), 2, squeeze=False, sharex=True, sharey=True)
-        for line, (name, scale) in zip(grid, _SCALES.items(), strict=True):
+        figure = canvas(columns, len(rows) * (2.1 if columns == 2 else 1.95))
+        grid = figure.subplots(len(rows), 2, squeeze=False, sharex=True, sharey=True)
+        for line, (name, scale) in zip(grid, rows.items(), strict=True):
             counterpart = ACTIVATIONS[name].counterpart
             for axes, pairs in zip(line, ([(mu, 1.0) for mu in _MEANS], [(0.0, sigma) for sigma in _SPREADS]), strict=True):
                 by_mean = len({mu for mu, _ in pairs}) > 1

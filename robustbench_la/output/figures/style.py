@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable, write_whole
 
@@ -32,22 +32,8 @@ SUFFIXES = (".png", ".svg", ".pdf")
 GREY = "#6e6e6e"
 """For what stands beside the measured: zero lines, notes."""
 
-_HUES = ("#0072B2", "#D55E00", "#000000", "#999999", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
-"""Okabe & Ito 2008 ("Color universal design"), told apart by the colour-blind; their yellow, faint on white, is a grey here."""
 _MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
-_NAMES = {
-    "la_silu": "LA-SiLU",
-    "la_hardsilu": "LA-HardSiLU",
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "prelu": "PReLU",
-    "elu": "ELU",
-    "silu": "SiLU",
-    "hardsilu": "HardSiLU",
-    "gelu": "GELU",
-    "mish": "Mish",
-}
-"""As they are written in papers; an activation that is not here goes by its name in the table."""
+"""In turn, for the variants of an activation."""
 _SETTINGS = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that it is there on every machine
@@ -111,29 +97,23 @@ class Look:
 
 def look(activation: str, *, variant: int = 0, variants: int = 1) -> Look:
     """The look of an activation; its ``variant`` (another alpha, another run) is one of ``variants`` shades of its hue."""
-    families = list(dict.fromkeys(_family(name) for name in in_order(ACTIVATIONS)))
-    place = families.index(_family(activation))
+    entry = ACTIVATIONS[activation]
+    first = _MARKERS.index(entry.marker) if entry.marker in _MARKERS else 0
     return Look(
-        label=name_of(activation),
-        colour=mixed(_HUES[place % len(_HUES)], 0.65 * variant / max(1, variants - 1)),
-        marker=_MARKERS[(place + variant + place // len(_HUES)) % len(_MARKERS)],
-        solid=ACTIVATIONS[activation].level == "layer",
+        label=entry.label,
+        colour=mixed(entry.colour, 0.65 * variant / max(1, variants - 1)),
+        marker=_MARKERS[(first + variant) % len(_MARKERS)] if variant else entry.marker,
+        solid=entry.level == "layer",
     )
 
 
-def _family(activation: str) -> str:
-    """An activation and its counterpart have the same."""
-    entry = ACTIVATIONS[activation]
-    return entry.counterpart if entry.level == "layer" and entry.counterpart else activation
-
-
 def name_of(activation: str) -> str:
-    """As it is written in figures.
+    """As it is written in figures; one that is not in the table goes by its own name.
 
     >>> name_of("la_silu")
     'LA-SiLU'
     """
-    return _NAMES.get(activation, activation)
+    return ACTIVATIONS[activation].label if activation in ACTIVATIONS else activation
 
 
 def mixed(colour: str, white: float) -> str:
