@@ -17,6 +17,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class ArgumentError(UserError, ValueError):
+    """A wrong value of an argument of a Python function: a UserError to the commands, a ValueError to whoever calls it."""
+
+
 class RunError(UserError):
     """What was given is right, but it could not be run here (no space left, numbers not finite); exit code 3."""
 
