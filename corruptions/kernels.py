@@ -32,7 +32,8 @@ def kernel(signature: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Decorate a loop to be compiled on its first call, without holding the interpreter's lock when it runs.
 
     Compiled code is kept on disk for the next process, where numba finds a place for it (``NUMBA_CACHE_DIR``, the folder of the
-    source, the user's cache) and can write there.
+    source, the user's cache) and can write there. It is made anew when the file of the loop changes, so that what a loop calls
+    belongs in the same file.
 
     Args:
         signature: The argument types as numba writes them; arrays must have exactly the layout they name.
@@ -62,7 +63,7 @@ def _compile(loop: Callable[P, None], signature: str) -> Callable[P, None]:
     compiled: Callable[P, None]
     try:
         compiled = numba.njit(signature, nogil=True, error_model="numpy", fastmath=False, cache=True)(loop)
-    except (RuntimeError, OSError):  # no place for a cache (numba's RuntimeError), or it cannot be read or written
+    except Exception:  # a cache that has no place, cannot be written or is damaged; what is wrong with the loop shows up again
         compiled = numba.njit(signature, nogil=True, error_model="numpy", fastmath=False)(loop)
     return compiled
 
