@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from robustbench_la.gate.judge import Verdict
+    from robustbench_la.gate.verdict import Verdict
     from robustbench_la.records.answers import Snapshot
 
 _DEFAULT = "robustness-baseline.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,28 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS
+from robustbench_la.analysis.condition_values import ConditionValues, Reference
+from robustbench_la.analysis.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS, SEVERITIES
+from robustbench_la.analysis.means import Detail, Values, mean_columns
+from robustbench_la.analysis.metrics import METRICS
 from robustbench_la.analysis.robustness import (
-    ALEXNET,
-    ALEXNET_CLEAN_ERROR,
-    COMMON,
-    GROUP_MEMBERS,
-    SEVERITIES,
     BaselineLine,
     area_under_severity,
     corruption_error,
     effective_robustness,
-    errors_of,
     fit_baselines,
-    group_accuracy,
-    mean_corrupted_accuracy,
-    mean_corruption_error,
     mean_nll,
-    paper_total,
-    relative_corruption_error,
-    relative_mean_corruption_error,
     relative_robustness,
-    unnormalised_mean_corruption_error,
 )
+from robustbench_la.records.cells import CLEAN, Condition
 
 # Mean over the severities of AlexNet's errors, as later code bases carry them.
 ALEXNET_MEANS = {
@@ -95,6 +88,44 @@ def random_cells(names: tuple[str, ...], seed: int = 0) -> dict[str, dict[int, f
     return {name: {severity: float(generator.uniform(0.1, 0.9)) for severity in SEVERITIES} for name in names}
 
 
+Cells = dict[str, dict[int, float]]
+
+
+def columns(
+    metric: str,
+    accuracies: Cells,
+    *,
+    clean: float | None = None,
+    reference: Cells | None = None,
+    reference_clean_error: float | None = ALEXNET_CLEAN_ERROR,
+    detail: Detail = "group",
+) -> Values:
+    """The columns that a comparison shows of one network with these accuracies."""
+    row = {Condition(corruption=name, severity=severity, parameters=(float(severity),), profile="imagenet-c"): value
+           for name, values in accuracies.items() for severity, value in values.items()}  # fmt: skip
+    row |= {} if clean is None else {CLEAN: clean}
+    values = ConditionValues(
+        group=SimpleNamespace(corruptions=tuple(accuracies)),
+        conditions=tuple(row),
+        rows=(row,),
+        reference=Reference(name="reference", errors=reference or ALEXNET, clean_error=reference_clean_error),
+    )
+    return (METRICS[metric].derived or mean_columns)(values, detail)[0]
+
+
+def left_by(errors: Cells) -> Cells:
+    return {name: {severity: 1 - error for severity, error in row.items()} for name, row in errors.items()}
+
+
+def mce(errors: Cells, reference: Cells | None = None) -> float:
+    return columns("mce", left_by(errors), reference=reference)["mCE"]
+
+
+def relative_mce(errors: Cells, clean_error: float, reference: Cells | None = None, below: float = ALEXNET_CLEAN_ERROR) -> float:
+    found = columns("relative-mce", left_by(errors), clean=1 - clean_error, reference=reference, reference_clean_error=below)
+    return found["relative mCE"]
+
+
 def test_the_groups_hold_hendrycks_nineteen_corruptions_once() -> None:
     names = [name for members in GROUP_MEMBERS.values() for name in members]
 
@@ -114,20 +145,20 @@ def test_alexnets_errors_have_the_means_that_others_use(corruption: str) -> None
 
 
 def test_resnet50_has_an_mce_of_76_7() -> None:
-    assert round(100 * mean_corruption_error(resnet50()), 1) == 76.7
+    assert round(100 * mce(resnet50()), 1) == 76.7
 
 
 @pytest.mark.parametrize("corruption", RESNET50_ACCURACY)
 def test_resnet50s_published_errors_give_its_published_corruption_errors(corruption: str) -> None:
-    found = 100 * corruption_error(resnet50(), corruption)
+    found = 100 * columns("mce", left_by(resnet50()))[corruption]
 
     assert found == pytest.approx(RESNET50_CE[corruption], abs=0.06)  # both sides are rounded
     assert round(found) == RESNET50_CE_ROUNDED[COMMON.index(corruption)]
 
 
 def test_a_reference_has_an_mce_of_one_against_itself() -> None:
-    assert mean_corruption_error(ALEXNET) == pytest.approx(1)
-    assert relative_mean_corruption_error(ALEXNET, ALEXNET_CLEAN_ERROR) == pytest.approx(1)
+    assert mce(ALEXNET) == pytest.approx(1)
+    assert relative_mce(ALEXNET, ALEXNET_CLEAN_ERROR) == pytest.approx(1)
 
 
 def test_corruption_errors_are_ratios_of_sums_over_severities() -> None:
@@ -136,32 +167,35 @@ def test_corruption_errors_are_ratios_of_sums_over_severities() -> None:
     ratios = table.sum(axis=1) / below.sum(axis=1)
     relative = (table - 0.05).sum(axis=1) / (below - 0.08).sum(axis=1)
 
-    assert [corruption_error(errors, name, reference) for name in COMMON] == pytest.approx(ratios)
-    assert mean_corruption_error(errors, reference) == pytest.approx(ratios.mean())
-    assert [relative_corruption_error(errors, 0.05, name, reference, 0.08) for name in COMMON] == pytest.approx(relative)
-    assert relative_mean_corruption_error(errors, 0.05, reference, 0.08) == pytest.approx(relative.mean())
-    assert unnormalised_mean_corruption_error(errors) == pytest.approx(table.mean())
+    each = columns("mce", left_by(errors), reference=reference)
+    of_drop = columns("relative-mce", left_by(errors), clean=0.95, reference=reference, reference_clean_error=0.08)
+    assert [each[name] for name in COMMON] == pytest.approx(ratios)
+    assert each["mCE"] == pytest.approx(ratios.mean())
+    assert [of_drop[name] for name in COMMON] == pytest.approx(relative)
+    assert of_drop["relative mCE"] == pytest.approx(relative.mean())
+    assert columns("unnormalised-mce", left_by(errors))["unnormalised mCE"] == pytest.approx(table.mean())
 
 
 def test_a_network_that_loses_nothing_under_noise_has_a_relative_mce_of_zero() -> None:
-    assert relative_mean_corruption_error(even(dict.fromkeys(COMMON, 0.3)), 0.3) == pytest.approx(0, abs=1e-12)
+    assert relative_mce(even(dict.fromkeys(COMMON, 0.3)), 0.3) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_reference_that_loses_nothing_is_refused() -> None:
     flat = even(dict.fromkeys(COMMON, 0.3))
     with pytest.raises(ValueError, match="the reference loses nothing under gaussian_noise"):
-        relative_mean_corruption_error(flat, 0.1, flat, 0.3)
+        relative_mce(flat, 0.1, flat, 0.3)
     with pytest.raises(ValueError, match="the reference loses nothing under fog"):
-        corruption_error(flat, "fog", even({"fog": 0.0}))
+        columns("mce", left_by(flat), reference=even({"fog": 0.0}))
 
 
-@pytest.mark.parametrize("group", [*GROUP_MEMBERS, "total"])
+@pytest.mark.parametrize("group", [*GROUP_MEMBERS, "mean corr."])
 def test_a_group_is_the_mean_over_its_corruptions_and_severities(group: str) -> None:
     everything = tuple(name for members in GROUP_MEMBERS.values() for name in members)
     accuracies = random_cells(everything)
     expected = np.mean([accuracies[c][s] for c in GROUP_MEMBERS.get(group, everything) for s in SEVERITIES])
 
-    assert group_accuracy(accuracies, group) == pytest.approx(expected)
+    column = group.capitalize() if group in GROUP_MEMBERS else group
+    assert columns("top1", accuracies)[column] == pytest.approx(expected)
 
 
 # LayerAct paper, CIFAR10-C: clean, total, noise, blur, digital, weather, extra; percent.
@@ -185,62 +219,67 @@ def test_the_papers_totals_follow_from_its_groups_and_the_clean_images(row: tupl
     by_group = dict(zip(("noise", "blur", "digital", "weather", "extra"), groups, strict=True))
     accuracies = even({name: by_group[group] for group, members in GROUP_MEMBERS.items() for name in members})
 
-    assert paper_total(accuracies, clean) == pytest.approx(total, abs=0.015)  # all figures are rounded to 0.01
-    assert group_accuracy(accuracies, "total") < total - 0.9
+    found = columns("top1", accuracies, clean=clean)
+    assert found["paper Total"] == pytest.approx(total, abs=0.015)  # all published numbers are rounded to 0.01
+    assert found["mean corr."] < total - 0.9
 
 
-def test_an_unknown_group_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown group 'sound': one of noise, blur"):
-        group_accuracy({}, "sound")
-
-
-MEANS = {
-    "mean corrupted accuracy": lambda cells: mean_corrupted_accuracy(cells, COMMON),
-    "group": lambda cells: group_accuracy(cells, "weather"),
-    "total": lambda cells: group_accuracy(cells, "total"),
-    "paper total": lambda cells: paper_total(cells | random_cells(GROUP_MEMBERS["extra"]), 0.9),
-    "mCE": mean_corruption_error,
-    "CE": lambda cells: corruption_error(cells, "fog"),
-    "relative mCE": lambda cells: relative_mean_corruption_error(cells, 0.1),
-    "relative CE": lambda cells: relative_corruption_error(cells, 0.1, "fog"),
-    "unnormalised mCE": unnormalised_mean_corruption_error,
+MEANS = {  # metric, column, clean accuracy
+    "mean corrupted accuracy": ("top1", "mean corr.", None),
+    "group": ("top1", "Weather", None),
+    "paper total": ("top1", "paper Total", 0.9),
+    "mCE": ("mce", "mCE", None),
+    "CE": ("mce", "fog", None),
+    "relative mCE": ("relative-mce", "relative mCE", 0.9),
+    "relative CE": ("relative-mce", "fog", 0.9),
+    "unnormalised mCE": ("unnormalised-mce", "unnormalised mCE", None),
+    "area": ("area", "mean corr.", 0.9),
 }
 
 
-@pytest.mark.parametrize("mean", MEANS.values(), ids=MEANS)
-@pytest.mark.parametrize("gap", [None, math.nan, "absent"])
-def test_no_mean_is_taken_over_cells_that_are_not_all_there(mean, gap) -> None:
+@pytest.mark.parametrize(("metric", "column", "clean"), MEANS.values(), ids=MEANS)
+def test_no_mean_is_taken_over_cells_that_are_not_all_there(metric: str, column: str, clean: float | None) -> None:
+    cells = random_cells((*COMMON, *GROUP_MEMBERS["extra"]))
+    assert columns(metric, cells, clean=clean)[column] is not None
+    cells["fog"][3] = None
+
+    assert columns(metric, cells, clean=clean)[column] is None
+
+
+def test_severities_that_nobody_was_measured_at_are_named_corruption_by_corruption() -> None:
     cells = random_cells(COMMON)
-    mean(cells)
-    if gap == "absent":
-        del cells["fog"][3]
-    else:
-        cells["fog"][3] = gap
+    del cells["fog"][3], cells["frost"][1], cells["frost"][5]
 
-    with pytest.raises(ValueError, match=r"not all measured; cells that lack: fog 3$"):
-        mean(cells)
+    with pytest.raises(ValueError, match=r"missing cells: frost 1 5, fog 3$"):
+        columns("unnormalised-mce", cells)
+    assert "mCE" not in columns("mce", cells)
 
 
-def test_what_lacks_is_named_corruption_by_corruption() -> None:
-    cells = random_cells(GROUP_MEMBERS["weather"])
-    del cells["snow"], cells["frost"][1], cells["frost"][5]
+@pytest.mark.parametrize("gap", [None, math.nan, "absent"])
+def test_a_corruption_error_names_what_is_missing_and_of_whom(gap) -> None:
+    own, reference = random_cells(("fog",))["fog"], dict(ALEXNET["fog"])
+    for row in (own, reference):
+        del row[5]
+        row |= {} if gap == "absent" else {5: gap}
 
-    with pytest.raises(ValueError, match=r"cells that lack: snow, frost 1 5$"):
-        group_accuracy(cells, "weather")
+    with pytest.raises(ValueError, match=r"not all measured; missing cells: fog 5$"):
+        corruption_error("fog", own, ALEXNET["fog"])
+    with pytest.raises(ValueError, match=r"missing cells of the reference: fog 5$"):
+        corruption_error("fog", ALEXNET["fog"], reference)
+    with pytest.raises(ValueError, match=r"missing cells of the reference: fog$"):
+        corruption_error("fog", ALEXNET["fog"], {})
 
 
-def test_cells_that_the_reference_lacks_are_said_to_be_the_references() -> None:
-    with pytest.raises(ValueError, match=r"the reference's cells that lack: spatter$"):
-        corruption_error(random_cells(("spatter",)), "spatter")
-
-
-def test_a_mean_over_nothing_is_refused() -> None:
+def test_an_error_over_no_severities_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to average over"):
-        mean_corrupted_accuracy({})
+        corruption_error("fog", {}, ALEXNET["fog"], severities=())
 
 
 def test_errors_are_what_accuracies_leave_and_gaps_stay_gaps() -> None:
-    assert errors_of({"fog": {1: 0.75, 2: None}}) == {"fog": {1: 0.25, 2: None}}
+    row = {Condition(corruption="fog", severity=k, parameters=(1.0,), profile="cifar-c"): v for k, v in ((1, 0.75), (2, None))}
+    values = ConditionValues(group=SimpleNamespace(corruptions=("fog",)), conditions=tuple(row), rows=(row,), reference=None)
+
+    assert values.errors(0) == {"fog": {1: 0.25, 2: None}}
 
 
 def test_the_baseline_line_agrees_with_statsmodels_on_the_logit_scale() -> None:

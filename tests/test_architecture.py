@@ -14,6 +14,7 @@ TORCH_FREE = [
     "errors",
     "files",
     "progress",
+    "text",
     "activations",
     "records",
     "store",

@@ -18,7 +18,8 @@ import torch
 
 from robustbench_la.cli import _run
 from robustbench_la.gate import baseline, judge
-from robustbench_la.models.checkpoints.file import read_checkpoint
+from robustbench_la.gate.verdict import MEAN
+from robustbench_la.models.checkpoints import file
 
 CONSOLE_SCRIPT = Path(sys.executable).with_name("larobust")
 FROM_HERE = "import sys; sys.path.insert(0, {root!r}); from robustbench_la.cli import main; main()"
@@ -337,7 +338,7 @@ def test_results_are_judged_in_a_second_and_a_half(project: Path) -> None:
 
 
 def test_results_are_found_by_content_name_or_digest(project: Path) -> None:
-    digest = read_checkpoint(project / "worse.pt").sha256[:10]
+    digest = file.read(project / "worse.pt").sha256[:10]
     (project / "copy.pt").write_bytes((project / "worse.pt").read_bytes())
     for word in ("worse.pt", "copy.pt", "wor*.pt", digest):
         done = command("check", "--results", "runs/results.sqlite", "--ckpt", word, "--json", folder=project)
@@ -482,7 +483,7 @@ def test_a_plan_makes_a_baseline_with_fluctuation_and_several_seeds(project: Pat
 
 def test_a_foreign_checkpoint_is_told_once(project: Path) -> None:
     """What the baseline was told of it holds for the next one."""
-    network = read_checkpoint(project / "model.pt").content
+    network = file.read(project / "model.pt").content
     state = {f"module.{name}": tensor for name, tensor in network["state_dict"].items()}
     torch.save({"state_dict": state}, project / "foreign.pth")
     words = ["--activation", "silu", "--normalize", "half", "--data", "digits", "--noise", "blur=1", "-o", "foreign.json"]
@@ -522,7 +523,7 @@ def test_a_gate_of_clean_accuracy_alone_would_miss_what_this_one_catches(tmp_pat
         damage(digits_trained, tmp_path / "worse.pt", scale)
         done = command("check", "--baseline", "b.json", "--ckpt", "worse.pt", "--json", folder=tmp_path)
         told = {one["name"]: one for one in json.loads(done.stdout)["judgements"]}
-        if told[judge.MEAN]["difference"] <= -0.03 and told["clean"]["difference"] > -0.005:
+        if told[MEAN]["difference"] <= -0.03 and told["clean"]["difference"] > -0.005:
             break
     else:
         pytest.fail("no such network was found")

@@ -15,9 +15,8 @@ import torch
 from robustbench_la import cli
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS
-from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.build import NetworkSpec, build
+from robustbench_la.models.checkpoints import file
 
 
 class _Malicious:
@@ -35,7 +34,7 @@ def _network(path, *, classes=10, channels=1, break_weights=False, plain=False):
     if plain:
         torch.save(model.state_dict(), path)
         return
-    save_checkpoint(
+    file.save(
         path,
         model,
         spec=spec,

@@ -22,8 +22,9 @@ from statsmodels.stats.multitest import multipletests
 
 from robustbench_la import cli
 from robustbench_la.analysis import robustness
-from robustbench_la.analysis.comparison import Request, compare
-from robustbench_la.analysis.robustness import ALEXNET, COMMON, GROUP_MEMBERS
+from robustbench_la.analysis.comparison import compare
+from robustbench_la.analysis.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS
+from robustbench_la.analysis.request import Request
 from robustbench_la.analysis.table import Column, Estimate, Row, Table
 from robustbench_la.errors import UserError
 from robustbench_la.output.formats import FORMATS
@@ -244,23 +245,27 @@ def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
     def clean(name: str, seed: int) -> float:
         return float(answers[name, seed, CLEAN, None].mean())
 
-    def errors(seed: int) -> dict[str, dict[int, float | None]]:
-        return robustness.errors_of(accuracies("silu", seed))
+    def mean(name: str, seed: int, members: tuple[str, ...] = names) -> float:
+        return float(np.mean([list(accuracies(name, seed)[c].values()) for c in members]))
 
-    own = robustness.errors_of(accuracies("relu", 11))
+    def corruption_error(seed: int, reference, clean_error: float = 0.0, clean_reference: float = 0.0) -> float:
+        ratios = [
+            sum(1 - value - clean_error for value in accuracies("silu", seed)[c].values())
+            / sum(value - clean_reference for value in reference[c].values())
+            for c in COMMON
+        ]
+        return float(np.mean(ratios))
+
+    own = {c: {k: 1 - value for k, value in row.items()} for c, row in accuracies("relu", 11).items()}
     points = [(name, seed) for name in ("silu", "relu") for seed in (11, 22)]
-    line = robustness.fit_baselines(
-        [clean(*p) for p in points], [robustness.mean_corrupted_accuracy(accuracies(*p)) for p in points]
-    )
+    line = robustness.fit_baselines([clean(*p) for p in points], [mean(*p) for p in points])
     expected = {
-        ("top1", "Noise"): lambda s: robustness.group_accuracy(accuracies("silu", s), "noise"),
-        ("top1", "paper Total"): lambda s: robustness.paper_total(accuracies("silu", s), clean("silu", s)),
-        ("mce", "mCE"): lambda s: robustness.mean_corruption_error(errors(s), ALEXNET),
-        ("relative-mce", "relative mCE"): lambda s: robustness.relative_mean_corruption_error(errors(s), 1 - clean("silu", s)),
-        ("unnormalised-mce", "unnormalised mCE"): lambda s: robustness.unnormalised_mean_corruption_error(errors(s)),
-        ("effective", "mean corr."): lambda s: robustness.effective_robustness(
-            clean("silu", s), robustness.mean_corrupted_accuracy(accuracies("silu", s)), line
-        ),
+        ("top1", "Noise"): lambda s: mean("silu", s, GROUP_MEMBERS["noise"]),
+        ("top1", "paper Total"): lambda s: (19 * mean("silu", s) + clean("silu", s)) / 20,
+        ("mce", "mCE"): lambda s: corruption_error(s, ALEXNET),
+        ("relative-mce", "relative mCE"): lambda s: corruption_error(s, ALEXNET, 1 - clean("silu", s), ALEXNET_CLEAN_ERROR),
+        ("unnormalised-mce", "unnormalised mCE"): lambda s: 1 - mean("silu", s, COMMON),
+        ("effective", "mean corr."): lambda s: robustness.effective_robustness(clean("silu", s), mean("silu", s), line),
         ("area", "fog"): lambda s: robustness.area_under_severity(clean("silu", s), accuracies("silu", s)["fog"]),
         ("nll", "clean"): lambda s: 1.5 * (1 - clean("silu", s)),
         ("ece", "clean"): lambda s: abs(clean("silu", s) - 0.8),
@@ -270,9 +275,7 @@ def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
         table = tables(path, Request(metric=metric, detail="group", reference="alexnet", tests=False))[0]
         assert found(table, "silu", column).value == pytest.approx(np.mean([formula(11), formula(22)])), metric
     table = tables(path, Request(metric="mce", reference="runs/relu-11.pt"))[0]
-    assert found(table, "silu", "mCE").value == pytest.approx(
-        np.mean([robustness.mean_corruption_error(errors(s), own) for s in (11, 22)])
-    )
+    assert found(table, "silu", "mCE").value == pytest.approx(np.mean([corruption_error(s, own) for s in (11, 22)]))
     table = tables(path, Request(metric="relative"))[0]
     assert found(table, "la_silu", "fog").value == pytest.approx(
         np.mean([np.mean([answers["la_silu", s, noise("fog", k), 0].mean() - answers["silu", s, noise("fog", k), 0].mean()

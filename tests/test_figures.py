@@ -391,7 +391,7 @@ def test_two_networks_of_one_activation_and_seed_are_refused(path) -> None:
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_many_corruptions_and_activations_fit_the_width(path, columns) -> None:
-    from robustbench_la.analysis.robustness import GROUP_MEMBERS
+    from robustbench_la.analysis.imagenet_c import GROUP_MEMBERS
 
     names = [name for members in GROUP_MEMBERS.values() for name in members]
     fill(path, (CLEAN, *(noise(name, level) for name in names for level in (1, 2))), seeds=(11, 22))

@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy import stats
 
 from robustbench_la import cli
-from robustbench_la.analysis import layer_tables
+from robustbench_la.analysis import layer_pairs, layer_tables
 from robustbench_la.analysis.table import Estimate, Table
 from robustbench_la.output import terminal
 from robustbench_la.output.documents import fluctuation_document
@@ -76,7 +76,7 @@ def shown(table: Table, width: int) -> str:
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_tables_fit_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    pairs = layer_tables.pairs(MEASURED)
+    pairs = layer_pairs.pairs(MEASURED)
     assert pairs is not None
     tables = [layer_tables.layers(MEASURED, about="40 images."), layer_tables.activations(MEASURED), pairs]
     text = "\n".join(shown(table, width) for table in tables)
@@ -86,7 +86,7 @@ def test_the_tables_fit_the_terminal(golden: Callable[[str, str], None], width: 
 
 
 def test_a_pair_is_compared_over_the_same_images() -> None:
-    table = layer_tables.pairs(MEASURED)
+    table = layer_pairs.pairs(MEASURED)
     assert table is not None
     one, other = (
         np.mean([found.per_image["relative"] for found in MEASURED if found.layers[0].activation == name], axis=0)
@@ -104,7 +104,7 @@ def test_a_pair_is_compared_over_the_same_images() -> None:
 
 
 def test_no_pair_no_comparison() -> None:
-    assert layer_tables.pairs(MEASURED[:2]) is None
+    assert layer_pairs.pairs(MEASURED[:2]) is None
 
 
 def test_the_largest_rise_and_what_was_not_reached_are_named() -> None:
@@ -215,7 +215,7 @@ def test_dead_layers_and_single_images_break_no_report() -> None:
         relative = one.per_image["relative"].copy()
         relative[:7] = np.nan
         dead.append(dataclasses.replace(one, per_image={**one.per_image, "relative": relative}))
-    pairs = layer_tables.pairs(dead)
+    pairs = layer_pairs.pairs(dead)
     assert pairs is not None
     provenance = Provenance(
         started="", wall_time_s=0, checkpoints={}, dataset={}, seed=0, noise_seeds=[0], profile="cifar-c", device="cpu",
@@ -230,7 +230,7 @@ def test_dead_layers_and_single_images_break_no_report() -> None:
         few = [
             dataclasses.replace(one, per_image={name: values[images] for name, values in one.per_image.items()}) for one in dead
         ]
-        table = layer_tables.pairs(few)
+        table = layer_pairs.pairs(few)
         assert table is not None
         json.dumps(fluctuation_document(few, table, provenance), allow_nan=False)
         assert shown(table, 100)

@@ -13,10 +13,11 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from robustbench_la.analysis.paired_tests import images_to_settle, images_to_settle_mean
+from robustbench_la.analysis.power import images_to_settle, images_to_settle_mean
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
 from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.rules import Rules, parse_rules
+from robustbench_la.gate.verdict import MEAN, Judgement
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise
 from robustbench_la.records.cells import CLEAN, Condition
 
@@ -41,7 +42,7 @@ def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -
     return dataclasses.replace(base, labels=labels, ids=np.arange(IMAGES), answers=tuple(answers))
 
 
-def judged(was: Snapshot, now: Snapshot, rules: Rules | None = None) -> dict[str, judge.Judgement]:
+def judged(was: Snapshot, now: Snapshot, rules: Rules | None = None) -> dict[str, Judgement]:
     return {one.name: one for one in judge.judge(was, now, rules).judgements}
 
 
@@ -156,7 +157,7 @@ def test_the_mean_is_that_of_the_tables_over_corruptions_of_the_mean_over_levels
     conditions = [CLEAN, condition(1), condition(2), condition(3, "shot_noise")]
     was = side([], [], [], [], conditions=conditions)
     now = side([], range(20), range(30), range(30, 70), conditions=conditions)
-    found = judged(was, now)[judge.MEAN]
+    found = judged(was, now)[MEAN]
 
     assert found.difference == pytest.approx(-(0.025 + 0.04) / 2)
     assert found.outcome == "regression"
@@ -168,9 +169,9 @@ def test_the_mean_is_that_of_the_tables_over_corruptions_of_the_mean_over_levels
 def test_a_mean_is_not_judged_over_what_happens_to_be_there() -> None:
     was = side([], [], [])
 
-    assert judge.MEAN in judged(was, was)
-    assert judge.MEAN not in judged(was, dataclasses.replace(was, answers=was.answers[:2]))
-    assert judge.MEAN not in judged(side([], []), side([], []))
+    assert MEAN in judged(was, was)
+    assert MEAN not in judged(was, dataclasses.replace(was, answers=was.answers[:2]))
+    assert MEAN not in judged(side([], []), side([], []))
     chosen = judge.judge(was, was, only=lambda one: one == CLEAN)
     assert [one.name for one in chosen.judgements] == ["clean"]
 
@@ -306,7 +307,7 @@ def test_a_large_change_is_significant_at_any_level() -> None:
     assert {row.outcome for name, row in found.items() if name.startswith("fluctuation")} == {"regression"}
 
     was, now = side([], [], []), side([], range(90), range(90))
-    assert judged(was, now, parse_rules(alpha=1e-6))[judge.MEAN].outcome == "regression"
+    assert judged(was, now, parse_rules(alpha=1e-6))[MEAN].outcome == "regression"
 
 
 def test_the_mean_of_a_single_image_is_not_judged() -> None:
@@ -314,8 +315,8 @@ def test_the_mean_of_a_single_image_is_not_judged() -> None:
     first = tuple(dataclasses.replace(answers, predictions=answers.predictions[:1]) for answers in one.answers)
     one = dataclasses.replace(one, labels=one.labels[:1], ids=one.ids[:1], answers=first)
 
-    assert judge.MEAN not in judged(one, one)
-    assert judge.MEAN not in judge.names(one)
+    assert MEAN not in judged(one, one)
+    assert MEAN not in judge.names(one)
 
 
 def test_a_ratio_of_fluctuations_that_are_nearly_all_zero_is_not_judged() -> None:

@@ -17,9 +17,8 @@ from robustbench_la import activations, cli
 from robustbench_la.activations import Activation, counterparts, in_order
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS
-from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.build import NetworkSpec, build
+from robustbench_la.models.checkpoints import file
 
 Larobust = Callable[..., tuple[int, str, str]]
 NEEDS_A_SCALE = (
@@ -101,7 +100,7 @@ def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for name in ("swirl", "ln_silu", "silu"):
         torch.manual_seed(3)
         spec = NetworkSpec(architecture="mlp", classes=10, channels=1, height=8, width=8, hidden=12)
-        save_checkpoint(
+        file.save(
             tmp_path / f"{name}.pt",
             build(spec, name),
             spec=spec,

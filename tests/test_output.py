@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from robustbench_la import cli
-from robustbench_la.analysis import table as tables
+from robustbench_la.analysis import accuracy_tables
 from robustbench_la.analysis.paired_tests import wilson
+from robustbench_la.analysis.table import Table
 from robustbench_la.output import terminal
 from robustbench_la.records.cells import CLEAN, Cell, Condition
 
@@ -60,7 +61,7 @@ def example() -> list[Cell]:
     return cells
 
 
-def shown(table: tables.Table, width: int) -> str:
+def shown(table: Table, width: int) -> str:
     console = Console(width=width, highlight=False, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(terminal.terminal(table, width=width))
@@ -69,7 +70,7 @@ def shown(table: tables.Table, width: int) -> str:
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_summary_fits_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    text = shown(tables.summary(example()), width)
+    text = shown(accuracy_tables.summary(example()), width)
 
     assert max(map(len, text.splitlines())) <= width
     golden(f"summary-{width}.txt", text)
@@ -77,7 +78,7 @@ def test_the_summary_fits_the_terminal(golden: Callable[[str, str], None], width
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_details_fit_the_terminal(golden: Callable[[str, str], None], width: int) -> None:
-    text = shown(tables.detail(example()[:9]), width)
+    text = shown(accuracy_tables.detail(example()[:9]), width)
 
     assert max(map(len, text.splitlines())) <= width
     golden(f"detail-{width}.txt", text)
@@ -99,7 +100,7 @@ def test_a_list_uses_the_width_there_is_and_no_more(what: str, width: int) -> No
 
 
 def test_a_number_is_never_cut_or_folded() -> None:
-    text = shown(tables.summary(example()), 80)
+    text = shown(accuracy_tables.summary(example()), 80)
 
     for value in ("95.20", "93.7–96.4", "+0.70"):
         assert value in text
@@ -107,7 +108,7 @@ def test_a_number_is_never_cut_or_folded() -> None:
 
 
 def test_means_and_differences_are_of_counts() -> None:
-    table = tables.summary(example())
+    table = accuracy_tables.summary(example())
     rows = {row.values[1] or row.values[0]: row.values for row in table.rows}
     silu = [(900 - 61 * harm + 7) / 1000 for harm in range(8)]
     names = [column.name for column in table.columns]
@@ -121,7 +122,7 @@ def test_means_and_differences_are_of_counts() -> None:
 
 
 def test_what_was_not_measured_is_a_gap_and_never_a_mean_of_the_rest() -> None:
-    table = tables.summary(example()[:-1])  # an interrupted run: one severity of one corruption is missing
+    table = accuracy_tables.summary(example()[:-1])  # an interrupted run: one severity of one corruption is missing
     names = [column.name for column in table.columns]
     row = next(row.values for row in table.rows if row.values[1] == "la_hardsilu")
 

@@ -13,9 +13,9 @@ import junitparser
 import numpy as np
 import pytest
 
-from robustbench_la.gate import baseline, judge, report
-from robustbench_la.gate.judge import Verdict
+from robustbench_la.gate import baseline, github, judge, junit, report
 from robustbench_la.gate.rules import Rules
+from robustbench_la.gate.verdict import Verdict
 from robustbench_la.output import terminal
 from robustbench_la.records.answers import Fluctuation, quantise
 
@@ -84,11 +84,11 @@ def test_the_terminal_at_80_columns(verdict: Verdict, golden: Callable[[str, str
 
 
 def test_the_markdown(verdict: Verdict, golden: Callable[[str, str], None]) -> None:
-    golden("check.md", report.verdict_markdown(verdict))
+    golden("check.md", github.verdict_markdown(verdict))
 
 
 def test_the_annotations(verdict: Verdict, golden: Callable[[str, str], None]) -> None:
-    golden("check-annotations.txt", "\n".join(report.github(verdict)) + "\n")
+    golden("check-annotations.txt", "\n".join(github.github(verdict)) + "\n")
 
 
 def test_the_verdict_stands_first_and_says_what_is_worst(verdict: Verdict, passing: Verdict) -> None:
@@ -109,7 +109,7 @@ def read_junit(content: bytes) -> junitparser.TestSuite:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_junit_read_back_has_a_test_case_for_each_condition(verdict: Verdict, strict: bool) -> None:
-    suite = read_junit(report.junit(verdict, strict=strict))
+    suite = read_junit(junit.junit(verdict, strict=strict))
     results = {case.name: [type(result).__name__ for result in case.result] for case in suite}
 
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (18, 4 if strict else 3, 0, 0 if strict else 1)
@@ -140,7 +140,7 @@ ALLOWED = {
 
 def test_junit_keeps_to_the_common_schema(verdict: Verdict, passing: Verdict) -> None:
     for one in (verdict, passing, Verdict(judgements=(), rules=Rules(), baseline=None, now=None)):
-        root = ElementTree.fromstring(report.junit(one))
+        root = ElementTree.fromstring(junit.junit(one))
         assert root.tag == "testsuites"
         for element in root.iter():
             attributes, children = ALLOWED[element.tag]
@@ -160,8 +160,8 @@ def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
     now = dataclasses.replace(passing.now, checkpoint="a\x00b\n::error::<b>|`%0A.pt")
     odd = dataclasses.replace(passing, now=now)
 
-    assert read_junit(report.junit(odd)).tests == 17
-    page = report.verdict_markdown(odd)
+    assert read_junit(junit.junit(odd)).tests == 17
+    page = github.verdict_markdown(odd)
     assert "\n::error" not in page
     assert "<b>" not in page.replace("\\<b\\>", "")
     json.loads(json.dumps(report.verdict_document(odd), allow_nan=False))
@@ -169,7 +169,7 @@ def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
 
 def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
     condition = dataclasses.replace(verdict.judgements[0], name="a\nb: 100 %, c")
-    lines = report.github(dataclasses.replace(verdict, judgements=(condition,)))
+    lines = github.github(dataclasses.replace(verdict, judgements=(condition,)))
 
     assert lines == ["::error title=larobust%3A regression::a%0Ab: 100 %25, c is in the baseline and was not measured any more"]
 

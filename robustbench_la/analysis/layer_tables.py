@@ -1,18 +1,14 @@
-"""Activation fluctuation as tables: by layer, by activation, layer-level against element-level. No text is laid out here."""
+"""Activation fluctuation as tables: by layer, and by activation. No text is laid out here."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from robustbench_la.activations import ACTIVATIONS, in_order
-from robustbench_la.analysis.table import Column, Estimate, Row, Table, Value
+from robustbench_la.analysis.means import mean
+from robustbench_la.analysis.table import Column, Row, Table
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _COLUMNS: Mapping[str, Column] = {
     "fluctuation_per_element_mean": Column(name="fluct. / element", kind="number", better="lower"),
@@ -41,7 +37,7 @@ _NOTES = (
 
 
 def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, about: str = "") -> Table:
-    """One row a layer of each checkpoint: means over conditions, or (``detail``) one row for each of them.
+    """One row per layer of each checkpoint: means over conditions, or (``detail``) one row for each of them.
 
     about: a sentence on images, levels and precision, to stand under the table.
     """
@@ -57,7 +53,7 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
             for same in zip(*(one.layers for one in group), strict=True):
                 noise = str(same[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
                 labels = (checkpoint, same[0].activation, noise, same[0].layer, same[0].elements)
-                rows.append(Row(values=(*labels, *(_mean([value(layer, name) for layer in same]) for name in shown))))
+                rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in same]) for name in shown))))
     columns = (
         Column(name="checkpoint", grouped=True),
         Column(name="activation", grouped=True),
@@ -111,7 +107,7 @@ def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
     for checkpoint in _in_order(measured):
         own = [one for one in measured if one.layers[0].checkpoint == checkpoint]
         said = []
-        worst = max(own, key=lambda one: _mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
+        worst = max(own, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
         rise = largest_rise(worst.layers)
         if rise is not None:
             name, before, after = rise
@@ -139,16 +135,16 @@ def _lacks_scale(layer: LayerStats) -> bool:
 
 
 def activations(measured: Sequence[NetworkFluctuation]) -> Table:
-    """One row an architecture and activation: means over its checkpoints, layers and conditions."""
+    """One row per architecture and activation: means over its checkpoints, layers and conditions."""
     everything = bool(measured) and "gain" in measured[0].layers[0].statistics
     shown = _NETWORK if everything else _NETWORK[:2]
     rows: list[Row] = []
-    for architecture, groups in _groups(measured).items():
+    for architecture, groups in by_network(measured).items():
         for activation in in_order(groups):
             own = groups[activation]
             calls = [layer for one in own for layer in one.layers]
             count = len({one.layers[0].checkpoint for one in own})
-            means = [_mean([value(layer, name) for layer in calls]) for name in shown]
+            means = [mean([value(layer, name) for layer in calls]) for name in shown]
             rows.append(Row(values=(architecture, activation, calls[0].activation_level, count, len(own[0].layers), *means)))
     columns = (
         Column(name="network", grouped=True),
@@ -162,7 +158,7 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=(note,))
 
 
-def _groups(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
+def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
     """By architecture, then activation."""
     found: dict[str, dict[str, list[NetworkFluctuation]]] = {}
     for one in measured:
@@ -183,101 +179,6 @@ _NETWORK = (
 )
 
 
-def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
-    """LayerAct against its element-level counterpart, for each architecture; None where no pair was measured.
-
-    An image's value is the mean over layers, conditions and checkpoints (seeds) of one activation. Intervals resample images,
-    which both activations saw with the same noise.
-    """
-    rows: list[Row] = []
-    counts: dict[str, int] = {}
-    for architecture, groups in _groups(measured).items():
-        for layer in in_order(groups):
-            element = ACTIVATIONS[layer].counterpart
-            if ACTIVATIONS[layer].level == "layer" and element in groups:
-                counts |= {name: len({one.layers[0].checkpoint for one in groups[name]}) for name in (layer, element)}
-                rows += _pair(architecture, layer, element, groups[layer], groups[element])
-    if not rows:
-        return None
-    columns = (
-        Column(name="network", grouped=True),
-        Column(name="pair", grouped=True),
-        Column(name="quantity", grouped=True),
-        Column(name="over images"),
-        Column(name="layer-level", kind="number"),
-        Column(name="element-level", kind="number"),
-        Column(name="difference", kind="number"),
-        Column(name="ratio", kind="number"),
-    )
-    notes = (
-        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, "
-        "conditions and checkpoints ("
-        + ", ".join(f"{count} of {name}" for name, count in counts.items())
-        + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each its 95 % interval, "
-        "a paired bootstrap over images. Below 0 (below 1) noise moves the layer-level activation less.",
-    )
-    return Table(title="Layer-level against element-level", columns=columns, rows=tuple(rows), notes=notes)
-
-
-def _pair(
-    architecture: str,
-    layer: str,
-    element: str,
-    one: Sequence[NetworkFluctuation],
-    other: Sequence[NetworkFluctuation],
-) -> Iterable[Row]:
-    titles = {
-        "fluctuation": "fluctuation",
-        "relative": "relative",
-        "input_fluctuation": "input",
-    }
-    for name, title in titles.items():
-        if name not in one[0].per_image or name not in other[0].per_image:
-            continue
-        values, others = _per_image(one, name), _per_image(other, name)
-        if len(values) != len(others):
-            continue
-        known = ~(_isnan(values) | _isnan(others))
-        values, others = values[known], others[known]
-        if not len(values):
-            continue
-        labels = (architecture, f"{layer} − {element}", title)
-        means = float(values.mean()), float(others.mean())
-        yield Row(values=(*labels, "mean", *means, *_compared(values, others)))
-        if len(values) > 1:
-            spreads = float(values.std(ddof=1)), float(others.std(ddof=1))
-            apart: Value = spreads[0] / spreads[1] if spreads[1] else None
-            yield Row(values=(*labels, "std. dev.", *spreads, spreads[0] - spreads[1], apart))
-
-
-def _compared(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[Value, Value]:
-    """Difference and ratio of two means, with intervals where there are two images and more; no ratio to nothing."""
-    from robustbench_la.analysis.paired_tests import paired_bootstrap
-
-    one, other = float(values.mean()), float(others.mean())
-    if len(values) < 2:
-        return one - other, one / other if other else None
-    found = paired_bootstrap(values, others, "mean")
-    difference = Estimate(found.value, found.low, found.high)
-    if (others <= 0).any():  # some draw of images may have nothing to divide by
-        return difference, one / other if other else None
-    found = paired_bootstrap(values, others, "ratio")
-    return difference, Estimate(found.value, found.low, found.high)
-
-
-def _per_image(measured: Sequence[NetworkFluctuation], name: str) -> NDArray[np.float64]:
-    import numpy as np
-
-    mean: NDArray[np.float64] = np.mean([one.per_image[name] for one in measured], axis=0)
-    return mean
-
-
-def _isnan(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    import numpy as np
-
-    return np.isnan(values)
-
-
 def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
     """Checkpoints, those of layer-level activations first, each beside its counterpart."""
     ranks = in_order({one.layers[0].activation for one in measured})
@@ -291,8 +192,3 @@ def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
 
 def _named(conditions: Sequence[object]) -> str:
     return ", ".join(map(str, conditions))
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None

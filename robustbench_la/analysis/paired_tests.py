@@ -1,25 +1,21 @@
 """Intervals, paired tests and corrections of plain numbers. The laws and tests are scipy's; this file puts them together.
 
-Of two sides the difference is always ``one - other``: positive where ``one`` is larger. scipy.stats takes most of a second to
-import and a quarter of a millisecond a call, so what is asked of every cell rests on scipy.special, and every function imports
-what it needs.
+Of two sides the difference is always ``one - other``: positive where ``one`` is larger. Wilson's interval and McNemar's test are
+written out over scipy.special, and every function imports what it needs: scipy.stats takes more than a second to import and a
+quarter of a millisecond a call, and these are asked of every cell. The tests compare them with scipy.stats and statsmodels.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NOISE = 1e-12
-"""Relative: two differences nearer than this are the same number with other rounding errors."""
-_KEPT = 2**25  # resampled values kept for the next comparison, a byte each
-_BATCH = 2**20  # resampled values held at once: about 40 MB
+from robustbench_la.analysis.samples import check_pairs
 
 Alternative = Literal["two-sided", "less", "greater"]
 
@@ -39,17 +35,6 @@ class Difference:
     total: int
     p: float
     """McNemar's exact test, two-sided."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bootstrap:
-    """A difference or ratio of two means over the same images, with its percentile interval."""
-
-    value: float
-    low: float
-    high: float
-    p_exceeds: float | None
-    """One-sided, of "not above the margin"; None without a margin. Never below 1 / (resamples + 1)."""
 
 
 def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -134,6 +119,16 @@ def _newcombe(both: int, gained: int, lost: int, neither: int, confidence: float
     return max(low, -1.0), min(high, 1.0)
 
 
+def paired_t(differences: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Student's t of the mean of paired differences against 0, and its two-sided p; p is 1 where no value differs from 0."""
+    from scipy.stats import ttest_1samp
+
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return None, 1.0 if not differences.any() else None
+    found = ttest_1samp(differences, 0.0)
+    return float(found.statistic), float(found.pvalue)
+
+
 def holm(p_values: Iterable[float | None]) -> list[float | None]:
     """p-values adjusted for their number by Holm's step-down method (Holm 1979), in the given order.
 
@@ -152,112 +147,3 @@ def holm(p_values: Iterable[float | None]) -> list[float | None]:
         reached = max(reached, min(1.0, (len(tests) - step) * p))
         adjusted[place] = reached
     return adjusted
-
-
-def paired_bootstrap(
-    one: ArrayLike,
-    other: ArrayLike,
-    statistic: Literal["mean", "ratio"] = "mean",
-    *,
-    margin: float | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Bootstrap:
-    """mean(one) - mean(other), or mean(one) / mean(other), over images drawn again with replacement (Efron 1979).
-
-    one, other: (N,), paired by image; for a ratio none negative. With ``margin`` (in the unit of the statistic: 0.01 for one
-    point, 1.1 for a rise by a tenth) also the p-value of "``one`` exceeds ``other`` by more than the margin": the share of
-    resamples at or below it, (k + 1) / (resamples + 1). For a fall by more than a margin, exchange the two. The same seed gives
-    the same numbers. Many comparisons corrected by holm need resamples well above their number / alpha.
-
-    Raises ValueError for fewer than two images, different lengths, values that are not finite, or a ratio to zero.
-
-    >>> paired_bootstrap([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], margin=0.05, resamples=99).p_exceeds
-    0.01
-    """
-    first, second = sample_of(one), sample_of(other)
-    check_pairs(first, second, least=2)
-    if statistic == "ratio" and (min(first.min(), second.min()) < 0 or not second.any()):
-        raise ValueError("a ratio needs values that are not negative, and a denominator that is not zero")
-    # The difference of two means over the same images is the mean of the differences.
-    samples = np.stack([first, second] if statistic == "ratio" else [first - second], axis=1)
-    draw = _kept_draws if resamples * first.size <= _KEPT else _draws
-    sums = np.concatenate([counts.astype(np.float64) @ samples for counts in draw(first.size, resamples, seed)])
-    if statistic == "ratio" and not sums[:, 1].all():
-        raise ValueError("a resample's denominator is zero: too few images differ from zero for a ratio")
-    found = sums[:, 0] / (sums[:, 1] if statistic == "ratio" else first.size)
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    p_exceeds = None
-    if margin is not None:
-        # A resample that is the margin but for rounding does not exceed it.
-        tolerance = NOISE * max(float(np.max(np.abs(found))), abs(margin))
-        p_exceeds = (int(np.count_nonzero(found <= margin + tolerance)) + 1) / (resamples + 1)
-    means = samples.mean(axis=0)
-    value = means[0] / means[1] if statistic == "ratio" else means[0]
-    return Bootstrap(value=float(value), low=float(low), high=float(high), p_exceeds=p_exceeds)
-
-
-def _draws(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """How often each of ``size`` values is in each resample: (resamples, size), in parts.
-
-    Draw for draw what scipy.stats.bootstrap does, whose import alone takes longer than judging a baseline may.
-    """
-    rng, batch = np.random.default_rng(seed), max(1, _BATCH // size)
-    for done in range(0, resamples, batch):
-        drawn = rng.integers(0, size, (min(batch, resamples - done), size))
-        places = drawn + np.arange(len(drawn))[:, None] * size
-        # 256 times the same has a probability below 1e-400.
-        yield np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.uint8)
-
-
-@functools.lru_cache(maxsize=1)
-def _kept_draws(size: int, resamples: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
-    """The same, for all comparisons over the same images."""
-    return tuple(_draws(size, resamples, seed))
-
-
-def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:
-    """How many images would show a fall like this one: at ``level``, one-sided, with the probability ``power``.
-
-    lost, gained: of ``total`` images. With shares d = (lost + gained) / total of answers that differ and
-    f = (lost - gained) / total of the fall, McNemar's test needs (z(1 - level) sqrt(d) + z(power) sqrt(d - f^2))^2 / f^2 images
-    (Connor 1987, Biometrics 43:207). None where nothing fell, or where any fall is significant (a level of one half or more).
-
-    >>> images_to_settle(30, 10, 2000, 0.05), images_to_settle(10, 30, 2000, 0.05)
-    (1235, None)
-    """
-    if lost <= gained or not 0 < level < 0.5:
-        return None
-    from scipy.special import ndtri
-
-    differ, fall = (lost + gained) / total, (lost - gained) / total
-    root = -float(ndtri(level)) * math.sqrt(differ) + float(ndtri(power)) * math.sqrt(max(differ - fall**2, 0.0))
-    return math.ceil((root / fall) ** 2)
-
-
-def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) -> int | None:
-    """The same for a mean of ``changes``, one an image, above 0 where it is worse: ((z(1 - level) + z(power)) s / mean)^2."""
-    sample = sample_of(changes)
-    mean, deviation = float(sample.mean()), float(sample.std())
-    if mean <= 0 or not 0 < level < 0.5:
-        return None
-    from scipy.special import ndtri
-
-    return math.ceil(((-float(ndtri(level)) + float(ndtri(power))) * deviation / mean) ** 2)
-
-
-def sample_of(values: ArrayLike) -> NDArray[np.float64]:
-    """Values as a float64 array of one axis, all finite."""
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or not np.isfinite(sample).all():
-        raise ValueError("values must be finite numbers along one axis")
-    return sample
-
-
-def check_pairs(one: NDArray[np.generic], other: NDArray[np.generic], *, least: int) -> None:
-    """Raise ValueError unless two arrays line up, with at least so many values."""
-    if one.ndim != 1 or one.shape != other.shape:
-        raise ValueError(f"pairs must line up along one axis, but the shapes are {one.shape} and {other.shape}")
-    if one.size < least:
-        raise ValueError(f"too few pairs: {one.size}, where at least {least} are needed")

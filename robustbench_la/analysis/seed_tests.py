@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustbench_la.analysis.paired_tests import NOISE, check_pairs, sample_of
+from robustbench_la.analysis.paired_tests import paired_t
+from robustbench_la.analysis.samples import NOISE, check_pairs, sample_of
 
 MIN_SEEDS = 5
 """Below this number of seeds no p-value is given: with four pairs the signed-rank test cannot go under 0.125 (two-sided)."""
@@ -25,7 +26,7 @@ TestName = Literal["paired t-test", "Wilcoxon signed-rank"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """The same figure over several seeds."""
+    """The same metric over several seeds."""
 
     mean: float
     deviation: float | None
@@ -94,12 +95,14 @@ def compare_seeds(one: ArrayLike, other: ArrayLike, confidence: float = 0.95) ->
     scale = float(np.max(np.abs([first, second]))) or 1.0
     # 0.92 - 0.91 and 0.93 - 0.92 differ in the last digit; without rounding they would not count as tied.
     relative = np.round((first - second) / scale, round(-math.log10(NOISE)))
-    spread = over_seeds(first - second, confidence)
+    differences = first - second
+    spread = over_seeds(differences, confidence)
     test: TestName | None = None
     statistic = p = effect = None
     if first.size >= MIN_SEEDS:
         if np.ptp(relative) > 0 and _looks_normal(first) and _looks_normal(second):
-            test, (statistic, p, effect) = "paired t-test", _paired_t(first, second)
+            test, (statistic, p) = "paired t-test", paired_t(differences)
+            effect = float(np.mean(differences) / np.std(differences, ddof=1))  # Cohen's d_z (Lakens 2013)
         else:
             test, (statistic, p, effect) = "Wilcoxon signed-rank", _signed_rank(relative[relative != 0])
     return SeedTest(
@@ -120,15 +123,6 @@ def _looks_normal(values: NDArray[np.float64]) -> bool:
     if np.ptp(values) <= NOISE * np.max(np.abs(values)):
         return False
     return bool(shapiro(values).pvalue >= NORMALITY_LEVEL)
-
-
-def _paired_t(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Statistic, two-sided p, Cohen's d_z (Lakens 2013)."""
-    from scipy.stats import ttest_rel
-
-    found = ttest_rel(one, other)
-    difference = one - other
-    return float(found.statistic), float(found.pvalue), float(np.mean(difference) / np.std(difference, ddof=1))
 
 
 def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float, float]:

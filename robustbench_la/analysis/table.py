@@ -1,14 +1,9 @@
-"""Records as tables of numbers. No text is laid out here: see render.py."""
+"""What a table is: numbers with unit, direction and evidence. No text is laid out here: see output/."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
-from robustbench_la.analysis.paired_tests import wilson
-from robustbench_la.records.cells import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +20,7 @@ class Evidence:
     corrected: float | None = None
     """The same after Holm's correction over the table."""
     effect: float | None = None
-    """See statistics.SeedTest."""
+    """See seed_tests.SeedTest."""
     gained: int | None = None
     """Answers that only ``one`` has right."""
     lost: int | None = None
@@ -101,10 +96,10 @@ class Table:
     """What a reader must know to read it."""
 
 
-def best(table: Table, place: int) -> float | None:
+def best(table: Table, index: int) -> float | None:
     """The best number of a column among what was measured here, where rows differ."""
-    better = table.columns[place].better
-    values = [number(row.values[place]) for row in table.rows if not (row.is_difference or row.is_published)]
+    better = table.columns[index].better
+    values = [number(row.values[index]) for row in table.rows if not (row.is_difference or row.is_published)]
     numbers = [value for value in values if value is not None]
     if better is None or len(set(numbers)) < 2:
         return None
@@ -115,142 +110,3 @@ def number(value: Value) -> float | None:
     """The number alone; None for texts and gaps."""
     value = value.value if isinstance(value, Estimate) else value
     return None if isinstance(value, str) else value
-
-
-def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
-    """One row a checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
-
-    Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
-    measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
-
-    about: a sentence on images, levels and precision, to stand under the table.
-    """
-    conditions = list(dict.fromkeys(cell.condition for cell in cells))
-    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
-    wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
-    rows = [
-        row
-        for architecture in dict.fromkeys(cell.architecture for cell in cells)
-        for row in _rows([cell for cell in cells if cell.architecture == architecture], corruptions, wanted)
-    ]
-    columns = (
-        Column(name="checkpoint"),
-        Column(name="activation"),
-        Column(name="level"),
-        Column(name="clean", kind="percent", better="higher"),
-        *(Column(name=corruption, kind="percent", better="higher") for corruption in corruptions),
-        Column(name="mean corr.", kind="percent", better="higher"),
-        Column(name="rel. drop", kind="percent", better="lower"),
-    )
-    severities = sorted({condition.severity for condition in conditions if condition.severity})
-    by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
-    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
-    if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
-        levels += f" and {len(seeds)} noise seeds"
-    notes = (
-        *([about] if about else []),
-        f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
-        "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
-        *_pair_note(cell.activation for cell in cells),
-    )
-    return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
-
-
-def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
-    """The rows of one architecture. wanted: the corruption of every condition that was asked for."""
-    groups: dict[str, dict[str, list[Cell]]] = {}
-    for cell in cells:
-        groups.setdefault(cell.activation, {}).setdefault(cell.checkpoint, []).append(cell)
-    measured = {
-        activation: [_accuracies(own, corruptions, wanted) for own in checkpoints.values()]
-        for activation, checkpoints in groups.items()
-    }
-    rows: list[Row] = []
-    for activation in in_order(groups):
-        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
-            rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
-        sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
-        for layer in sharing:
-            over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
-            differences = [_difference(_mean(one), _mean(other)) for one, other in zip(over, under, strict=True)]
-            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
-    return rows
-
-
-def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
-    names = set(groups)
-    if not any(names.intersection(counterparts(name)) for name in names):
-        return ()
-    return (
-        "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "
-        "above 0 is better, but for rel. drop.",
-    )
-
-
-def detail(cells: Sequence[Cell]) -> Table:
-    """One row a checkpoint and condition."""
-    several = len({cell.noise_seed for cell in cells} - {None}) > 1
-    rows = [
-        Row(
-            values=(
-                cell.checkpoint,
-                cell.activation,
-                cell.condition.corruption,
-                cell.condition.severity if cell.condition.severity is not None else "own",
-                cell.condition.level,
-                *([cell.noise_seed] if several else []),
-                Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
-                None if cell.correct_top5 is None else cell.correct_top5 / cell.total,
-                cell.nll_sum / cell.total,
-                cell.correct,
-                cell.total,
-            )
-        )
-        for activation in in_order({cell.activation for cell in cells})
-        for checkpoint in dict.fromkeys(cell.checkpoint for cell in cells if cell.activation == activation)
-        for cell in cells
-        if cell.checkpoint == checkpoint
-    ]
-    columns = (
-        Column(name="checkpoint"),
-        Column(name="activation"),
-        Column(name="corruption"),
-        Column(name="severity", kind="count", label=True),
-        Column(name="level", kind="number", label=True),
-        *([Column(name="noise seed", kind="count", label=True)] if several else []),
-        Column(name="top-1", kind="percent", better="higher"),
-        Column(name="top-5", kind="percent", better="higher"),
-        Column(name="NLL", kind="number", better="lower"),
-        Column(name="correct", kind="count", better="higher"),
-        Column(name="images", kind="count"),
-    )
-    notes = ("Accuracies in %, top-1 with its 95 % Wilson interval; NLL: mean negative log-likelihood in nats.",)
-    return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
-
-
-def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:
-    """Clean, each corruption, mean over corruptions, relative drop; None where a cell is missing."""
-    shares: dict[str, list[float]] = {}
-    for cell in cells:
-        shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
-    complete = {name: sum(own) / len(own) for name, own in shares.items() if len(own) == wanted.count(name)}
-    clean = complete.get("clean")
-    each = [complete.get(name) for name in corruptions]
-    corrupted = _mean(each)
-    drop = None if clean is None or corrupted is None or clean == 0 else (clean - corrupted) / clean
-    return (clean, *each, corrupted, drop)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
-def _clean(cells: Sequence[Cell]) -> Estimate | None:
-    """Accuracy on clean images."""
-    clean = next((cell for cell in cells if cell.condition.corruption == "clean"), None)
-    return None if clean is None else Estimate(clean.correct / clean.total, *wilson(clean.correct, clean.total))

@@ -18,8 +18,8 @@ from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
-    from robustbench_la.gate.judge import Verdict
     from robustbench_la.gate.rules import Rules
+    from robustbench_la.gate.verdict import Verdict
     from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.cells import Condition
 
@@ -121,12 +121,12 @@ def _told_under_actions() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        from robustbench_la.gate import report
+        from robustbench_la.gate import github
 
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            print(report.annotation("error", "could not judge", str(error)), file=sys.stderr)
+            print(github.annotation("error", "could not judge", str(error)), file=sys.stderr)
         if page := os.environ.get("GITHUB_STEP_SUMMARY"):
-            _append(Path(page), report.excuse(str(error)))
+            _append(Path(page), github.excuse(str(error)))
         raise
 
 
@@ -164,7 +164,8 @@ def _verdict(
 ) -> Verdict:
     from robustbench_la.files import is_missing
     from robustbench_la.gate import baseline as baselines
-    from robustbench_la.gate.judge import Verdict, check_rules, judge
+    from robustbench_la.gate.judge import check_rules, judge
+    from robustbench_la.gate.verdict import Verdict
 
     remedy = f"larobust baseline --ckpt {source.ckpt or 'model.pt'} -o {path}"
     if allow_missing and is_missing(path):
@@ -240,11 +241,11 @@ class _Outputs:
     def publish(self, verdict: Verdict, *, strict: bool) -> list[str]:
         """Everywhere; what could not be written, in words. Files come first: whoever reads stdout may stop at any line."""
         from robustbench_la.files import write_whole
-        from robustbench_la.gate import report
+        from robustbench_la.gate import github, junit
 
-        markdown = report.verdict_markdown(verdict, strict=strict)
+        markdown = github.verdict_markdown(verdict, strict=strict)
         failures = []
-        for name, content in ((self.junit, report.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
+        for name, content in ((self.junit, junit.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
             if name is not None and name != "-":
                 try:
                     write_whole(Path(name), content)
@@ -263,13 +264,13 @@ class _Outputs:
 
     def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:
         """stdout holds one of JSON, Markdown and table."""
-        from robustbench_la.gate import report
+        from robustbench_la.gate import github, report
         from robustbench_la.output import terminal
 
         for remark in verdict.remarks:
             print(remark, file=sys.stderr)
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in report.github(verdict, strict=strict):  # the runner reads them from stderr too
+            for line in github.github(verdict, strict=strict):  # the runner reads them from stderr too
                 print(line, file=sys.stderr)
         if self.as_json:
             print(json.dumps(report.verdict_document(verdict, strict=strict), indent=1, allow_nan=False))

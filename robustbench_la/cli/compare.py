@@ -10,10 +10,10 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
-    from robustbench_la.analysis.comparison import By
-    from robustbench_la.analysis.differences import Against, Answers
+    from robustbench_la.analysis.contenders import Against, By
     from robustbench_la.analysis.groups import Group
-    from robustbench_la.analysis.metrics import Detail
+    from robustbench_la.analysis.image_differences import Answers
+    from robustbench_la.analysis.means import Detail
     from robustbench_la.analysis.published import Published
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Store
@@ -73,8 +73,9 @@ def command(
     """Read arguments, read the store, print or write."""
     from pathlib import Path
 
-    from robustbench_la.analysis.comparison import Request, compare
+    from robustbench_la.analysis.comparison import compare
     from robustbench_la.analysis.metrics import METRICS
+    from robustbench_la.analysis.request import Request
     from robustbench_la.cli.results import NOTHING_SELECTED, select
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable, write_whole

@@ -175,7 +175,7 @@ def _in_order(evaluation: Evaluation, known: dict[Key, Cell], measured: list[Cel
 
 def print_tables(cells: list[Cell], about: str, *, detail: bool) -> None:
     """The tables on stdout."""
-    from robustbench_la.analysis import table
+    from robustbench_la.analysis import accuracy_tables
     from robustbench_la.output import terminal
 
-    terminal.show([table.summary(cells, about=about), *([table.detail(cells)] if detail else [])])
+    terminal.show([accuracy_tables.summary(cells, about=about), *([accuracy_tables.detail(cells)] if detail else [])])

@@ -171,7 +171,7 @@ def _measure_and_print(
     import time
     from pathlib import Path
 
-    from robustbench_la.analysis import layer_tables
+    from robustbench_la.analysis import layer_pairs, layer_tables
     from robustbench_la.files import write_whole
     from robustbench_la.measuring import fluctuation, provenance
     from robustbench_la.output import terminal
@@ -195,7 +195,7 @@ def _measure_and_print(
     seconds = time.perf_counter() - began
     measured = _in_order(evaluation, measure, known, finished)
     if measured:
-        pairs = layer_tables.pairs(measured)
+        pairs = layer_pairs.pairs(measured)
         collected = provenance.collect(evaluation, shared, wall_time_s=seconds)
         report = {**fluctuation_document(measured, pairs, collected), "interrupted": interrupted}
         text = json.dumps(report, indent=1, allow_nan=False)

@@ -19,7 +19,7 @@ from corruptions.registry import SEVERITIES, Level, as_level
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
-from robustbench_la.gate.untrusted import Kinds, bytes_of, is_kind, keys_of, printable, refuse, rows_of, shown, table_of
+from robustbench_la.gate.untrusted import Kinds, bytes_of, is_kind, keys_of, name_of, refuse, rows_of, shown, table_of
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
 from robustbench_la.records.cells import CLEAN, Condition
 from robustbench_la.records.layers import SAMPLE
@@ -169,7 +169,7 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
         refuse("layers is a list of names")
     return Snapshot(
         **network,
-        data=printable(data.pop("name"), "data: name"),
+        data=name_of(data.pop("name"), "data: name"),
         **data,
         profile=plan["profile"],
         precision=plan["precision"],
@@ -178,7 +178,7 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
         ids=_ids(document, images, data["dataset_images"]),
         labels=labels,
         answers=_answers(rows, labels, seeds),
-        layers=tuple(printable(name, "layers") for name in names),
+        layers=tuple(name_of(name, "layers") for name in names),
         fluctuations=_fluctuations(measured, len(names), images, seeds),
         given=table_of(document, "given", {name: _GIVEN[name] for name in keys_of(document, "given") if name in _GIVEN}),
         provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),

@@ -2,92 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from robustbench_la.analysis.paired_tests import (
-    Difference,
-    holm,
-    images_to_settle,
-    images_to_settle_mean,
-    mcnemar,
-    paired_bootstrap,
-    paired_difference,
-)
+from robustbench_la.analysis.paired_tests import Difference, holm, mcnemar, paired_difference
+from robustbench_la.analysis.power import images_to_settle
 from robustbench_la.errors import NotComparableError, NothingSelectedError
+from robustbench_la.gate.judge_means import judge_fluctuations, judge_mean
 from robustbench_la.gate.rules import Rules
-from robustbench_la.records.answers import Answers, Fluctuation, Pass, Snapshot, check_comparable, unquantise
+from robustbench_la.gate.verdict import MEAN, POWER, Judgement, Verdict, badness, label_of, outcome_of
+from robustbench_la.records.answers import Answers, Fluctuation, Pass, Snapshot, check_comparable
 from robustbench_la.records.cells import CLEAN, Condition
-
-Outcome = Literal["regression", "inconclusive", "pass", "improved"]
-_WORST_FIRST: tuple[Outcome, ...] = ("regression", "inconclusive", "pass", "improved")
-_RESAMPLES = 2000
-_LEAST_MOVED = 40
-"""Of many images so many must have a fluctuation for a ratio: a resample without any of them then has a probability of 1e-17."""
-_POWER = 0.8
-MEAN = "mean corr."
-"""The name of the mean corrupted accuracy, as in the tables; ``--max-drop mean:0.5`` sets its tolerance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What became of one condition, of the mean over the corruptions, or of the fluctuation under one condition."""
-
-    name: str
-    subject: Literal["accuracy", "mean", "fluctuation"]
-    condition: Condition | None
-    """None for the mean."""
-    noise_seed: int | None
-    outcome: Outcome
-    baseline: float
-    """Accuracy as a fraction, or relative fluctuation."""
-    now: float | None
-    """None where it was not measured any more."""
-    difference: float | None
-    """Accuracy: now - baseline. Fluctuation: now / baseline - 1."""
-    low: float | None
-    """95 % interval of the difference."""
-    high: float | None
-    tolerance: float
-    """A fraction: 0.01 is one point, or a hundredth of the fluctuation."""
-    p: float | None
-    """One-sided, that it became worse; corrected by Holm among its likes."""
-    lost: int | None = None
-    """Images that the baseline has right and this measurement wrong."""
-    gained: int | None = None
-    images: int
-    images_to_settle: int | None = None
-    """How many images would make a fall like this one significant, four times out of five; where it is inconclusive."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a gate says of a checkpoint."""
-
-    judgements: tuple[Judgement, ...]
-    """Worst first."""
-    rules: Rules
-    baseline: Snapshot | None
-    """None where there is none yet, and that was allowed."""
-    now: Snapshot | None
-    flips: int = 0
-    """Answers that are not the baseline's, over all conditions."""
-    remarks: tuple[str, ...] = ()
-
-    def having(self, outcome: Outcome) -> list[Judgement]:
-        """The judgements of one outcome."""
-        return [one for one in self.judgements if one.outcome == outcome]
-
-    def failing(self, *, strict: bool = False) -> list[Judgement]:
-        """What makes the gate close: regressions, and with ``strict`` also what is inconclusive."""
-        return [one for one in self.judgements if one.outcome == "regression" or (strict and one.outcome == "inconclusive")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +54,9 @@ def names(baseline: Snapshot) -> list[str]:
     """What ``judge`` gives a judgement of, in the order of the baseline."""
     asked = _asked(baseline, None)
     return [
-        *(_label(baseline, one.key) for one in asked.answers),
+        *(label_of(baseline, one.key) for one in asked.answers),
         *([MEAN] if asked.mean else []),
-        *(f"fluctuation under {_label(baseline, one.key)}" for one in asked.fluctuations),
+        *(f"fluctuation under {label_of(baseline, one.key)}" for one in asked.fluctuations),
     ]
 
 
@@ -155,25 +82,20 @@ def judge(
     remarks = _remarks(baseline, now)
     corrupted = [one for one in asked.answers if one.condition != CLEAN]
     if asked.mean and all(one.key in there for one in corrupted):
-        judged.append(_mean(baseline, now, corrupted, there, rules))
+        judged.append(judge_mean(baseline, now, corrupted, there, rules))
     if asked.fluctuations and not now.fluctuations:
         remarks.append("fluctuation was not measured, so it is not judged")
     elif asked.fluctuations:
-        judged += _fluctuations(baseline, now, asked.fluctuations, rules, remarks)
+        judged += judge_fluctuations(baseline, now, asked.fluctuations, rules, remarks)
     pairs = [(one.predictions, there[one.key].predictions) for one in asked.answers if one.key in there]
     return Verdict(
-        judgements=tuple(sorted(judged, key=_badness)),
+        judgements=tuple(sorted(judged, key=badness)),
         rules=rules,
         baseline=baseline,
         now=now,
         flips=sum(int(np.count_nonzero(one != other)) for one, other in pairs),
         remarks=tuple(remarks),
     )
-
-
-def _badness(one: Judgement) -> tuple[int, bool, float]:
-    worse = -math.inf if one.difference is None else -one.difference if one.subject == "fluctuation" else one.difference
-    return _WORST_FIRST.index(one.outcome), one.subject == "fluctuation", worse
 
 
 def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> None:
@@ -197,18 +119,6 @@ def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> Non
         raise NotComparableError("not comparable; " + "; ".join(found[:3]) + more)
 
 
-def _label(baseline: Snapshot, key: Pass) -> str:
-    condition, seed = key
-    return f"{condition}, seed {seed}" if baseline.noise_seeds > 1 and seed is not None else str(condition)
-
-
-def _outcome(worse: bool, better: bool, p_worse: float, p_better: float, alpha: float) -> Outcome:
-    """worse, better: by more than the tolerance."""
-    if worse:
-        return "regression" if p_worse <= alpha else "inconclusive"
-    return "improved" if better and p_better <= alpha else "pass"
-
-
 def _conditions(
     baseline: Snapshot, now: Snapshot, asked: Sequence[Answers], there: Mapping[Pass, Answers], rules: Rules
 ) -> list[Judgement]:
@@ -225,7 +135,7 @@ def _conditions(
         tolerance, images = rules.drop_of(one.condition), baseline.images
         was = int(np.count_nonzero(baseline.correct(one)))
         row = Judgement(
-            name=_label(baseline, one.key),
+            name=label_of(baseline, one.key),
             subject="accuracy",
             condition=one.condition,
             noise_seed=one.noise_seed,
@@ -242,7 +152,7 @@ def _conditions(
         if found is not None and p is not None and p_rise is not None:
             # In counts: 0.80 - 0.79 > 0.01 is true in floating point.
             net = 100 * (found.lost - found.gained)
-            outcome = _outcome(net > tolerance * images, -net > tolerance * images, p, p_rise, rules.alpha)
+            outcome = outcome_of(net > tolerance * images, -net > tolerance * images, p, p_rise, rules.alpha)
             unclear = outcome == "inconclusive"
             row = replace(
                 row,
@@ -253,116 +163,9 @@ def _conditions(
                 high=found.high,
                 lost=found.lost,
                 gained=found.gained,
-                images_to_settle=images_to_settle(found.lost, found.gained, images, level, _POWER) if unclear else None,
+                images_to_settle=images_to_settle(found.lost, found.gained, images, level, POWER) if unclear else None,
             )
         judged.append(row)
-    return judged
-
-
-def _mean(
-    baseline: Snapshot, now: Snapshot, corrupted: Sequence[Answers], there: Mapping[Pass, Answers], rules: Rules
-) -> Judgement:
-    """The mean over corruptions of the mean over levels and seeds, judged by drawing images again."""
-    names = [one.condition.corruption for one in corrupted]
-    shares = [Fraction(1, len(set(names)) * names.count(name)) for name in names]
-    images = baseline.images
-    right = [(now.correct(there[one.key]), baseline.correct(one)) for one in corrupted]
-    change = sum(
-        (share * (int(one.sum()) - int(other.sum())) for share, (one, other) in zip(shares, right, strict=True)), Fraction(0)
-    )
-    after, before = (
-        np.sum([float(share) * pair[side] for share, pair in zip(shares, right, strict=True)], axis=0) for side in (0, 1)
-    )
-    drawn = paired_bootstrap(before, after, margin=0.0, resamples=_RESAMPLES)
-    tolerance = rules.drops.get("mean", rules.drop)
-    p, p_rise = _p(before - after, rules.alpha), _p(after - before, rules.alpha)
-    outcome = _outcome(-100 * change > tolerance * images, 100 * change > tolerance * images, p, p_rise, rules.alpha)
-    return Judgement(
-        name=MEAN,
-        subject="mean",
-        condition=None,
-        noise_seed=None,
-        outcome=outcome,
-        baseline=float(before.mean()),
-        now=float(after.mean()),
-        difference=float(change / images),
-        low=0.0 - drawn.high,  # never -0.0
-        high=0.0 - drawn.low,
-        tolerance=float(tolerance / 100),
-        p=p,
-        images=images,
-        images_to_settle=images_to_settle_mean(before - after, rules.alpha, _POWER) if outcome == "inconclusive" else None,
-    )
-
-
-def _p(changes: NDArray[np.float64], level: float) -> float:
-    """One-sided, that the mean of ``changes`` (one an image) is above 0: by drawing images again.
-
-    Where the resamples cannot tell a p-value of ``level`` from 0, it is the normal law's, which means of many images follow.
-    """
-    drawn = paired_bootstrap(changes, np.zeros_like(changes), margin=0.0, resamples=_RESAMPLES).p_exceeds or 0.0
-    error = float(changes.std(ddof=1)) / math.sqrt(len(changes))
-    if drawn <= level or drawn * (_RESAMPLES + 1) > 1.5 or error == 0:
-        return drawn
-    from scipy.special import ndtr
-
-    return min(drawn, max(float(ndtr(-changes.mean() / error)), sys.float_info.min))
-
-
-def _fluctuations(
-    baseline: Snapshot, now: Snapshot, fluctuating: Sequence[Fluctuation], rules: Rules, remarks: list[str]
-) -> list[Judgement]:
-    there = {one.key: one for one in now.fluctuations}
-    tolerance = rules.rise / 100
-    judged: list[Judgement] = []
-    rises: list[float] = []
-    for one in fluctuating:
-        before = unquantise(one.per_image)
-        after = unquantise(there[one.key].per_image) if one.key in there else np.full(len(before), np.nan)
-        known = np.isfinite(before) & np.isfinite(after)
-        row = Judgement(
-            name=f"fluctuation under {_label(baseline, one.key)}",
-            subject="fluctuation",
-            condition=one.condition,
-            noise_seed=one.noise_seed,
-            outcome="regression",
-            baseline=float(np.mean(before[np.isfinite(before)])) if np.isfinite(before).any() else 0.0,
-            now=None,
-            difference=None,
-            low=None,
-            high=None,
-            tolerance=float(tolerance),
-            p=None,
-            images=int(known.sum()),
-        )
-        rises.append(1.0)
-        moved = min(np.count_nonzero(side[known]) for side in (before, after))
-        if one.key in there and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
-            remarks.append(f"{row.name} is not judged: too few images move any activation")
-            rises.pop()
-            continue
-        if one.key in there:
-            drawn = paired_bootstrap(after[known], before[known], "ratio", resamples=_RESAMPLES)
-            level = rules.alpha / len(fluctuating)
-            row = replace(
-                row,
-                images_to_settle=images_to_settle_mean(after[known] - before[known], level, _POWER),
-                baseline=float(before[known].mean()),
-                now=float(after[known].mean()),
-                difference=drawn.value - 1,
-                low=drawn.low - 1,
-                high=drawn.high - 1,
-                p=_p(after[known] - before[known], level),
-            )
-            rises[-1] = _p(before[known] - after[known], level)
-        judged.append(row)
-    p_worse, p_better = holm(row.p for row in judged), holm(rises)
-    for place, (row, worse, better) in enumerate(zip(judged, p_worse, p_better, strict=True)):
-        if row.difference is not None and worse is not None and better is not None:
-            beyond = row.difference > tolerance, -row.difference > tolerance
-            outcome = _outcome(*beyond, worse, better, rules.alpha)
-            settle = row.images_to_settle if outcome == "inconclusive" else None
-            judged[place] = replace(row, p=worse, outcome=outcome, images_to_settle=settle)
     return judged
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Sequence
 from typing import Any
-from xml.etree import ElementTree
 
+from robustbench_la.analysis.means import mean
 from robustbench_la.analysis.table import Column, Estimate, Row, Table
-from robustbench_la.gate.judge import MEAN, Judgement, Verdict
+from robustbench_la.gate.verdict import MEAN, Judgement, Verdict
 from robustbench_la.records.answers import Pass, Snapshot
 
 SCHEMA = 2
@@ -149,98 +149,7 @@ def _layers(verdict: Verdict) -> list[Table]:
 
 
 def _layer_mean(snapshot: Snapshot, place: int, keys: Container[Pass]) -> float | None:
-    values = [one.relative[place] for one in snapshot.fluctuations if one.key in keys]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
-    """JUnit XML, one test case a condition: failures for what fails the gate, skipped for what is inconclusive otherwise."""
-    failing = verdict.failing(strict=strict)
-    skipped = [one for one in verdict.having("inconclusive") if one not in failing]
-    total = len(verdict.judgements) + (verdict.baseline is None)
-    counts = {"tests": total, "failures": len(failing), "errors": 0, "skipped": len(skipped) + (verdict.baseline is None)}
-    attributes = {"name": "larobust", **{name: str(count) for name, count in counts.items()}, "time": "0"}
-    root = ElementTree.Element("testsuites", {name: value for name, value in attributes.items() if name != "skipped"})
-    started = str((verdict.now.provenance.get("started") if verdict.now else None) or "1970-01-01T00:00:00")[:19]
-    suite = ElementTree.SubElement(root, "testsuite", {**attributes, "timestamp": started, "hostname": "localhost"})
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in _facts(verdict):
-        ElementTree.SubElement(properties, "property", {"name": name, "value": value})
-    for one in verdict.judgements:
-        classname = f"larobust.{one.subject}"
-        case = ElementTree.SubElement(suite, "testcase", {"classname": classname, "name": one.name, "time": "0"})
-        if one in failing:
-            failure = ElementTree.SubElement(case, "failure", {"type": one.outcome, "message": explain(one)})
-            failure.text = explain(one)
-        elif one.outcome == "inconclusive":
-            ElementTree.SubElement(case, "skipped", {"message": explain(one)})
-    if verdict.baseline is None:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": "larobust", "name": "baseline", "time": "0"})
-        ElementTree.SubElement(case, "skipped", {"message": headline(verdict)})
-    ElementTree.indent(root, " ")
-    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return content + b"\n"
-
-
-def _facts(verdict: Verdict) -> list[tuple[str, str]]:
-    found = [("alpha", f"{verdict.rules.alpha:g}")]
-    for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
-        if snapshot is not None:
-            found += [(f"{side} checkpoint", _clean(snapshot.checkpoint)), (f"{side} sha256", snapshot.sha256)]
-            found.append((f"{side} data", _clean(f"{snapshot.images} images of {snapshot.data}")))
-    return found
-
-
-def _clean(text: str) -> str:
-    """Without characters that XML cannot hold."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
-    """For a pull request or a job summary: the verdict, what needs a look, and the rest to unfold."""
-    sign = "✅" if not verdict.failing(strict=strict) else "❌"
-    lines = [f"### {'⚪' if verdict.baseline is None else sign} larobust: {_escaped(headline(verdict, strict=strict))}", ""]
-    if verdict.baseline is None or verdict.now is None:
-        return "\n".join([*lines, *(_escaped(f"{remark}.") for remark in verdict.remarks)]).rstrip() + "\n"
-    lines += [_escaped(f"{about(verdict)}"), ""]
-    news = [one for one in verdict.judgements if one.outcome != "pass"]
-    rest = [one for one in verdict.judgements if one.outcome == "pass"]
-    if news:
-        lines += [*_markdown_table(news), ""]
-    if rest:
-        lines += [f"<details><summary>{len(rest)} passed</summary>", "", *_markdown_table(rest), "", "</details>", ""]
-    lines += [f"- {_escaped(explain(one))}" for one in news if one.outcome == "inconclusive"]
-    lines += [f"- {_escaped(remark)}" for remark in verdict.remarks]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_table(judgements: Sequence[Judgement]) -> list[str]:
-    lines = ["| condition | baseline | now | difference | 95 % interval | p | verdict |", "|---|--:|--:|--:|--:|--:|---|"]
-    for one in judgements:
-        interval = "–" if one.low is None or one.high is None else f"{100 * one.low:+.2f} to {100 * one.high:+.2f}"
-        verdict = f"**{one.outcome}**" if one.outcome == "regression" else one.outcome
-        cells = (
-            _escaped(one.name),
-            *(_value(one, value) for value in (one.baseline, one.now)),
-            "gone" if one.difference is None else change(one),
-            interval,
-            "–" if one.p is None else f"{one.p:.2g}",
-            verdict,
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _value(one: Judgement, value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}" if one.subject == "fluctuation" else f"{100 * value:.2f}"
-
-
-def _escaped(text: str) -> str:
-    text = " ".join(text.split())
-    for mark in "\\`*_<>|[]":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return mean(one.relative[place] for one in snapshot.fluctuations if one.key in keys)
 
 
 def about(verdict: Verdict) -> str:
@@ -253,40 +162,6 @@ def about(verdict: Verdict) -> str:
     sides = (f"{side.checkpoint} ({side.sha256[:8]})" for side in (after, before))
     images = f"{after.images:,}{part} images of {after.data}"
     return f"{' against '.join(sides)}, on {images}; {verdict.flips:,} of {answers:,} answers differ."
-
-
-def github(verdict: Verdict, *, strict: bool = False) -> list[str]:
-    """Workflow commands of GitHub Actions: an error for what fails, a warning for what is unclear, a notice for what improved."""
-    failing = verdict.failing(strict=strict)
-    commands = {"regression": "error", "inconclusive": "warning", "improved": "notice"}
-    lines = []
-    for one in verdict.judgements:
-        if one.outcome == "pass":
-            continue
-        command = "error" if one in failing else commands[one.outcome]
-        lines.append(annotation(command, one.outcome, explain(one)))
-    if verdict.baseline is None:
-        lines.append(annotation("notice", "", "; ".join((headline(verdict), *verdict.remarks))))
-    return lines
-
-
-def annotation(command: str, title: str, text: str) -> str:
-    """One workflow command: error, warning or notice."""
-    return f"::{command} title={_property(f'larobust: {title}' if title else 'larobust')}::{_data(text)}"
-
-
-def excuse(text: str) -> str:
-    """Markdown where nothing could be judged."""
-    return f"### ⚠️ larobust: could not judge\n\n{_escaped(text)}\n"
-
-
-def _data(text: str) -> str:
-    """Escaped as the runner unescapes it."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.text import is_printable
 
 LARGEST = 16 * 2**20
 """Bytes of a file that is read at all; 50,000 images of 1,000 classes under 76 conditions take 7 million."""
@@ -91,7 +92,7 @@ def table_of(value: object, key: str | None, kinds: Kinds, where: str = "") -> d
         if not is_kind(table[name], allowed):
             refuse(f"{where}: {name} is {shown(table[name])}")
         if isinstance(table[name], str):
-            printable(table[name], f"{where}: {name}")
+            name_of(table[name], f"{where}: {name}")
     return {name: table[name] for name in kinds}
 
 
@@ -106,9 +107,9 @@ def is_kind(value: object, allowed: tuple[type | None, ...]) -> bool:
     return (value is None and None in allowed) or type(value) in allowed
 
 
-def printable(text: str, where: str) -> str:
+def name_of(text: str, where: str) -> str:
     """``text``, unless it could take the terminal, an XML file or a workflow's log in hand."""
-    if len(text) > _LONGEST_TEXT or not text.isprintable():
+    if not is_printable(text, longest=_LONGEST_TEXT):
         refuse(f"{where} is no name ({shown(text)})")
     return text
 

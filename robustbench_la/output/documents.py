@@ -1,12 +1,13 @@
-"""What a command measured, as a JSON document."""
+"""Results as JSON documents: cells, fluctuations, tables."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from robustbench_la.analysis.table import Estimate, Table
+from robustbench_la.analysis.table import Estimate, Table, Value
 from robustbench_la.records.cells import SCHEMA, Cell, Provenance
 from robustbench_la.records.layers import STATISTICS, NetworkFluctuation
 from robustbench_la.store import layer_rows
@@ -54,3 +55,27 @@ def _known_mean(values: NDArray[np.float64]) -> float | None:
     """Over the images that have the value."""
     known = values[values == values]
     return float(known.mean()) if len(known) else None
+
+
+def tables_document(tables: Sequence[Table]) -> str:
+    """One JSON document: numbers as numbers, what is not known as null, shares as fractions."""
+    told = [
+        {
+            "title": table.title,
+            "columns": [{"name": c.name, "kind": c.kind, "better": c.better, "label": c.is_label} for c in table.columns],
+            "rows": [
+                {
+                    "kind": "difference" if row.is_difference else "published" if row.is_published else "measured",
+                    "values": {c.name: _known(value) for c, value in zip(table.columns, row.values, strict=True)},
+                }
+                for row in table.rows
+            ],
+            "notes": list(table.notes),
+        }
+        for table in tables
+    ]
+    return json.dumps({"schema": 1, "tables": told}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _known(value: Value) -> Any:
+    return asdict(value) if isinstance(value, Estimate) else value

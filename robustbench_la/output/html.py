@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from robustbench_la.analysis.table import Table
-from robustbench_la.output.terminal import heading, laid_out
+from robustbench_la.output.layout import heading, laid_out
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --dim: #5c5c5c; --rule: #d4d4d4; --band: #f4f6f8; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robustbench_la.analysis.table import Table
-from robustbench_la.output.terminal import heading, laid_out
+from robustbench_la.output.layout import heading, laid_out
 
 _SPECIAL = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},

@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any
 
 from robustbench_la.records.cells import Cell, Condition, Setting, decode_level, encode_level
+from robustbench_la.text import printable
 
 _Kinds = Mapping[str, tuple[type, ...]]
 NETWORK: _Kinds = {
@@ -65,11 +66,6 @@ def checked(values: tuple[Any, ...], kinds: _Kinds) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def printable(text: str) -> str:
-    """The text, with � for what could take the terminal, an XML file or a workflow's log in hand."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "�" for letter in text)
-
-
 @functools.lru_cache(maxsize=4096)
 def condition(*values: Any) -> Condition:
     """From the columns of CONDITION. Raises: ValueError."""

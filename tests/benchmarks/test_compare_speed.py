@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.robustness import GROUP_MEMBERS, SEVERITIES
+from robustbench_la.analysis.imagenet_c import GROUP_MEMBERS, SEVERITIES
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
 from robustbench_la.records.packing import pack_classes

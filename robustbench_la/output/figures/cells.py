@@ -15,8 +15,9 @@ import numpy as np
 
 from robustbench_la.activations import ACTIVATIONS, counterparts
 from robustbench_la.analysis.columns import MetricColumns, metric_columns
-from robustbench_la.analysis.comparison import contenders_of
-from robustbench_la.analysis.metrics import MEAN, METRICS, Detail, mean
+from robustbench_la.analysis.contenders import contenders_of
+from robustbench_la.analysis.means import MEAN, Detail, mean
+from robustbench_la.analysis.metrics import METRICS
 from robustbench_la.analysis.paired_tests import wilson
 from robustbench_la.analysis.robustness import BaselineLine, fit_baselines
 from robustbench_la.errors import UserError, lookup
