@@ -1,6 +1,6 @@
 """Image corruptions: 8-bit images in, 8-bit images out, the same bytes on every machine.
 
-A library of its own: it needs torch, numpy, scipy and llvmlite, and nothing of larobust.
+A library of its own: it needs torch, numpy, scipy and numba, and nothing of larobust.
 
 >>> from corruptions import CORRUPTIONS, corrupt, level_of
 >>> level_of("shot_noise", severity=3, profile="cifar-c")

@@ -1,4 +1,9 @@
-"""Linear filters over pixels, with the same bytes as the published float64 code."""
+"""Linear filters over pixels, with the same bytes as the published float64 code.
+
+Its results are cut to whole grey levels, so where a blurred value is a whole level (in any flat area, say) the last bit of a sum
+decides the byte. That bit depends on the order in which the sum is added, so everything here is float64 and added in the order of
+scipy.ndimage: the centre first, then pairs of pixels from the outermost to the innermost; columns first, then rows.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +17,12 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from corruptions.native import plane_blur
+from corruptions.kernels import blur_planes
 
 _TRUNCATE = 4.0
 """Standard deviations after which the kernel ends: the default of skimage and scipy, which the published code uses."""
-_LEAST = 1 << 16
-"""Values below which another thread is not worth waking: a tenth of a millisecond's work."""
+_PIECE = 1 << 16
+"""Values that a thread blurs at a time: less is not worth waking another one for."""
 _BLOCK = 1 << 24
 """Values blurred at a time with torch, which bounds the memory."""
 
@@ -25,8 +30,7 @@ _BLOCK = 1 << 24
 class GaussianBlur:
     """``scipy.ndimage.gaussian_filter`` on the [0, 1] image, clipped and truncated to 8 bits.
 
-    Truncation is a cliff: where the blurred value is a whole grey level (a flat area, say), the last bit of the sum decides. So
-    everything is float64, and added in scipy's own order. The bytes are then scipy's, whatever the device or batch size.
+    The bytes are scipy's, whatever the device, batch size or number of threads.
     """
 
     def __init__(self, sigma: float) -> None:
@@ -41,28 +45,29 @@ class GaussianBlur:
         """Blur ``images``, uint8 (N, C, H, W). Nothing is random, so ``keys`` is not called."""
         planes = images.contiguous().flatten(0, 1)
         if images.device.type == "cpu":
-            return self._natively(planes).view_as(images)
+            return self._on_cpu(planes).view_as(images)
         height, width = planes.shape[1:]
         step = max(1, _BLOCK // ((height + 2 * self.radius) * (width + 2 * self.radius)))
         blocks = [blur_in_order(planes[at : at + step], self.weights.tolist()) for at in range(0, len(planes), step)]
         return torch.cat(blocks).view_as(images)
 
-    def _natively(self, planes: Tensor) -> Tensor:
+    def _on_cpu(self, planes: Tensor) -> Tensor:
         """Blur ``planes``, uint8 (P, H, W) on the CPU, in as many threads as torch uses."""
-        blur = plane_blur(self.radius, planes.shape[2])
         result = torch.empty_like(planes)
+        if planes.numel() == 0:
+            return result
         pixels, blurred = planes.numpy(), result.numpy()
-        taken = np.zeros(1, np.int64)
+        step = max(1, _PIECE // planes[0].numel())
 
-        def work() -> None:
-            blur(pixels, blurred, self.weights, taken)
+        def blur(start: int, step: int = step) -> None:
+            blur_planes(pixels[start : start + step], self.weights, blurred[start : start + step])
 
-        helpers = min(torch.get_num_threads(), planes.numel() // _LEAST, len(planes)) - 1
-        others = [_pool(helpers).submit(work) for _ in range(helpers)]  # none where there are fewer than two threads' work
-        work()
-        for other in others:
-            if not other.cancel():  # one that has not begun by now is not waited for
-                other.result()
+        starts = range(0, len(planes), step)
+        threads = min(torch.get_num_threads(), len(starts))
+        if threads == 1:
+            blur(0, len(planes))
+        else:
+            list(_pool(threads).map(blur, starts))
         return result
 
 

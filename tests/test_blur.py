@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +20,7 @@ from sklearn.datasets import load_sample_image
 from corruptions import CORRUPTIONS, PROFILES
 from corruptions.apply import corrupt
 from corruptions.filters import GaussianBlur, blur_in_order
-from corruptions.native import doubt, parts_of_a_255th, plane_blur
+from corruptions.kernels import blur_planes
 
 SIGMAS = sorted({sigma for profile in PROFILES for (sigma,) in CORRUPTIONS["gaussian_blur"].levels[profile]})
 
@@ -82,34 +86,6 @@ def test_a_blur_far_wider_than_the_image_is_scipys() -> None:
     np.testing.assert_array_equal(blurred(images, 200), reference(images, 200))
 
 
-def test_two_products_with_parts_of_a_255th_are_a_division_by_255() -> None:
-    values = np.arange(256.0)
-    first, second = parts_of_a_255th()
-
-    np.testing.assert_array_equal(values * first + values * second, values / 255)
-
-
-@pytest.mark.parametrize("sigma", [0.4, 1.0, 6.5, 30.0])
-@pytest.mark.parametrize("kind", ["noise", "white"])
-def test_float32_is_off_by_less_than_the_doubt(sigma: float, kind: str) -> None:
-    weights = GaussianBlur(sigma).weights
-    radius = len(weights) - 1
-    shape = (40, 1 + 2 * radius, 1 + 2 * radius)
-    levels = np.random.default_rng(4).integers(0, 256, shape) if kind == "noise" else np.full(shape, 255)
-
-    def summed(values: np.ndarray, dtype: type) -> np.ndarray:
-        """Over the last axis, in the order of the blur, every step rounded."""
-        values, own = values.astype(dtype), weights.astype(dtype)
-        total = values[..., radius] * own[0]
-        for distance in range(radius, 0, -1):
-            total = total + (values[..., radius - distance] + values[..., radius + distance]) * own[distance]
-        return total
-
-    exact, rounded = (summed(summed(levels.swapaxes(1, 2), dtype), dtype) for dtype in (np.float64, np.float32))
-
-    assert np.abs(rounded - exact).max() < doubt(radius) - 255 * 2.0**-24
-
-
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_the_number_of_threads_changes_no_byte(threads: int) -> None:
     images = np.random.default_rng(2).integers(0, 256, (401, 3, 32, 35), dtype=np.uint8)
@@ -131,12 +107,42 @@ def test_threads_may_blur_at_the_same_time() -> None:
     np.testing.assert_array_equal(np.stack(found), np.stack([reference(images, 3.3) for images in batches]))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_forked_after_threads_have_blurred_can_blur() -> None:
+    images = np.random.default_rng(5).integers(0, 256, (401, 3, 32, 35), dtype=np.uint8)
+
+    def compare() -> None:
+        np.testing.assert_array_equal(blurred(images, 1.0), reference(images, 1.0))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        compare()
+        child = multiprocessing.get_context("fork").Process(target=compare)
+        child.start()
+        child.join(timeout=60)
+        child.kill()
+        child.join()
+    finally:
+        torch.set_num_threads(before)
+
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_the_batch_changes_no_byte(size: int) -> None:
+    images = photographs(32, 35)
+    found = np.concatenate([blurred(images[start : start + size], 0.7) for start in range(0, len(images), size)])
+
+    np.testing.assert_array_equal(found, blurred(images, 0.7))
+
+
 @pytest.mark.parametrize("width", [1, 7, 8, 31, 33])
 def test_nothing_is_written_beside_the_planes(width: int) -> None:
-    blur = GaussianBlur(1.0)
     planes = np.random.default_rng(3).integers(0, 256, (3, 5, width), dtype=np.uint8)
     around = np.full((5, 5, width), 77, np.uint8)
-    plane_blur(blur.radius, width)(planes, around[1:4], blur.weights, np.zeros(1, np.int64))
+    blur_planes(planes, GaussianBlur(1.0).weights, around[1:4])
 
     assert (around[[0, 4]] == 77).all()
     np.testing.assert_array_equal(around[1:4], reference(planes[None], 1.0)[0])
@@ -158,12 +164,18 @@ def test_images_need_not_be_contiguous() -> None:
 
 
 def test_arrays_that_do_not_fit_the_compiled_blur_are_refused() -> None:
-    blur, weights = plane_blur(4, 6), GaussianBlur(1.0).weights
-    planes, taken = np.zeros((2, 6, 6), np.uint8), np.zeros(1, np.int64)
+    planes, weights = np.zeros((2, 6, 6), np.uint8), GaussianBlur(1.0).weights
 
-    with pytest.raises(ValueError, match="made for width 6, radius 4"):
-        blur(planes[:, :, 1:], planes[:, :, 1:], weights, taken)
-    with pytest.raises(ValueError, match="made for width 6, radius 4"):
-        blur(planes, planes.copy(), weights[1:], taken)
-    with pytest.raises(ValueError, match="contiguous"):
-        blur(planes.transpose(0, 2, 1), planes.copy(), weights, taken)
+    with pytest.raises(ValueError, match="different shapes"):
+        blur_planes(planes, weights, planes[:1].copy())
+    with pytest.raises(TypeError, match="No matching definition"):
+        blur_planes(planes.transpose(0, 2, 1), weights, planes.copy())
+    with pytest.raises(TypeError, match="No matching definition"):
+        blur_planes(planes, weights.astype(np.float32), planes.copy())
+
+
+def test_numba_is_imported_only_for_a_blur() -> None:
+    code = "import sys, corruptions.apply; print([name for name in ('numba', 'llvmlite') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -19,7 +19,7 @@ import torch
 from robustbench_la.cli import _run
 from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.verdict import MEAN
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.checkpoints.file import read_checkpoint
 
 CONSOLE_SCRIPT = Path(sys.executable).with_name("larobust")
 FROM_HERE = "import sys; sys.path.insert(0, {root!r}); from robustbench_la.cli import main; main()"
@@ -338,7 +338,7 @@ def test_results_are_judged_in_a_second_and_a_half(project: Path) -> None:
 
 
 def test_results_are_found_by_content_name_or_digest(project: Path) -> None:
-    digest = file.read(project / "worse.pt").sha256[:10]
+    digest = read_checkpoint(project / "worse.pt").sha256[:10]
     (project / "copy.pt").write_bytes((project / "worse.pt").read_bytes())
     for word in ("worse.pt", "copy.pt", "wor*.pt", digest):
         done = command("check", "--results", "runs/results.sqlite", "--ckpt", word, "--json", folder=project)
@@ -483,7 +483,7 @@ def test_a_plan_makes_a_baseline_with_fluctuation_and_several_seeds(project: Pat
 
 def test_a_foreign_checkpoint_is_told_once(project: Path) -> None:
     """What the baseline was told of it holds for the next one."""
-    network = file.read(project / "model.pt").content
+    network = read_checkpoint(project / "model.pt").content
     state = {f"module.{name}": tensor for name, tensor in network["state_dict"].items()}
     torch.save({"state_dict": state}, project / "foreign.pth")
     words = ["--activation", "silu", "--normalize", "half", "--data", "digits", "--noise", "blur=1", "-o", "foreign.json"]

@@ -19,9 +19,12 @@ from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.measuring import session
-from robustbench_la.models.build import NetworkSpec, build, make_activation
-from robustbench_la.models.checkpoints import file
-from robustbench_la.models.checkpoints.file import LoadOverrides, load, save
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.assemble import check_keys, load_network
+from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.checkpoints.network import LoadOverrides
+from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LASiLU
 from robustbench_la.records.plan import Plan
 
@@ -47,7 +50,7 @@ def _model(name, activation="relu"):
 
 
 def _save(path, model, spec, *, activation="relu", alpha=0.25):
-    save(
+    save_checkpoint(
         path,
         model,
         spec=spec,
@@ -85,7 +88,7 @@ def test_our_own_format_gives_back_the_weights_and_all_that_is_known(tmp_path, n
     model = _model(name, "la_silu")
     _save(tmp_path / "model.pt", model, SPECS[name], activation="la_silu")
 
-    network = load(tmp_path / "model.pt", LoadOverrides())
+    network = load_network(tmp_path / "model.pt", LoadOverrides())
 
     assert _same(network.model.state_dict(), model.state_dict())
     assert network.name == str(tmp_path / "model.pt")
@@ -110,7 +113,7 @@ def _set_alpha(model, alpha):
 def test_every_activation_survives_our_own_format(tmp_path, activation):
     _save(tmp_path / "model.pt", _model("mlp", activation), SPECS["mlp"], activation=activation)
 
-    network = load(tmp_path / "model.pt", LoadOverrides())
+    network = load_network(tmp_path / "model.pt", LoadOverrides())
 
     assert type(network.model.act) is type(make_activation(activation))
     assert network.alpha == (0.25 if ACTIVATIONS[activation].level == "layer" else None)
@@ -122,7 +125,7 @@ def test_the_sha256_is_that_of_the_file(tmp_path):
     path = tmp_path / "model.pt"
     _save(path, _model("mlp"), SPECS["mlp"])
 
-    assert load(path, LoadOverrides()).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load_network(path, LoadOverrides()).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_saving_makes_the_folder_and_leaves_nothing_beside_the_file(tmp_path):
@@ -135,33 +138,33 @@ def test_weights_on_another_layout_of_memory_are_saved_as_they_are(tmp_path):
     model = _model("cnn").to(memory_format=torch.channels_last)
     _save(tmp_path / "model.pt", model, SPECS["cnn"])
 
-    assert _same(load(tmp_path / "model.pt", LoadOverrides()).model.state_dict(), model.state_dict())
+    assert _same(load_network(tmp_path / "model.pt", LoadOverrides()).model.state_dict(), model.state_dict())
 
 
-@pytest.mark.parametrize(("wish", "match"), [
+@pytest.mark.parametrize(("overrides", "match"), [
     (LoadOverrides(architecture="cnn"), r"--arch says cnn, but the file says mlp"),
     (LoadOverrides(activation="silu"), r"--activation says silu, but the file says relu"),
     (LoadOverrides(alpha=0.5), r"--alpha says 0\.5, but the file says 0\.25"),
 ])  # fmt: skip
-def test_a_wish_that_our_own_file_denies_is_refused(tmp_path, wish, match):
+def test_what_is_said_that_our_own_file_denies_is_refused(tmp_path, overrides, match):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
 
     with pytest.raises(UserError, match=rf"model\.pt: {match}"):
-        load(tmp_path / "model.pt", wish)
+        load_network(tmp_path / "model.pt", overrides)
 
 
-def test_a_wish_that_our_own_file_shares_is_accepted(tmp_path):
+def test_what_is_said_that_our_own_file_shares_is_accepted(tmp_path):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
-    own = load(tmp_path / "model.pt", LoadOverrides()).normalization
+    own = load_network(tmp_path / "model.pt", LoadOverrides()).normalization
 
     assert (
-        load(
+        load_network(
             tmp_path / "model.pt", LoadOverrides(architecture="mlp", activation="relu", alpha=0.25, normalization=own)
         ).activation
         == "relu"
     )
     with pytest.raises(UserError, match="--normalize says cifar100, but the file says"):
-        load(tmp_path / "model.pt", LoadOverrides(normalization=NORMALIZATIONS["cifar100"]))
+        load_network(tmp_path / "model.pt", LoadOverrides(normalization=NORMALIZATIONS["cifar100"]))
 
 
 @pytest.mark.parametrize("change", [
@@ -179,7 +182,7 @@ def test_our_own_file_with_a_damaged_part_is_refused(tmp_path, change):
     torch.save(torch.load(tmp_path / "model.pt") | change, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: a damaged larobust checkpoint \("):
-        load(tmp_path / "model.pt", LoadOverrides())
+        load_network(tmp_path / "model.pt", LoadOverrides())
 
 
 @pytest.mark.parametrize("part", ["network", "activation", "normalization", "data", "training", "state_dict"])
@@ -190,7 +193,7 @@ def test_our_own_file_without_a_part_is_refused(tmp_path, part):
     torch.save(content, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=rf"model\.pt: a damaged larobust checkpoint \(KeyError: '{part}'\)"):
-        load(tmp_path / "model.pt", LoadOverrides())
+        load_network(tmp_path / "model.pt", LoadOverrides())
 
 
 def test_our_own_file_of_a_later_version_is_refused(tmp_path):
@@ -198,7 +201,7 @@ def test_our_own_file_of_a_later_version_is_refused(tmp_path):
     torch.save(torch.load(tmp_path / "model.pt") | {"version": 2}, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"another version of larobust \(format 2; this one reads 1\)"):
-        load(tmp_path / "model.pt", LoadOverrides())
+        load_network(tmp_path / "model.pt", LoadOverrides())
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -206,7 +209,7 @@ def test_a_plain_state_dict_is_recognised(tmp_path, name):
     model, spec = _model(name), SPECS[name]
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
+    network = load_network(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
 
     assert network.spec == spec
     assert _same(network.model.state_dict(), model.state_dict())
@@ -222,7 +225,7 @@ def test_nested_weights_are_found(tmp_path, nest):
     model = _model("mlp")
     torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, nest: model.state_dict()}, tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU)
+    network = load_network(tmp_path / "model.pt", RELU)
 
     assert _same(network.model.state_dict(), model.state_dict())
     assert f"weights taken from '{nest}'" in network.remarks
@@ -232,7 +235,7 @@ def test_weights_nested_twice_are_found(tmp_path):
     model = _model("mlp")
     torch.save({"model": {"state_dict": model.state_dict(), "step": 1}}, tmp_path / "model.pt")
 
-    assert _same(load(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
+    assert _same(load_network(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
@@ -240,7 +243,7 @@ def test_prefixes_of_wrappers_are_removed(tmp_path, prefix):
     model = _model("mlp")
     torch.save({f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}, tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU)
+    network = load_network(tmp_path / "model.pt", RELU)
 
     assert _same(network.model.state_dict(), model.state_dict())
     assert sum("removed from every key" in remark for remark in network.remarks) == prefix.count(".")
@@ -250,7 +253,7 @@ def test_safetensors_are_read(tmp_path):
     model = _model("cnn")
     safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
 
-    assert _same(load(tmp_path / "model.safetensors", RELU).model.state_dict(), model.state_dict())
+    assert _same(load_network(tmp_path / "model.safetensors", RELU).model.state_dict(), model.state_dict())
 
 
 @pytest.mark.parametrize("content", [b"no safetensors", b"\xff" * 64, b"\x10\0\0\0\0\0\0\0{}"], ids=["text", "ones", "cut"])
@@ -258,7 +261,7 @@ def test_a_damaged_safetensors_file_is_refused(tmp_path, content):
     (tmp_path / "model.safetensors").write_bytes(content)
 
     with pytest.raises(UserError, match=r"model\.safetensors: not a readable safetensors file"):
-        load(tmp_path / "model.safetensors", RELU)
+        load_network(tmp_path / "model.safetensors", RELU)
 
 
 @pytest.mark.parametrize("legacy", [True, False], ids=["before torch 1.6", "zip"])
@@ -266,7 +269,7 @@ def test_both_formats_of_torch_are_read(tmp_path, legacy):
     model = _model("mlp")
     torch.save(model.state_dict(), tmp_path / "model.pt", _use_new_zipfile_serialization=not legacy)
 
-    assert _same(load(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
+    assert _same(load_network(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
 
 
 @pytest.mark.parametrize(("conv_bias", "layout", "padding"), [
@@ -283,7 +286,7 @@ def test_both_layouts_of_a_cifar_resnet_are_recognised_with_their_shortcut(tmp_p
     model = build(spec, "relu").eval()
     torch.save(layout(model.state_dict()), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
+    network = load_network(tmp_path / "model.pt", RELU, Shape(classes=10, channels=1, height=8, width=8))
 
     assert network.spec == spec
     assert _same(network.model.state_dict(), model.state_dict())
@@ -306,7 +309,7 @@ def test_a_cifar_resnet_of_another_depth_is_refused(tmp_path):
     torch.save({key: state[key] for key in state if not key.startswith("layer3.2")}, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"CIFAR ResNet with \[3, 3, 2\] blocks a stage; the table has resnet20"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_a_network_of_torchvision_keeps_its_own_number_of_classes(tmp_path):
@@ -315,7 +318,7 @@ def test_a_network_of_torchvision_keeps_its_own_number_of_classes(tmp_path):
     model = torchvision.models.resnet18(num_classes=7).eval()
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
-    network = load(tmp_path / "model.pt", LoadOverrides(architecture="torchvision:resnet18", activation="la_silu"))
+    network = load_network(tmp_path / "model.pt", LoadOverrides(architecture="torchvision:resnet18", activation="la_silu"))
 
     assert network.spec.classes == 7
     assert _same(network.model.state_dict(), model.state_dict())
@@ -355,7 +358,9 @@ def _own(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("function", ["with_activation", "without_activation", "fixed"])
 def test_a_network_of_the_users_own_gets_the_activation(own, function):
-    network = load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="la_silu", alpha=0.5))
+    network = load_network(
+        Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="la_silu", alpha=0.5)
+    )
 
     assert _same(network.model.state_dict(), own)
     assert type(network.model[2]) is LASiLU
@@ -364,7 +369,10 @@ def test_a_network_of_the_users_own_gets_the_activation(own, function):
 
 @pytest.mark.parametrize("function", ["with_activation", "without_activation", "fixed"])
 def test_the_classes_of_a_network_of_the_users_own_are_those_it_tells_apart(own, function):
-    assert load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu")).spec.classes == 6
+    assert (
+        load_network(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu")).spec.classes
+        == 6
+    )
 
 
 @pytest.mark.parametrize("parameters", ["", "classes", "classes, channels", "classes, channels, activation"])
@@ -388,7 +396,7 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
     torch.save(_model("mlp").state_dict(), "own.pt")
 
     with pytest.raises(UserError, match=rf"the weights do not fit own_network\.py:{function}"):
-        load(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu"))
+        load_network(Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="relu"))
 
 
 @pytest.mark.parametrize(("architecture", "match"), [
@@ -402,7 +410,7 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
 ])  # fmt: skip
 def test_a_network_that_cannot_be_made_is_refused(own, architecture, match):
     with pytest.raises(UserError, match=match):
-        load(Path("own.pt"), LoadOverrides(architecture=architecture, activation="relu"))
+        load_network(Path("own.pt"), LoadOverrides(architecture=architecture, activation="relu"))
 
 
 def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(own):
@@ -411,16 +419,16 @@ def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 6))
     _save(Path("coded.pt"), model, spec)
 
-    for wish in (
+    for overrides in (
         LoadOverrides(),
         LoadOverrides(architecture="own_network.py:with_activation"),
         LoadOverrides(architecture="mlp"),
     ):
         with pytest.raises(UserError, match=r"coded\.pt: its network is made by the code .* allow that with --arch own_network"):
-            load(Path("coded.pt"), wish)
+            load_network(Path("coded.pt"), overrides)
     assert not Path("executed").exists()
 
-    network = load(Path("coded.pt"), LoadOverrides(architecture=spec.architecture))
+    network = load_network(Path("coded.pt"), LoadOverrides(architecture=spec.architecture))
 
     assert Path("executed").is_dir()
     assert _same(network.model.state_dict(), model.state_dict())
@@ -431,21 +439,21 @@ def test_weights_without_an_activation_are_refused(tmp_path, name):
     torch.save(_model(name).state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: the activation cannot be seen .* --activation, one of .*relu"):
-        load(tmp_path / "model.pt", LoadOverrides())
+        load_network(tmp_path / "model.pt", LoadOverrides())
 
 
 def test_weights_of_no_known_network_are_refused_with_their_keys(tmp_path):
     torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"not a network of the table \(its keys begin weight, bias\); say which with --arch"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_weights_of_another_network_than_was_said_are_refused(tmp_path):
     torch.save(_model("cnn").state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"--arch says resnet20, but the weights are of cnn"):
-        load(tmp_path / "model.pt", LoadOverrides(architecture="resnet20", activation="relu"))
+        load_network(tmp_path / "model.pt", LoadOverrides(architecture="resnet20", activation="relu"))
 
 
 @pytest.mark.parametrize(("change", "match"), [
@@ -461,7 +469,7 @@ def test_keys_that_do_not_fit_are_named(tmp_path, change, match):
     torch.save(state, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=rf"model\.pt: the weights do not fit cnn: .*{match}"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -471,14 +479,14 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"NaN or infinite weights in bn1\.running_var"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_a_file_from_before_the_counters_of_batchnorm_is_read(tmp_path):
     state = {key: tensor for key, tensor in _model("resnet20").state_dict().items() if "num_batches_tracked" not in key}
     torch.save(state, tmp_path / "model.pt")
 
-    loaded = load(tmp_path / "model.pt", RELU).model.state_dict()
+    loaded = load_network(tmp_path / "model.pt", RELU).model.state_dict()
 
     assert len(loaded) > len(state)
     assert all(torch.equal(loaded[key], state[key]) for key in state)
@@ -498,7 +506,7 @@ def test_a_network_is_never_half_loaded(fault):
         state["output.bias"] = torch.full_like(state["output.bias"], torch.nan)
 
     with pytest.raises(UserError):
-        file._check_keys(model, state, "cnn")
+        check_keys(model, state, "cnn")
 
     assert _same(model.state_dict(), before)
 
@@ -509,14 +517,14 @@ def test_a_torchscript_archive_is_refused(tmp_path):
     torch.jit.trace(nn.Linear(2, 3), torch.zeros(1, 2)).save(tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: a TorchScript .*holds code; save model\.state_dict\(\) instead"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_a_whole_module_is_refused(tmp_path):
     torch.save(nn.Linear(2, 3), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"Python objects beyond tensors .* save model\.state_dict\(\)"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 MALICIOUS = {
@@ -534,7 +542,7 @@ def test_code_in_a_file_is_refused_and_not_executed(tmp_path, monkeypatch, write
     write(path)
 
     with pytest.raises(UserError, match=r"run code from the file|not a readable safetensors file"):
-        load(path, RELU)
+        load_network(path, RELU)
 
     assert not Path("executed").exists()
 
@@ -578,7 +586,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_as_unreadable(tmp_path, write):
     write(tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"model\.pt: not a checkpoint that torch can read \(.+\)") as raised:
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
     assert "\n" not in str(raised.value)
 
@@ -588,7 +596,7 @@ def test_random_bytes_raise_nothing_but_a_user_error(tmp_path, seed):
     (tmp_path / "model.pt").write_bytes(np.random.default_rng(seed).bytes(1 + 97 * seed))
 
     with pytest.raises(UserError, match=r"model\.pt: "):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 @pytest.mark.parametrize("place", range(1, 20))
@@ -602,7 +610,7 @@ def test_a_damaged_byte_raises_nothing_but_a_user_error(tmp_path, place):
 
     message = f"{path}: "
     try:
-        load(path, RELU)
+        load_network(path, RELU)
     except UserError as error:
         message = str(error)
 
@@ -623,24 +631,24 @@ def test_a_file_without_weights_is_refused(tmp_path, content, match):
     torch.save(content, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=rf"model\.pt: {match}"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "model.pt").touch()
 
     with pytest.raises(UserError, match=r"model\.pt: the file is empty"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 def test_a_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match=rf"{tmp_path.name}: a folder, not a checkpoint"):
-        load(tmp_path, RELU)
+        load_network(tmp_path, RELU)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"gone\.pt: no such file"):
-        load(tmp_path / "gone.pt", RELU)
+        load_network(tmp_path / "gone.pt", RELU)
 
 
 def _nested(state):
@@ -659,14 +667,14 @@ def test_further_layouts_met_in_the_wild_are_read(tmp_path, wrap):
     model = _model("cnn")
     torch.save(wrap(model.state_dict()), tmp_path / "model.pt")
 
-    assert _same(load(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
+    assert _same(load_network(tmp_path / "model.pt", RELU).model.state_dict(), model.state_dict())
 
 
 def test_a_dictionary_that_holds_itself_ends_in_an_error(tmp_path):
     torch.save(_nested({}), tmp_path / "model.pt")
 
     with pytest.raises(UserError, match="no weights found"):
-        load(tmp_path / "model.pt", RELU)
+        load_network(tmp_path / "model.pt", RELU)
 
 
 @pytest.mark.parametrize("change", [{"hidden": 10**10}, {"classes": -1}, {"classes": 10**12}])
@@ -676,4 +684,4 @@ def test_a_file_that_asks_for_any_size_takes_no_memory(tmp_path, change):
     torch.save(content | {"network": content["network"] | change}, tmp_path / "model.pt")
 
     with pytest.raises(UserError, match=r"damaged|do not fit"):
-        load(tmp_path / "model.pt", LoadOverrides())
+        load_network(tmp_path / "model.pt", LoadOverrides())

@@ -15,8 +15,9 @@ import torch
 from robustbench_la import cli
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS
-from robustbench_la.models.build import NetworkSpec, build
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.file import save_checkpoint
 
 
 class _Malicious:
@@ -34,7 +35,7 @@ def _network(path, *, classes=10, channels=1, break_weights=False, plain=False):
     if plain:
         torch.save(model.state_dict(), path)
         return
-    file.save(
+    save_checkpoint(
         path,
         model,
         spec=spec,

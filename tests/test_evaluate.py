@@ -17,8 +17,11 @@ from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS, parse_normalization
 from robustbench_la.measuring import provenance, session
-from robustbench_la.models.build import NetworkSpec, build
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.records.cells import Cell
 from robustbench_la.records.packing import unpack_classes
@@ -43,7 +46,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         torch.manual_seed(seed)
         spec = NetworkSpec(architecture="resnet20", classes=10, channels=1, height=8, width=8)
         paths.append(folder / f"{activation}.pt")
-        file.save(
+        save_checkpoint(
             paths[-1],
             build(spec, activation),
             spec=spec,
@@ -112,7 +115,7 @@ def test_threads_change_no_answer(four: list[Path]) -> None:
 def test_every_number_is_that_of_a_plain_loop(digits_pair: list[Path]) -> None:
     """Image by image, in float64, with the formulas written out."""
     measured = cells(digits_pair[:1], noise=["gaussian_noise=0.3"])
-    network = file.load(digits_pair[0], file.LoadOverrides())
+    network = load_network(digits_pair[0], LoadOverrides())
     model = network.model.double()
     images = decoding.load(ImageChoice("digits"))
     for cell, level in zip(measured, (None, 0.3), strict=True):
@@ -147,7 +150,7 @@ def test_top5_needs_ten_classes(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.fromarray(rng.integers(0, 256, (4, 4), dtype=np.uint8)).save(tmp_path / "images" / name / "0.png")
-    file.save(
+    save_checkpoint(
         tmp_path / "m.pt",
         build(spec, "relu"),
         spec=spec,
@@ -194,8 +197,8 @@ def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:
 
 
 def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[Path], tmp_path: Path) -> None:
-    network = file.load(four[0], file.LoadOverrides())
-    file.save(
+    network = load_network(four[0], LoadOverrides())
+    save_checkpoint(
         tmp_path / "other.pt",
         network.model,
         spec=network.spec,

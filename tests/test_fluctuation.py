@@ -24,8 +24,10 @@ from robustbench_la.measuring.inject import Injection, layer_keys, normals, pars
 from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.session import Evaluation, corrupted, has_convolutions
-from robustbench_la.models.build import NetworkSpec, build, make_activation
-from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.network import Network
+from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_silu
 from robustbench_la.records.cells import CLEAN, Condition
 from robustbench_la.records.layers import QUANTILES, STATISTICS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, counterparts
-from robustbench_la.models.build import make_activation
+from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
 
 SCALES = {

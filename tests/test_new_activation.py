@@ -17,8 +17,9 @@ from robustbench_la import activations, cli
 from robustbench_la.activations import Activation, counterparts, in_order
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS
-from robustbench_la.models.build import NetworkSpec, build
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.file import save_checkpoint
 
 Larobust = Callable[..., tuple[int, str, str]]
 NEEDS_A_SCALE = (
@@ -100,7 +101,7 @@ def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for name in ("swirl", "ln_silu", "silu"):
         torch.manual_seed(3)
         spec = NetworkSpec(architecture="mlp", classes=10, channels=1, height=8, width=8, hidden=12)
-        file.save(
+        save_checkpoint(
             tmp_path / f"{name}.pt",
             build(spec, name),
             spec=spec,

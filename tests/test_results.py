@@ -17,7 +17,8 @@ from robustbench_la import cli
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.measuring import session
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records import calibration
 from robustbench_la.store.store import Store
 
@@ -197,7 +198,7 @@ def test_calibration_is_that_of_a_plain_loop(digits_pair, measured) -> None:
     """In float64, image by image; a confidence within rounding of the border of a bin may fall on either side."""
     import torch
 
-    network = file.load(digits_pair[0], file.LoadOverrides())
+    network = load_network(digits_pair[0], LoadOverrides())
     model = network.model.double()
     images = decoding.load(ImageChoice("digits"))
     expected = np.zeros((3, 15))

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records.plan import Augment
 from robustbench_la.records.plan_file import read_plan
 from robustbench_la.training import batches, train
@@ -28,7 +29,7 @@ def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(file.load(path, file.LoadOverrides()).model.state_dict())
+    return dict(load_network(path, LoadOverrides()).model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -85,7 +85,7 @@ def _activations() -> list[Table]:
 
 
 def _architectures() -> list[Table]:
-    from robustbench_la.models.build import ARCHITECTURES, PATTERNS
+    from robustbench_la.models.architectures import ARCHITECTURES, PATTERNS
 
     rows = [(name, entry.summary) for name, entry in ARCHITECTURES.items()]
     return [_table("Architectures", ("name", "what"), [*rows, *PATTERNS.items()])]

@@ -32,7 +32,7 @@ from robustbench_la.measuring.layer_sums import (
 from robustbench_la.measuring.layer_totals import LayerTotals, Sample
 from robustbench_la.measuring.probe import Apply, Probe, activation_paths, has_scale, watched_functions
 from robustbench_la.measuring.session import Evaluation, corrupted, forward, key_of
-from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key

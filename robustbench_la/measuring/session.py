@@ -17,8 +17,9 @@ from robustbench_la.errors import RunError, UserError
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import Normalization, parse_normalization
-from robustbench_la.models.checkpoints import file as checkpoints
-from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
+from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.models.names import check_names
@@ -72,16 +73,16 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     paths = find_checkpoints(plan.checkpoints)
     if len(plan.activation) > 1:
         raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
-    wish = checkpoints.LoadOverrides(
+    overrides = LoadOverrides(
         architecture=plan.arch,
         activation=plan.activation[0] if plan.activation else None,
         alpha=plan.alpha,
         normalization=parse_normalization(plan.normalize) if plan.normalize else None,
     )
-    files = [checkpoints.read(path) for path in paths]
+    files = [read_checkpoint(path) for path in paths]
     dataset = decoding.open_dataset(_choice(plan, files), download=download)
     shape = dataset.shape()
-    networks = [checkpoints.assemble(file, wish, shape) for file in files]
+    networks = [assemble_network(file, overrides, shape) for file in files]
     for network in networks:
         _check_fit(network, shape, dataset.choice.name)
     conditions = plan.conditions(height=shape.height, width=shape.width)
@@ -119,7 +120,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _choice(plan: EvaluationPlan, files: Sequence[checkpoints.CheckpointFile]) -> ImageChoice:
+def _choice(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:
     """The data to evaluate on: as given, or as the checkpoints say."""
     said = {file.data for file in files if file.data is not None}
     names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robustbench_la.images.datasets import check_name
 from robustbench_la.images.normalization import parse_normalization
-from robustbench_la.models.build import check_architecture
+from robustbench_la.models.architectures import check_architecture
 from robustbench_la.records.plan import EvaluationPlan, TrainingPlan
 
 

@@ -15,7 +15,7 @@ from robustbench_la.images import decoding
 from robustbench_la.images.datasets import is_split
 from robustbench_la.images.decoding import ImageChoice, ImageSet
 from robustbench_la.images.normalization import Normalization, parse_normalization
-from robustbench_la.models.build import NetworkSpec
+from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.devices import resolve
 from robustbench_la.models.names import check_names
 from robustbench_la.progress import Meter, silent

@@ -21,7 +21,7 @@ import robustbench_la
 from corruptions.draws import image_keys
 from robustbench_la.errors import RunError
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints import file
+from robustbench_la.models.checkpoints.file import save_checkpoint
 from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records.plan import Recipe
@@ -132,7 +132,7 @@ def _epoch(state: Unfinished, steps: Iterable[tuple[float, tuple[Tensor, Tensor]
 
 def _save(job: Job, state: Unfinished, fingerprint: str, *, images: int, validation: float | None) -> None:
     """Write the checkpoint. It holds nothing of time or place: the same training gives the same file."""
-    file.save(
+    save_checkpoint(
         job.path,
         state.model,
         spec=job.spec,

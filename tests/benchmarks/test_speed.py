@@ -1,4 +1,4 @@
-"""Speed, as ratios within one run, on two threads: pytest tests/benchmarks --benchmark-only
+"""Speed, as ratios within one run, on two threads unless stated: pytest tests/benchmarks --benchmark-only
 
 Nothing here fails for being slow: machines are noisy. What is aimed at stands beside each ratio.
 """
@@ -20,8 +20,9 @@ from corruptions.apply import corrupt
 from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, session
-from robustbench_la.models.build import NetworkSpec, build
-from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.layeract import la_hardsilu, la_silu
 from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.records.cells import Condition
@@ -65,9 +66,13 @@ def by_hand(name: str, level: float) -> Callable[[np.ndarray], np.ndarray]:
 
 @pytest.mark.parametrize("kind", ["random", "smooth"])
 @pytest.mark.parametrize(
-    ("name", "level", "aim"), [("gaussian_noise", 0.1, ">= 3"), ("shot_noise", 50, ">= 10"), ("gaussian_blur", 1.0, ">= 20")]
+    ("name", "level", "aim", "threads"),
+    [("gaussian_noise", 0.1, ">= 3", 2), ("shot_noise", 50, ">= 10", 2), ("gaussian_blur", 1.0, ">= 5", 1)],
 )
-def test_corruptions_against_a_loop_over_images(benchmark, told, name: str, level: float, aim: str, kind: str) -> None:
+def test_corruptions_against_a_loop_over_images(
+    benchmark, told, name: str, level: float, aim: str, threads: int, kind: str
+) -> None:
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (512, 32, 32, 3), dtype=np.uint8)
     if kind == "smooth":  # as photographs are, with flat and blown-out parts
@@ -77,7 +82,7 @@ def test_corruptions_against_a_loop_over_images(benchmark, told, name: str, leve
     ratio(
         benchmark,
         told,
-        f"{name}, images/s over a loop's, 32 px, {kind}",
+        f"{name}, images/s over a loop's, 32 px, {kind}, threads: {threads}",
         lambda: corrupt(batch, name, level, ids=ids),
         lambda: [loop(image) for image in images],
         aim,

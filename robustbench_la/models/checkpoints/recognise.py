@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import UserError
-from robustbench_la.models.build import ARCHITECTURES, NetworkSpec
+from robustbench_la.models.architectures import ARCHITECTURES, NetworkSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,104 @@
+"""The table of architectures, and what a network is built from. Imports no torch until it builds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.errors import lookup
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """All that decides a network's shape, except its activation."""
+
+    architecture: str
+    """A name of ARCHITECTURES, ``torchvision:<name>``, ``file.py:function`` or ``package.module:function``."""
+    classes: int
+    channels: int
+    height: int
+    """Of the images, in pixels."""
+    width: int
+    hidden: int = 128
+    """Elements of the hidden layer; mlp only."""
+    conv_bias: bool = False
+    """Whether convolutions have a bias; resnets only."""
+    padding: Literal["centre", "end"] = "centre"
+    """Where a shortcut adds its zero channels; resnets only."""
+
+    def as_dict(self) -> dict[str, str | int | bool]:
+        """Plain values, for a checkpoint."""
+        return asdict(self)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether building it runs a function of the user's."""
+        return ":" in self.architecture and not self.architecture.startswith("torchvision:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A line of the table."""
+
+    summary: str
+    build: Callable[[NetworkSpec, Callable[[], nn.Module]], nn.Module]
+
+
+def _mlp(spec: NetworkSpec, make: Callable[[], nn.Module]) -> nn.Module:
+    from robustbench_la.models.paper_networks import Mlp
+
+    pixels = spec.channels * spec.height * spec.width
+    return Mlp(make, pixels=pixels, classes=spec.classes, hidden=spec.hidden)
+
+
+def _cnn(spec: NetworkSpec, make: Callable[[], nn.Module]) -> nn.Module:
+    from robustbench_la.models.paper_networks import Cnn
+
+    return Cnn(make, channels=spec.channels, classes=spec.classes)
+
+
+def _resnet(spec: NetworkSpec, make: Callable[[], nn.Module], *, blocks: int) -> nn.Module:
+    from robustbench_la.models.paper_networks import ResNet
+
+    return ResNet(
+        make,
+        blocks=blocks,
+        channels=spec.channels,
+        classes=spec.classes,
+        conv_bias=spec.conv_bias,
+        padding=spec.padding,
+    )
+
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {
+        "mlp": Architecture(summary="one hidden activation layer; the paper's MNIST network", build=_mlp),
+        "cnn": Architecture(summary="two convolutions; for images of 8 to 32 px", build=_cnn),
+        **{
+            f"resnet{6 * blocks + 2}": Architecture(
+                summary=f"ResNet for CIFAR, {blocks} blocks a stage (He et al. 2016)",
+                build=functools.partial(_resnet, blocks=blocks),
+            )
+            for blocks in (3, 5, 7, 9)
+        },
+    }
+)
+PATTERNS: Mapping[str, str] = MappingProxyType(
+    {
+        "torchvision:NAME": "any classifier of torchvision, its ReLUs exchanged for the activation",
+        "FILE.py:FUNCTION": "your own: a function that gives a network (it may take classes, channels, activation)",
+        "PACKAGE.MODULE:FUNCTION": "the same, from an installed package",
+    }
+)
+
+
+def check_architecture(name: str) -> None:
+    """Raise UserError unless ``name`` can be an architecture; looks at the name alone."""
+    if ":" not in name:
+        lookup({**ARCHITECTURES, **dict.fromkeys(PATTERNS)}, name, kind="architecture")
