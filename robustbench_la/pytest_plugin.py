@@ -117,7 +117,7 @@ class Gate(pytest.Collector):
 
         config = self.config
         ckpt, results = _option(config, "ckpt"), _option(config, "results")
-        words = {"alpha": "layeract-alpha", **{name: name for name in ("arch", "activation", "normalize")}}
+        words = {"layeract_alpha": "layeract-alpha", **{name: name for name in ("arch", "activation", "normalize")}}
         network = {name: value for name, word in words.items() if (value := _option(config, word)) is not None}
         if results is not None:
             if "normalize" in network:

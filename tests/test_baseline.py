@@ -320,3 +320,10 @@ def test_a_hostile_baseline_is_refused_within_two_seconds_and_200_megabytes(tmp_
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert seconds < 2
     assert megabytes < 200
+
+
+def test_the_alpha_that_an_older_baseline_gives_is_layeracts(tmp_path: Path) -> None:
+    path = tmp_path / "older.json"
+    path.write_bytes(GOOD.replace(b'"given": {"activation": "silu"}', b'"given": {"activation": "la_silu", "alpha": 0.1}'))
+
+    assert baseline.read_baseline(path).given == {"activation": "la_silu", "layeract_alpha": 0.1}

@@ -349,7 +349,7 @@ def test_results_that_lack_a_condition_are_a_regression_and_results_of_other_noi
     common = ["--ckpt", "model.pt", "--profile", "imagenet-c", "--noise"]
     for store, words in {
         "few.sqlite": ["gaussian", "--severity", "3,5"],
-        "seed.sqlite": ["gaussian,blur", "--severity", "3,5", "--seed", "4"],
+        "seed.sqlite": ["gaussian,blur", "--severity", "3,5", "--noise-seed", "4"],
         "levels.sqlite": ["gaussian,blur", "--severity", "3,5", "--profile", "cifar-c"],
         "data.sqlite": ["gaussian", "--severity", "3", "--limit", "100"],
     }.items():
@@ -440,7 +440,7 @@ def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Pat
         ("--limit 50", 50, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
         ("--severity 5", 500, ["clean", "gaussian_noise 5", "gaussian_blur 5"]),
         ("--noise shot --severity 2", 500, ["clean", "shot_noise 2"]),
-        ("--seed 3", 500, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
+        ("--noise-seed 3", 500, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
     ],
 )
 def test_an_update_changes_what_is_said_and_nothing_else(project: Path, words: str, images: int, conditions: list[str]) -> None:
@@ -451,7 +451,7 @@ def test_an_update_changes_what_is_said_and_nothing_else(project: Path, words: s
     assert done.returncode == 0, done.stderr
     assert (new.images, new.profile, bool(new.fluctuations)) == (images, "imagenet-c", True)
     assert [str(one.condition) for one in new.answers] == conditions
-    assert new.seed == (3 if "--seed" in words else 0)
+    assert new.seed == (3 if "--noise-seed" in words else 0)
 
 
 def test_an_update_by_another_plan_says_why_nothing_can_be_compared(project: Path) -> None:
@@ -465,7 +465,7 @@ def test_an_update_by_another_plan_says_why_nothing_can_be_compared(project: Pat
 
 
 def test_a_plan_makes_a_baseline_with_fluctuation_and_several_seeds(project: Path) -> None:
-    plan = "data: digits\nlimit: 60\nnoise: [gaussian_noise=0.3, blur=1]\nseed: 5\nnoise_seeds: 2\nfluctuation: true\n"
+    plan = "data: digits\nlimit: 60\nnoise: [gaussian_noise=0.3, blur=1]\nnoise_seed: 5\nnoise_seeds: 2\nfluctuation: true\n"
     (project / "ci.yaml").write_text(plan)
     done = command("baseline", "--config", "ci.yaml", "--ckpt", "model.pt", "-o", "ci.json", folder=project)
     assert done.returncode == 0, done.stderr

@@ -144,7 +144,7 @@ def test_weights_on_another_layout_of_memory_are_saved_as_they_are(tmp_path):
 @pytest.mark.parametrize(("overrides", "match"), [
     (LoadOverrides(architecture="cnn"), r"--arch says cnn, but the file says mlp"),
     (LoadOverrides(activation="silu"), r"--activation says silu, but the file says relu"),
-    (LoadOverrides(alpha=0.5), r"--alpha says 0\.5, but the file says 0\.25"),
+    (LoadOverrides(alpha=0.5), r"--layeract-alpha says 0\.5, but the file says 0\.25"),
 ])  # fmt: skip
 def test_what_is_said_that_our_own_file_denies_is_refused(tmp_path, overrides, match):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])

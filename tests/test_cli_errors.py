@@ -72,6 +72,7 @@ def faulty_inputs(tmp_path_factory):
     (folder / "blocker").touch()
     (folder / "unreadable.yaml").write_text("data: digits\nnoise: [paper\nseverity: 1\n")
     (folder / "unknown_key.yaml").write_text("data: digits\nseverty: 1\n")
+    (folder / "former_key.yaml").write_text("data: digits\nseed: 1\n")
     (folder / "wrong_type.yaml").write_text("data: digits\nlimit: many\n")
     return folder
 
@@ -146,7 +147,7 @@ WRONG = {
     "limit 0": ("eval --ckpt good.pt --limit 0", "limit", "greater than 0"),
     "batch size 0": ("eval --ckpt good.pt --batch-size 0", "batch", "greater than 0"),
     "no noise seeds": ("eval --ckpt good.pt --noise-seeds 0", "noise_seeds", "greater than 0"),
-    "a seed beyond what can be stored": ("eval --ckpt good.pt --seed 99999999999999999999", "seed", "less than"),
+    "a seed beyond what can be stored": ("eval --ckpt good.pt --noise-seed 99999999999999999999", "seed", "less than"),
     "a store that is a checkpoint": ("eval --ckpt good.pt --store good.pt", "good.pt", "not a file of results"),
     "a store that is a folder": ("eval --ckpt good.pt --store nothing", "nothing", "folder"),
     "a store below a file": ("eval --ckpt good.pt --store blocker/x.sqlite", "blocker", "not a folder"),
@@ -163,14 +164,32 @@ WRONG = {
     "merging what is no store": ("merge good.pt -o new.sqlite", "good.pt", "not a file of results"),
     "merging into what is no store": ("merge good.pt -o plain.pt", "plain.pt", "not a file of results"),
     "merging without an output": ("merge good.pt", "--output"),
-    "alpha 0": ("train --arch mlp --activation la_silu --alpha 0 -o new.pt", "alpha", "greater than 0"),
-    "alpha that is not a number": ("train --arch mlp --activation la_silu --alpha nan -o new.pt", "alpha", "nan"),
+    "alpha 0": ("train --arch mlp --activation la_silu --layeract-alpha 0 -o new.pt", "alpha", "greater than 0"),
+    "alpha that is not a number": ("train --arch mlp --activation la_silu --layeract-alpha nan -o new.pt", "alpha", "nan"),
     "0 epochs": ("train --arch mlp --activation relu --epochs 0 -o new.pt", "epochs", "greater than 0"),
     "training over a checkpoint": ("train --arch mlp --activation relu -o good.pt", "good.pt exists", "--force"),
     "two networks for one file": ("train --arch mlp --activation relu --activation silu -o new.pt", "{activation}"),
     "training without an architecture": ("train --activation relu -o new.pt", "--arch"),
     "training without an activation": ("train --arch mlp -o new.pt", "--activation"),
     "training without an output": ("train --arch mlp --activation relu", "--output"),
+    **{
+        f"the former {old} of {command.split()[0]}": (f"{command} {old} 1", f"{old} is now {new}")
+        for command, old, new in (
+            ("eval --ckpt good.pt", "--seed", "--noise-seed"),
+            ("eval --ckpt good.pt", "--alpha", "--layeract-alpha"),
+            ("fluctuation --ckpt good.pt", "--seed", "--noise-seed"),
+            ("fluctuation --ckpt good.pt", "--alpha", "--layeract-alpha"),
+            ("baseline --ckpt good.pt", "--seed", "--noise-seed"),
+            ("baseline --ckpt good.pt", "--alpha", "--layeract-alpha"),
+            ("train --arch mlp", "--seed", "--training-seed"),
+            ("train --arch mlp", "--alpha", "--layeract-alpha"),
+            ("results", "--seed", "--noise-seed"),
+            ("compare", "--seed", "--noise-seed"),
+            ("plot severity -o new.png", "--seed", "--noise-seed"),
+            ("forget", "--seed", "--noise-seed"),
+        )
+    },
+    "a former key of a plan": ("eval --config former_key.yaml", "former_key.yaml", "'seed' is now 'noise_seed'"),
     "an unknown option": ("eval --ckpt good.pt --noize blur", "--noize", "--noise"),
     "an option without its value": ("eval --ckpt", "--ckpt"),
     "a number that is a word": ("eval --ckpt good.pt --limit many", "--limit", "integer"),

@@ -138,8 +138,8 @@ def test_every_number_is_that_of_a_plain_loop(digits_pair: list[Path]) -> None:
 def test_noise_seeds_differ_and_repeat(digits_pair: list[Path]) -> None:
     flags = {"noise": ["gaussian_noise=0.5"]}
 
-    assert counts(cells(digits_pair, seed=1, **flags)) == counts(cells(digits_pair, seed=1, **flags))
-    assert counts(cells(digits_pair, seed=1, **flags)) != counts(cells(digits_pair, seed=2, **flags))
+    assert counts(cells(digits_pair, noise_seed=1, **flags)) == counts(cells(digits_pair, noise_seed=1, **flags))
+    assert counts(cells(digits_pair, noise_seed=1, **flags)) != counts(cells(digits_pair, noise_seed=2, **flags))
 
 
 def test_top5_needs_ten_classes(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[P
 def test_the_provenance_tells_where_numbers_come_from(four: list[Path]) -> None:
     import datetime
 
-    evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "seed": 9}))
+    evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])], "limit": 50, "noise_seed": 9}))
     shared = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     told = dataclasses.asdict(provenance.collect(evaluation, shared, wall_time_s=1.0))
 

@@ -42,13 +42,13 @@ def test_a_plan_without_a_file_is_the_default_one():
 
 
 def test_flags_win_over_the_file(write):
-    config = write("data: mnist:data\nnoise: [blur, gaussian]\nseed: 3\nlimit: 7\ntrain: {epochs: 4, lr: 0.5}\n")
+    config = write("data: mnist:data\nnoise: [blur, gaussian]\nnoise_seed: 3\nlimit: 7\ntrain: {epochs: 4, lr: 0.5}\n")
 
     plan = read_plan(config, {"data": "digits", "noise": ["poisson"], "train": {"lr": 0.25}})
 
     assert plan.data == "digits"
     assert plan.noise == ["poisson"]
-    assert plan.seed == 3
+    assert plan.noise_seed == 3
     assert plan.limit == 7
     assert plan.train.epochs == 4
     assert plan.train.lr == 0.25
@@ -62,7 +62,7 @@ def test_a_flag_that_was_not_given_changes_nothing(write, absent):
 
 
 def test_a_flag_of_0_or_False_is_given():
-    assert read_plan(None, {"seed": 0}).seed == 0
+    assert read_plan(None, {"noise_seed": 0}).noise_seed == 0
     with pytest.raises(UserError, match=r"limit: .*greater than 0, not 0"):
         read_plan(None, {"limit": 0})
 
@@ -77,7 +77,7 @@ def test_a_count_is_above_0(flag, value):
 @pytest.mark.parametrize("alpha", [0, -1, math.nan, math.inf])
 def test_alpha_is_finite_and_above_0(alpha):
     with pytest.raises(UserError, match="alpha: "):
-        read_plan(None, {"alpha": alpha})
+        read_plan(None, {"layeract_alpha": alpha})
 
 
 @pytest.mark.parametrize("field", ["lr", "weight_decay", "momentum", "gamma", "holdout"])
@@ -88,9 +88,15 @@ def test_the_numbers_of_a_recipe_are_finite_and_not_negative(field, value):
 
 
 def test_a_single_value_stands_for_a_list_of_one(write):
-    plan = read_plan(write("checkpoints: a.pt\nactivation: relu\nnoise: blur\nseverity: 3\nseeds: 5\n"), {})
+    plan = read_plan(write("checkpoints: a.pt\nactivation: relu\nnoise: blur\nseverity: 3\ntraining_seeds: 5\n"), {})
 
-    assert (plan.checkpoints, plan.activation, plan.noise, plan.severity, plan.seeds) == (["a.pt"], ["relu"], ["blur"], [3], [5])
+    assert (plan.checkpoints, plan.activation, plan.noise, plan.severity, plan.training_seeds) == (
+        ["a.pt"],
+        ["relu"],
+        ["blur"],
+        [3],
+        [5],
+    )
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -109,6 +115,9 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("activation: rleu", ["unknown activation 'rleu'", "relu"]),
     ("profile: cifar", ["unknown profile 'cifar'", "cifar-c"]),
     ("noise: gausian", ["unknown corruption 'gausian'", "gaussian_noise"]),
+    ("alpha: 0.1", ["plan.yaml", "the key 'alpha' is now 'layeract_alpha'"]),
+    ("seed: 1", ["plan.yaml", "the key 'seed' is now 'noise_seed'"]),
+    ("seeds: [11]", ["plan.yaml", "the key 'seeds' is now 'training_seeds'"]),
     ("severity: 6", ["severity", "from 1 to 5", "'6'"]),
     ("- digits\n- mnist", ["plan.yaml", "a plan is a table of settings", "list"]),
     ("just words", ["plan.yaml", "a plan is a table of settings", "str"]),
@@ -171,7 +180,7 @@ def test_the_plan_of_our_own_gate_is_valid_and_is_that_of_the_committed_baseline
     known = baseline.read_baseline(Path(__file__).parent / "baselines" / "quickstart.json")
 
     assert plan.conditions(height=8, width=8) == [one.condition for one in known.answers[1:]]
-    assert (plan.data, plan.seed, plan.fluctuation) == (known.data, known.seed, False)
+    assert (plan.data, plan.noise_seed, plan.fluctuation) == (known.data, known.seed, False)
 
 
 def test_there_are_shipped_plans():
@@ -365,7 +374,14 @@ def test_flags_change_single_settings_of_a_recipe():
 def test_a_recipe_leaves_the_network_to_the_checkpoints_when_it_evaluates(path):
     plan = read_plan(str(path), {})
 
-    assert (plan.arch, plan.activation, plan.alpha, plan.normalize, plan.resize, plan.crop) == (None, [], None, None, None, None)
+    assert (plan.arch, plan.activation, plan.layeract_alpha, plan.normalize, plan.resize, plan.crop) == (
+        None,
+        [],
+        None,
+        None,
+        None,
+        None,
+    )
     assert plan.noise == ["paper"]
 
 

@@ -136,7 +136,7 @@ def test_no_store_neither_reads_nor_writes_one(larobust, digits_pair, passes, tm
 
 def test_noise_seeds_are_cells_of_their_own_and_clean_is_measured_once(larobust, digits_pair, passes) -> None:
     flags = [f"--ckpt={digits_pair[0]}", "--noise=gaussian", "--severity=5", "--device=cpu", "--json"]
-    code, out, said = larobust("eval", *flags, "--noise-seeds=3", "--seed=7")
+    code, out, said = larobust("eval", *flags, "--noise-seeds=3", "--noise-seed=7")
     three = cells(out)
     assert code == 0
     assert passes == [("clean", 7, 1), *(("gaussian_noise 5", seed, 1) for seed in (7, 8, 9))]
@@ -145,10 +145,10 @@ def test_noise_seeds_are_cells_of_their_own_and_clean_is_measured_once(larobust,
     assert json.loads(out)["provenance"]["noise_seeds"] == [7, 8, 9]
     passes.clear()
 
-    _, out, said = larobust("eval", *flags, "--seed=8")
+    _, out, said = larobust("eval", *flags, "--noise-seed=8")
     assert passes == []
     assert cells(out) == [three[0], three[2]]
-    assert cells(larobust("eval", *flags, "--seed=8", "--no-store")[1]) == [three[0], three[2]]
+    assert cells(larobust("eval", *flags, "--noise-seed=8", "--no-store")[1]) == [three[0], three[2]]
 
 
 def test_several_noise_seeds_make_one_mean_and_a_column_of_their_own(larobust, digits_pair) -> None:
@@ -172,13 +172,13 @@ def test_a_copy_under_another_name_is_the_same_checkpoint(larobust, digits_pair,
     assert {cell["checkpoint"] for cell in cells(out)} == {"copy.pt", str(digits_pair[1])}
 
 
-@pytest.mark.parametrize("more", [["--limit=100"], ["--seed=1"], ["--amp"]], ids=str)
+@pytest.mark.parametrize("more", [["--limit=100"], ["--noise-seed=1"], ["--amp"]], ids=str)
 def test_other_images_seeds_and_precisions_are_measured(larobust, digits_pair, store, passes, more) -> None:
     code, _, said = larobust(*command(digits_pair, *more))
 
     assert code == 0
     assert "nothing is left" not in said
-    assert ("gaussian_noise 1", 1 if "--seed=1" in more else 0, 2) in passes
+    assert ("gaussian_noise 1", 1 if "--noise-seed=1" in more else 0, 2) in passes
 
 
 def test_changed_code_of_a_network_is_another_network(larobust, tmp_path, passes) -> None:
@@ -239,7 +239,7 @@ def test_results_that_match_every_filter_and_exit_5_where_none_does(larobust, st
     code, out, _ = larobust("results", "--activation=silu", "--noise=gaussian,clean", "--json")
     assert code == 0
     assert {(cell["activation"], cell["corruption"]) for cell in cells(out)} == {("silu", "clean"), ("silu", "gaussian_noise")}
-    code, out, said = larobust("results", "--seed=5", "--csv")
+    code, out, said = larobust("results", "--noise-seed=5", "--csv")
     assert code == 5
     assert out.startswith("checkpoint,")
     assert "holds nothing that matches" in said

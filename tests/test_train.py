@@ -38,7 +38,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 11), ("b", 11), ("c", 22)):
-        train.train(prepared(tmp_path / f"{name}.pt", seeds=[seed]))
+        train.train(prepared(tmp_path / f"{name}.pt", training_seeds=[seed]))
 
     assert same(weights(tmp_path / "a.pt"), weights(tmp_path / "b.pt"))
     assert not same(weights(tmp_path / "a.pt"), weights(tmp_path / "c.pt"))
@@ -92,7 +92,7 @@ def test_a_checkpoint_that_exists_is_not_overwritten_without_force(tmp_path: Pat
 
 
 def test_several_networks_need_names_of_their_own(tmp_path: Path) -> None:
-    plan = read_plan(None, {**QUICK, "activation": ["silu", "la_silu"], "seeds": [1, 2]})
+    plan = read_plan(None, {**QUICK, "activation": ["silu", "la_silu"], "training_seeds": [1, 2]})
 
     with pytest.raises(UserError, match="4 networks for one file"):
         prepare_jobs(plan, str(tmp_path / "a.pt"))

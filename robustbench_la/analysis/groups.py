@@ -174,5 +174,5 @@ def _require_all(found: Group) -> None:
     others = f"; so do {len(lacking) - 1} others in part" if len(lacking) > 1 else ""
     raise UserError(
         f"{found.title}: not all measured; {network.checkpoint} lacks {', '.join(named[:_NAMED])}{more}{others}; measure "
-        "that, leave it out by --ckpt, --noise, --severity or --seed, or give --allow-missing to see gaps"
+        "that, leave it out by --ckpt, --noise, --severity or --noise-seed, or give --allow-missing to see gaps"
     )

@@ -69,7 +69,7 @@ def _place(titles: Sequence[str], number: int | None) -> int:
         return number - 1
     if len(titles) > 1:
         raise UserError(
-            f"a figure shows one of what is never mixed; choose by --group, --arch, --data or --seed: {_listed(titles)}"
+            f"a figure shows one of what is never mixed; choose by --group, --arch, --data or --noise-seed: {_listed(titles)}"
         )
     return 0
 

@@ -132,11 +132,25 @@ def _run() -> int:
             if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out
                 print(message, file=sys.stderr)
                 return 2
-            return _fail(message, 2)
+            return _fail(_renamed(error) or message, 2)
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
         traceback.print_exc()
         return _fail("could not run (the traceback above tells where)", 3)
     return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
+
+
+_RENAMED = {"--alpha": ("--layeract-alpha",), "--seed": ("--training-seed", "--noise-seed")}
+"""Flags of earlier versions, and what they may be called now; the one that the command has is meant."""
+
+
+def _renamed(error: Exception) -> str | None:
+    """What to say of a flag that has another name now."""
+    given, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    flags = [flag for parameter in context.command.params for flag in parameter.opts] if context is not None else []
+    for flag in _RENAMED.get(given, ()):
+        if flag in flags:
+            return f"{given} is now {flag}"
+    return None
 
 
 def _fail(message: str, code: int) -> int:

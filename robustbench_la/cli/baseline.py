@@ -19,7 +19,7 @@ The file is small, readable, and meant to be reviewed and committed like code.
 Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"""
 
 DEFAULT = "robustness-baseline.json"
-_BY_PLAN = ("resize", "crop", "limit", "noise", "severity", "profile", "seed", "noise_seeds")
+_BY_PLAN = ("resize", "crop", "limit", "noise", "severity", "profile", "noise_seed", "noise_seeds")
 """Options that change the plan of the baseline which is updated; --amp does too."""
 
 
@@ -27,7 +27,7 @@ def command(
     ckpt: options.Checkpoints = None,
     arch: options.Arch = None,
     activation: options.Activation = None,
-    alpha: options.Alpha = None,
+    layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
     data: options.Data = None,
     download: options.Download = False,
@@ -37,7 +37,7 @@ def command(
     noise: options.Noise = None,
     severity: options.Severity = None,
     profile: options.Profile = None,
-    seed: options.NoiseSeed = None,
+    noise_seed: options.NoiseSeed = None,
     noise_seeds: options.NoiseSeeds = None,
     device: options.Device = None,
     batch_size: options.BatchSize = None,

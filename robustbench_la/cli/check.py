@@ -97,7 +97,7 @@ def command(
         for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
-        network = {"arch": arch, "activation": activation, "alpha": layeract_alpha, "normalize": normalize}
+        network = {"arch": arch, "activation": activation, "layeract_alpha": layeract_alpha, "normalize": normalize}
         where = {"data": data, "device": device, "batch_size": batch_size, "download": download or None}
         source = _Source(one, results, network, where)
         from robustbench_la.gate.rules import parse_rules

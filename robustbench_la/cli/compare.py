@@ -67,7 +67,7 @@ def command(
     data: options.FilterData = None,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
-    seed: options.FilterSeed = None,
+    noise_seed: options.FilterNoiseSeed = None,
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print or write."""
@@ -105,7 +105,7 @@ def command(
         check_writable(Path(output))
         if Path(output).resolve() == path.resolve():
             raise UserError(f"-o {output} would overwrite the store")
-    selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     figures = _published(published, selection)
     with Store(path, reading=True) as opened:
         cells = opened.cells(selection)

@@ -37,7 +37,7 @@ def command(
     ckpt: options.Checkpoints = None,
     arch: options.Arch = None,
     activation: options.Activation = None,
-    alpha: options.Alpha = None,
+    layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
     data: options.Data = None,
     download: options.Download = False,
@@ -47,7 +47,7 @@ def command(
     noise: options.Noise = None,
     severity: options.Severity = None,
     profile: options.Profile = None,
-    seed: options.NoiseSeed = None,
+    noise_seed: options.NoiseSeed = None,
     inject: Annotated[
         list[str] | None,
         typer.Option(

@@ -23,7 +23,7 @@ def command(
     data: options.FilterData = None,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
-    seed: options.FilterSeed = None,
+    noise_seed: options.FilterNoiseSeed = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     store: options.Store = None,
 ) -> None:
@@ -34,7 +34,7 @@ def command(
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 
-    selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     path = options.store_path(store)
     if selection == EVERYTHING:
         raise UserError(f"say what to forget, by --ckpt, --noise, ... (to forget everything, remove {path})")

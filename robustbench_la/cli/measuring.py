@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FLAGS = (
     "arch",
     "activation",
-    "alpha",
+    "layeract_alpha",
     "normalize",
     "data",
     "resize",
@@ -26,7 +26,7 @@ _FLAGS = (
     "noise",
     "severity",
     "profile",
-    "seed",
+    "noise_seed",
     "noise_seeds",
     "device",
     "batch_size",

@@ -27,9 +27,11 @@ Activations = Annotated[
     list[str] | None,
     typer.Option("--activation", metavar="NAME", help="Activation, such as la_silu; repeatable."),
 ]
-Alpha = Annotated[
+LayerActAlpha = Annotated[
     float | None,
-    typer.Option("--alpha", metavar="NUMBER", help="LayerAct's alpha, above 0 (1e-5 if not given; the paper: 0.1 on ImageNet)."),
+    typer.Option(
+        "--layeract-alpha", metavar="NUMBER", help="LayerAct's alpha, above 0 (1e-5 if not given; the paper: 0.1 on ImageNet)."
+    ),
 ]
 Normalize = Annotated[
     str | None,
@@ -71,7 +73,7 @@ Profile = Annotated[
         "--profile", metavar="NAME", help="Level table: cifar-c, tiny-c, imagenet-c, imagenet-c-299 (by image size if not given)."
     ),
 ]
-NoiseSeed = Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Seed of the noise (0 if not given).")]
+NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", metavar="SEED", help="Seed of the noise (0 if not given).")]
 NoiseSeeds = Annotated[
     int | None,
     typer.Option("--noise-seeds", metavar="COUNT", help="Measure with so many seeds of the noise: SEED, SEED + 1 ... (1)."),
@@ -107,7 +109,7 @@ FilterNoise = Annotated[
     list[str] | None, typer.Option("--noise", metavar="NAMES", help="Only this corruption, alias or group, or clean.")
 ]
 FilterSeverity = Annotated[list[str] | None, typer.Option("--severity", metavar="LEVELS", help="Only these, such as 1-5.")]
-FilterSeed = Annotated[list[int] | None, typer.Option("--seed", metavar="SEED", help="Only this seed of the noise.")]
+FilterNoiseSeed = Annotated[list[int] | None, typer.Option("--noise-seed", metavar="SEED", help="Only this seed of the noise.")]
 
 
 def store_path(given: str | None) -> Path:

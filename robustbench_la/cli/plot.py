@@ -64,7 +64,7 @@ def command(
     data: options.FilterData = None,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
-    seed: options.FilterSeed = None,
+    noise_seed: options.FilterNoiseSeed = None,
     store: options.Store = None,
 ) -> None:
     """Read the arguments, read the store, draw, save."""
@@ -83,7 +83,7 @@ def command(
         raise UserError(f"--per-element is for plot layers, not for plot {kind}")
     path = Path(output)
     style.check_path(path)
-    filters = (ckpt, activation, arch, data, noise, severity, seed)
+    filters = (ckpt, activation, arch, data, noise, severity, noise_seed)
     if kind == "activations":
         if store is not None or group is not None or allow_missing or any(filters):
             raise UserError("plot activations draws formulas: there is no store to read and nothing to select")

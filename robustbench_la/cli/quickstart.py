@@ -49,7 +49,7 @@ def command(
     print(
         "One seed and 500 images prove nothing yet. Next:\n"
         f"  larobust eval --ckpt '{output}/*.pt' --noise all --profile {plan.profile} --detail\n"
-        "  larobust train --data digits --arch cnn --activation la_silu --activation silu --seed 11 --seed 22 "
+        "  larobust train --data digits --arch cnn --activation la_silu --activation silu --training-seed 11 --training-seed 22 "
         "-o 'runs/{activation}-{seed}.pt'",
         file=sys.stderr,
     )

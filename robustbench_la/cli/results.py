@@ -34,7 +34,7 @@ def command(
     data: options.FilterData = None,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
-    seed: options.FilterSeed = None,
+    noise_seed: options.FilterNoiseSeed = None,
     detail: Annotated[bool, typer.Option("--detail", help="One row a cell.")] = False,
     json_: options.Json = False,
     csv_: Annotated[
@@ -52,7 +52,7 @@ def command(
 
     if json_ and csv_:
         raise UserError("give --json or --csv, not both")
-    selection = select(ckpt, activation, arch, data, noise, severity, seed)
+    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     path = options.store_path(store)
     with Store(path, reading=True) as opened:
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=json_)
@@ -77,7 +77,7 @@ def select(
     data: Sequence[str] | None,
     noise: Sequence[str] | None,
     severity: Sequence[str] | None,
-    seed: Sequence[int] | None,
+    noise_seed: Sequence[int] | None,
 ) -> Selection:
     """The selection that filters say. Raises: UserError for unknown noises and severities."""
     from corruptions import names_of
@@ -99,7 +99,7 @@ def select(
         data=tuple(data or ()),
         corruptions=tuple(corruptions),
         severities=parse_severities(list(severity)) if severity else (),
-        noise_seeds=tuple(seed or ()),
+        noise_seeds=tuple(noise_seed or ()),
     )
 
 

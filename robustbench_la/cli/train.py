@@ -16,7 +16,7 @@ HELP = """Train a network by a recipe, or several: one for each activation and s
 
 An interrupted training goes on when the same command is given again, to the same weights.
 
-Example: larobust train --data digits --arch cnn --activation la_silu --seed 11 -o runs/la_silu.pt"""
+Example: larobust train --data digits --arch cnn --activation la_silu --training-seed 11 -o runs/la_silu.pt"""
 
 
 def command(
@@ -32,16 +32,18 @@ def command(
     ],
     arch: options.Arch = None,
     activation: options.Activations = None,
-    alpha: options.Alpha = None,
+    layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
     data: options.Data = None,
     download: options.Download = False,
     resize: options.Resize = None,
     crop: options.Crop = None,
     limit: options.Limit = None,
-    seed: Annotated[
+    training_seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", metavar="SEED", help="Seed of weights, order and augmentation (11 if not given); repeatable."),
+        typer.Option(
+            "--training-seed", metavar="SEED", help="Seed of weights, order and augmentation (11 if not given); repeatable."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start.")] = None,
@@ -59,13 +61,13 @@ def command(
         {
             "arch": arch,
             "activation": activation,
-            "alpha": alpha,
+            "layeract_alpha": layeract_alpha,
             "normalize": normalize,
             "data": data,
             "resize": resize,
             "crop": crop,
             "limit": limit,
-            "seeds": seed,
+            "training_seeds": training_seed,
             "device": device,
             "train": {key: value for key, value in recipe.items() if value is not None},
         },

@@ -44,7 +44,9 @@ _CONDITION: Kinds = {
     **{"corruption": (str,), "severity": (int, None), "profile": (str, None)},
     "noise_seed": (int, None),
 }
-_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "alpha": (float, int), "normalize": (str,)}
+_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "layeract_alpha": (float, int), "normalize": (str,)}
+_FORMER_GIVEN = {"alpha": "layeract_alpha"}
+"""Names in older files, and what they are called now."""
 
 
 def write_baseline(path: Path, snapshot: Snapshot) -> int:
@@ -180,9 +182,15 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
         answers=_answers(rows, labels, seeds),
         layers=tuple(name_of(name, "layers") for name in names),
         fluctuations=_fluctuations(measured, len(names), images, seeds),
-        given=table_of(document, "given", {name: _GIVEN[name] for name in keys_of(document, "given") if name in _GIVEN}),
+        given=_given(document),
         provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),
     )
+
+
+def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
+    names = {name: _FORMER_GIVEN.get(name, name) for name in keys_of(document, "given")}
+    values = table_of(document, "given", {name: _GIVEN[now] for name, now in names.items() if now in _GIVEN})
+    return {names[name]: value for name, value in values.items()}
 
 
 def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:

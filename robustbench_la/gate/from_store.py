@@ -71,7 +71,12 @@ def from_store(
 
 
 def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:
-    own = {"arch": cell.architecture, "activation": cell.activation, "alpha": cell.alpha, "normalize": cell.normalization}
+    own = {
+        "arch": cell.architecture,
+        "activation": cell.activation,
+        "layeract_alpha": cell.alpha,
+        "normalize": cell.normalization,
+    }
     return all(own[name] == value for name, value in said.items())
 
 

@@ -21,13 +21,18 @@ from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import EvaluationPlan
 from robustbench_la.records.plan_file import read_plan
 
-GIVEN = ("arch", "activation", "alpha", "normalize")
+GIVEN = ("arch", "activation", "layeract_alpha", "normalize")
 """What a plan may have to say of a checkpoint."""
 
 
 def given(plan: EvaluationPlan) -> dict[str, str | float]:
     """What a plan does say of its checkpoint."""
-    said = {"arch": plan.arch, "activation": next(iter(plan.activation), None), "alpha": plan.alpha, "normalize": plan.normalize}
+    said = {
+        "arch": plan.arch,
+        "activation": next(iter(plan.activation), None),
+        "layeract_alpha": plan.layeract_alpha,
+        "normalize": plan.normalize,
+    }
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -55,7 +60,7 @@ def prepare_by_baseline(
         "resize": baseline.resize,
         "crop": baseline.crop,
         "limit": baseline.images if baseline.images < baseline.dataset_images else None,
-        "seed": baseline.seed,
+        "noise_seed": baseline.seed,
         "noise_seeds": baseline.noise_seeds,
         "amp": baseline.precision != "float32" or None,
     }

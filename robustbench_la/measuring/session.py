@@ -76,7 +76,7 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     overrides = LoadOverrides(
         architecture=plan.arch,
         activation=plan.activation[0] if plan.activation else None,
-        alpha=plan.alpha,
+        alpha=plan.layeract_alpha,
         normalization=parse_normalization(plan.normalize) if plan.normalize else None,
     )
     files = [read_checkpoint(path) for path in paths]
@@ -96,7 +96,7 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
         images=images,
         conditions=(CLEAN, *conditions),
         profile=plan.profile or profile_for(shape.height, shape.width),
-        seed=plan.seed,
+        seed=plan.noise_seed,
         device=device,
         batch_size=plan.batch_size or batch_size_for(device, shape.height * shape.width),
         amp=plan.amp,

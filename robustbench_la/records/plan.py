@@ -66,7 +66,7 @@ class _SharedPlan(_Part):
 
     arch: str | None = None
     activation: _Strings = []
-    alpha: Annotated[float, Field(gt=0)] | None = None
+    layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
     data: str | None = None
     resize: _Positive | None = None
@@ -86,7 +86,7 @@ class TrainingPlan(_SharedPlan):
     """What ``train`` needs."""
 
     train: Recipe = Recipe(epochs=30, lr=0.05, milestones=[15, 25])
-    seeds: _Seeds = [11]
+    training_seeds: _Seeds = [11]
     """Of the training."""
 
 
@@ -97,10 +97,10 @@ class EvaluationPlan(_SharedPlan):
     noise: _Strings = ["paper"]
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
-    seed: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
+    noise_seed: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
     """Of the noise; within what a store can hold."""
     noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
-    """How many: seed, seed + 1, ..."""
+    """How many: noise_seed, noise_seed + 1, ..."""
     batch_size: _Positive | None = None
     amp: bool = False
     fluctuation: bool = False

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.records.plan import Plan, Recipe
 
-_OF_THE_NETWORK = ("arch", "activation", "alpha", "normalize", "resize", "crop")
+_OF_THE_NETWORK = ("arch", "activation", "layeract_alpha", "normalize", "resize", "crop")
+
+_RENAMED = {"alpha": "layeract_alpha", "seed": "noise_seed", "seeds": "training_seeds"}
+"""Keys of earlier plans, which are refused with what they are called now."""
 
 
 def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:
@@ -45,6 +48,8 @@ def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
+        if where in _RENAMED:
+            return f"the key {where!r} is now {_RENAMED[where]!r}"
         model = Recipe if len(fault["loc"]) > 1 and fault["loc"][0] == "train" else Plan
         return f"unknown key {where!r}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
     message = fault["msg"].removeprefix("Value error, ")

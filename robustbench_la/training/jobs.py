@@ -86,7 +86,7 @@ def prepare_jobs(
         raise UserError("say what to train with --arch, one of the names that `larobust list architectures` shows")
     if not plan.activation:
         raise UserError("say the activation with --activation, one of the names that `larobust list activations` shows")
-    runs = [(activation, seed) for activation in plan.activation for seed in plan.seeds]
+    runs = [(activation, seed) for activation in plan.activation for seed in plan.training_seeds]
     paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
     if len(set(paths)) < len(paths):
         raise UserError(f"{len(runs)} networks for one file {output}; put {{activation}} and {{seed}} into its name")
@@ -111,7 +111,7 @@ def prepare_jobs(
         Job(
             spec=spec,
             activation=activation,
-            alpha=DEFAULT_ALPHA if plan.alpha is None else plan.alpha,
+            alpha=DEFAULT_ALPHA if plan.layeract_alpha is None else plan.layeract_alpha,
             seed=seed,
             recipe=plan.train,
             normalization=normalization,

@@ -67,7 +67,7 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
     given = (
         ("--arch", overrides.architecture, spec.architecture),
         ("--activation", overrides.activation, activation),
-        ("--alpha", overrides.alpha, alpha),
+        ("--layeract-alpha", overrides.alpha, alpha),
         ("--normalize", overrides.normalization, normalization),
     )
     for flag, wanted, written in given:
