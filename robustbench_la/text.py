@@ -23,3 +23,12 @@ def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:
     'a?[2Jb'
     """
     return text if is_printable(text) else "".join(letter if letter.isprintable() else mark for letter in text)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "image"), counted(2, "image"), counted(0, "pass", "passes")
+    ('1 image', '2 images', '0 passes')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"

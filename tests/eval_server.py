@@ -12,7 +12,7 @@ from pathlib import Path
 import sklearn.datasets
 
 from robustbench_la import cli
-from robustbench_la.measuring import provenance, session
+from robustbench_la.measuring import accuracy, provenance
 from robustbench_la.store import store
 
 assert provenance, sklearn.datasets
@@ -32,7 +32,7 @@ def run(log: Path, arguments: list[str]) -> None:
     errors = os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(errors, 1)
     os.dup2(errors, 2)
-    session._measure = logged(log, session._measure)
+    accuracy._measure_pass = logged(log, accuracy._measure_pass)
     sys.argv = ["larobust", *arguments]
     code = 3
     try:

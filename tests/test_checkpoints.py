@@ -19,6 +19,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.measuring import session
+from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.assemble import check_keys, load_network
@@ -386,7 +387,7 @@ def test_a_network_of_the_users_own_for_grey_images_can_be_evaluated(tmp_path, m
     torch.save(nn.Sequential(nn.Conv2d(1, 2, 8), nn.ReLU(), nn.Flatten(), nn.Linear(2, 10)).state_dict(), "grey.pt")
     plan = Plan(checkpoints=["grey.pt"], arch="grey_network.py:make", activation=["relu"], noise=["gaussian=0.1"], limit=4)
 
-    cells = list(session.run(session.prepare_evaluation(plan)))
+    cells = list(measure_cells(session.prepare_evaluation(plan)))
 
     assert [cell.total for cell in cells] == [4, 4]
 

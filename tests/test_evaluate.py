@@ -17,6 +17,7 @@ from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import NORMALIZATIONS, parse_normalization
 from robustbench_la.measuring import provenance, session
+from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.assemble import load_network
@@ -30,7 +31,7 @@ from robustbench_la.records.plan_file import read_plan
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:
     plan = read_plan(None, {"checkpoints": [str(path) for path in paths], "device": "cpu", **flags})
-    return list(session.run(session.prepare_evaluation(plan)))
+    return list(measure_cells(session.prepare_evaluation(plan)))
 
 
 def counts(measured: list[Cell]) -> list[tuple]:
@@ -171,7 +172,7 @@ def test_a_network_with_outputs_that_are_not_finite_is_refused(four: list[Path])
         evaluation.networks[0].model.linear.weight[3] = 3e38
 
     with pytest.raises(RunError, match="NaN or infinite outputs"):
-        list(session.run(evaluation))
+        list(measure_cells(evaluation))
 
 
 def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
@@ -183,7 +184,7 @@ def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
     broken = dataclasses.replace(evaluation.networks[0], model=Pair())
 
     with pytest.raises(UserError, match="gave tuple, not logits"):
-        list(session.run(dataclasses.replace(evaluation, networks=(broken,))))
+        list(measure_cells(dataclasses.replace(evaluation, networks=(broken,))))
 
 
 def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:

@@ -19,11 +19,12 @@ from robustbench_la.errors import RunError, UserError
 from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, layer_sums
-from robustbench_la.measuring.fluctuation import Measure
+from robustbench_la.measuring.forward import corrupted
 from robustbench_la.measuring.inject import Injection, layer_keys, normals, parse_injection
+from robustbench_la.measuring.layer_pass import FluctuationOptions
 from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
-from robustbench_la.measuring.session import Evaluation, corrupted, has_convolutions
+from robustbench_la.measuring.session import Evaluation, has_convolutions
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.network import Network
@@ -354,7 +355,7 @@ def reference(kind: str, clean: np.ndarray, noisy: np.ndarray, more: dict, windo
 
 def check(measured: Evaluation) -> None:
     """Every number of every layer equals the reference's to 1e-5."""
-    for result, condition in zip(fluctuation.run(measured), measured.conditions[1:], strict=True):
+    for result, condition in zip(fluctuation.measure_layers(measured), measured.conditions[1:], strict=True):
         clean, noisy = pre_activations(measured, CLEAN), pre_activations(measured, condition)
 
         assert [layer.layer for layer in result.layers] == [name for name, *_ in clean]
@@ -384,7 +385,7 @@ def test_networks_of_the_table_have_the_numbers_of_a_loop_over_images(architectu
 
 
 def numbers(measured: Evaluation, **more: object) -> list[dict]:
-    results = fluctuation.run(dataclasses.replace(measured, **more))
+    results = fluctuation.measure_layers(dataclasses.replace(measured, **more))
     return [layer.statistics for result in results for layer in result.layers]
 
 
@@ -415,8 +416,12 @@ def test_a_condition_measured_alone_has_the_numbers_it_has_among_others() -> Non
 
 def test_only_the_fluctuation_is_the_same_fluctuation() -> None:
     measured = table("resnet20", "la_silu")
-    everything = [layer for result in fluctuation.run(measured) for layer in result.layers]
-    only = [layer for result in fluctuation.run(measured, Measure(only="fluctuation")) for layer in result.layers]
+    everything = [layer for result in fluctuation.measure_layers(measured) for layer in result.layers]
+    only = [
+        layer
+        for result in fluctuation.measure_layers(measured, FluctuationOptions(only="fluctuation"))
+        for layer in result.layers
+    ]
 
     for one, other in zip(only, everything, strict=True):
         assert one.statistics == {name: other.statistics[name] for name in one.statistics}
@@ -424,7 +429,7 @@ def test_only_the_fluctuation_is_the_same_fluctuation() -> None:
 
 
 def test_the_mean_over_layers_of_each_image_is_kept() -> None:
-    result = next(fluctuation.run(table("cnn", "silu")))
+    result = next(fluctuation.measure_layers(table("cnn", "silu")))
     layers = [layer.statistics for layer in result.layers]
 
     for name in ("fluctuation", "relative", "input_fluctuation"):
@@ -468,7 +473,7 @@ def test_the_model_comes_out_as_it_went_in(fault: type[BaseException]) -> None:
     model.block.conv1.train()
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
-    list(fluctuation.run(measured))
+    list(fluctuation.measure_layers(measured))
 
     def fail(*call: object) -> None:
         raise fault
@@ -480,11 +485,11 @@ def test_the_model_comes_out_as_it_went_in(fault: type[BaseException]) -> None:
     assert not nn.modules.module._global_forward_pre_hooks
     assert not nn.modules.module._global_forward_hooks
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
-    assert [layer.layer for layer in next(fluctuation.run(measured)).layers] == ["block.relu", "block.relu[1]"]
+    assert [layer.layer for layer in next(fluctuation.measure_layers(measured)).layers] == ["block.relu", "block.relu[1]"]
 
 
 def test_an_activation_that_no_image_reaches_is_reported() -> None:
-    assert next(fluctuation.run(zoo(Pair))).unreached == ("block.inner.relu", "block.never")
+    assert next(fluctuation.measure_layers(zoo(Pair))).unreached == ("block.inner.relu", "block.never")
 
 
 def test_a_compiled_model_is_measured_as_it_was_written() -> None:
@@ -523,11 +528,11 @@ def test_a_network_whose_activations_cannot_be_seen_is_refused() -> None:
         model = Classifier(block)
         model.head = nn.Linear(192, 10)
         with pytest.raises(UserError, match=message):
-            list(fluctuation.run(evaluation(model)))
+            list(fluctuation.measure_layers(evaluation(model)))
 
 
 def test_a_call_that_belongs_to_no_image_is_left_out_and_reported() -> None:
-    assert next(fluctuation.run(zoo(Tokens, count=100, batch_size=8))).skipped == ("block/relu[0]",)
+    assert next(fluctuation.measure_layers(zoo(Tokens, count=100, batch_size=8))).skipped == ("block/relu[0]",)
 
 
 def test_a_network_that_is_random_is_told_apart_from_one_that_mixes_images() -> None:
@@ -539,16 +544,16 @@ def test_a_network_that_is_random_is_told_apart_from_one_that_mixes_images() -> 
     model.head = nn.Linear(192, 10)
 
     with pytest.raises(UserError, match="other outputs for the same images"):
-        list(fluctuation.run(evaluation(model)))
+        list(fluctuation.measure_layers(evaluation(model)))
 
 
 def test_images_that_change_each_other_are_refused() -> None:
     model = Classifier(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.ReLU()))
     model.head = nn.Linear(192, 10)
 
-    for measure in (None, Measure(injections=(Injection("gaussian", 0.1),))):
+    for measure in (None, FluctuationOptions(injections=(Injection("gaussian", 0.1),))):
         with pytest.raises(UserError, match="change each other"):
-            list(fluctuation.run(evaluation(model), measure))
+            list(fluctuation.measure_layers(evaluation(model), measure))
 
 
 def test_a_network_that_takes_another_way_for_other_images_is_a_clear_error() -> None:
@@ -563,7 +568,7 @@ def test_a_network_that_takes_another_way_for_other_images_is_a_clear_error() ->
     model.head = nn.Linear(192, 10)
 
     with pytest.raises(RunError, match="2 for the first ones, 1 for others"):
-        list(fluctuation.run(evaluation(model, batch_size=8)))
+        list(fluctuation.measure_layers(evaluation(model, batch_size=8)))
 
 
 def test_infinite_activations_are_a_clear_error() -> None:
@@ -575,14 +580,14 @@ def test_infinite_activations_are_a_clear_error() -> None:
     model.head = nn.Linear(192, 10)
 
     with pytest.raises(RunError, match=r"NaN or infinite activations at block/relu\[0\]"):
-        list(fluctuation.run(evaluation(model)))
+        list(fluctuation.measure_layers(evaluation(model)))
 
 
 def injected(measured: Evaluation, *injections: Injection, rounding: float = 0) -> None:
     """Every number equals the reference's for noise that was put on by hand; rounding: what it may lack, as a share of ||y||."""
     ids = torch.from_numpy(measured.images.ids)
     clean = pre_activations(measured, CLEAN)
-    results = fluctuation.run(measured, Measure(injections=injections))
+    results = fluctuation.measure_layers(measured, FluctuationOptions(injections=injections))
     for result, injection in zip(results, injections, strict=True):
         assert [layer.layer for layer in result.layers] == [name for name, *_ in clean]
         for layer, (_, kind, y, more) in zip(result.layers, clean, strict=True):
@@ -607,7 +612,7 @@ def test_injected_noise_is_the_same_whatever_the_activation_is() -> None:
     shifts = {}
     for activation in ("relu", "la_silu"):
         measured = table("cnn", activation)
-        results = list(fluctuation.run(measured, Measure(injections=injections)))
+        results = list(fluctuation.measure_layers(measured, FluctuationOptions(injections=injections)))
         shifts[activation] = [result.layers[0].statistics["input_fluctuation_mean"] for result in results]
         assert [str(result.layers[0].condition) for result in results] == ["inject:gaussian=0.1", "inject:gaussian-absolute=0.5"]
 

@@ -144,7 +144,7 @@ def test_what_is_in_the_store_is_not_measured_again_and_looks_the_same(digits_pa
     none = larobust(*arguments, *ARGUMENTS, "--no-store", "-o", "none.json")
 
     assert [code for code, _, _ in (part, first, second, none)] == [0] * 4
-    assert "in runs/results.sqlite: 2 of 4 passes" in first[2]
+    assert "2 of 4 passes were in runs/results.sqlite" in first[2]
     assert "nothing is left to measure" in second[2]
     assert first[1] == second[1] == none[1]
     documents = [json.loads(Path(f"{name}.json").read_text(encoding="utf-8")) for name in ("first", "second", "none")]

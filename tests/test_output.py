@@ -173,9 +173,9 @@ def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, tmp_path, 
 
 
 def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, monkeypatch, capsys) -> None:
-    from robustbench_la.measuring import session
+    from robustbench_la.measuring import accuracy
 
-    real = session._measure
+    real = accuracy._measure_pass
     calls = iter(range(100))
 
     def interrupted(*arguments):
@@ -183,7 +183,7 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(session, "_measure", interrupted)
+    monkeypatch.setattr(accuracy, "_measure_pass", interrupted)
     monkeypatch.chdir(tmp_path)
     output = tmp_path / "part.json"
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "-o", str(output)], monkeypatch)

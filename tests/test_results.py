@@ -16,7 +16,7 @@ import pytest
 from robustbench_la import cli
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice
-from robustbench_la.measuring import session
+from robustbench_la.measuring import accuracy
 from robustbench_la.models.checkpoints.assemble import load_network
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records import calibration
@@ -64,13 +64,13 @@ def command(paths: list[Path], *more: str) -> list[str]:
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """What is measured from now on: condition, noise seed, number of checkpoints."""
     seen: list[tuple[str, int, int]] = []
-    real = session._measure
+    real = accuracy._measure_pass
 
     def measure(evaluation, condition, advance):
         seen.append((str(condition), evaluation.seed, len(evaluation.networks)))
         return real(evaluation, condition, advance)
 
-    monkeypatch.setattr(session, "_measure", measure)
+    monkeypatch.setattr(accuracy, "_measure_pass", measure)
     return seen
 
 
@@ -295,7 +295,7 @@ def test_forgetting_shows_asks_and_removes(larobust, store, monkeypatch) -> None
 
 
 def test_what_was_finished_before_ctrl_c_is_not_measured_again(larobust, digits_pair, monkeypatch) -> None:
-    real, calls = session._measure, []
+    real, calls = accuracy._measure_pass, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -303,7 +303,7 @@ def test_what_was_finished_before_ctrl_c_is_not_measured_again(larobust, digits_
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(session, "_measure", interrupted)
+    monkeypatch.setattr(accuracy, "_measure_pass", interrupted)
     code, out, said = larobust(*command(digits_pair))
     assert code == 130
     assert "interrupted after 4 of 8" in said

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_la.cli import measuring, options
+from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robustbench_la.records.answers import Snapshot
+    from robustbench_la.records.plan import EvaluationPlan
 
 HELP = """Measure a checkpoint and write what `larobust check` judges later ones by.
 
@@ -19,8 +24,6 @@ The file is small, readable, and meant to be reviewed and committed like code.
 Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"""
 
 DEFAULT = "robustness-baseline.json"
-_BY_PLAN = ("resize", "crop", "limit", "noise", "severity", "profile", "noise_seed", "noise_seeds")
-"""Options that change the plan of the baseline which is updated; --amp does too."""
 
 
 def command(
@@ -51,43 +54,76 @@ def command(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.")] = DEFAULT,
 ) -> None:
     """Read arguments, measure, write, say what moved."""
-    given = locals()
     from pathlib import Path
 
+    network = NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize)
+    images = ImageFlags(data=data, resize=resize, crop=crop, limit=limit)
+    corruption = NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds)
+    run = RunFlags(device=device, batch_size=batch_size, amp=amp)
+    path = Path(output)
+    old = _replaced(path, update=update)
+    plan = measuring.plan_of(config, network, images, corruption, run, fluctuation=fluctuation)
+    _check_not_measured(path, plan)
+    if old is None or config is not None:
+        _measure_and_write(path, plan, old, download=download)
+    else:
+        kept = {**network, "data": data, "device": device, "batch_size": batch_size}
+        changed = {**corruption, "resize": resize, "crop": crop, "limit": limit, "amp": amp or None}
+        _measure_and_write(path, plan, old, kept=kept, changed=changed, download=download)
+
+
+def _replaced(path: Path, *, update: bool) -> Snapshot | None:
+    """The baseline that is updated; None for a new one. Raises UserError where there must be one, or must not."""
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
     from robustbench_la.gate import baseline as baselines
 
-    path = Path(output)
     check_writable(path)
     if path.exists() and not update:
         raise UserError(f"{path} exists; give --update to replace it")
-    old = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
-    plan = measuring.plan_of(config, given)
+    return baselines.read_baseline(path, remedy=f"larobust baseline --ckpt model.pt -o {path}") if update else None
+
+
+def _check_not_measured(path: Path, plan: EvaluationPlan) -> None:
+    """Raise UserError for a baseline that would be written over a checkpoint."""
+    from robustbench_la.errors import UserError
+    from robustbench_la.measuring.session import find_checkpoints
+
+    if any(path.resolve() == checkpoint.resolve() for checkpoint in find_checkpoints(plan.checkpoints)):
+        raise UserError(f"-o {path} would overwrite what is measured")
+
+
+def _measure_and_write(
+    path: Path,
+    plan: EvaluationPlan,
+    old: Snapshot | None,
+    *,
+    kept: Mapping[str, object] | None = None,
+    changed: Mapping[str, object] | None = None,
+    download: bool,
+) -> None:
+    """Measure by the plan, or, with ``kept`` flags, as the old baseline but for what is ``changed``; write, say what moved."""
     from robustbench_la.cli.evaluate import announce
+    from robustbench_la.gate import baseline as baselines
     from robustbench_la.measuring import answers, session
     from robustbench_la.progress import bar
+    from robustbench_la.text import counted
 
-    meter = bar("images")
-    if any(path.resolve() == found.resolve() for found in session.find_checkpoints(plan.checkpoints)):
-        raise UserError(f"-o {path} would overwrite what is measured")
-    if old is None or config is not None:
-        evaluation, said = session.prepare_evaluation(plan, download=download, meter=meter), answers.given(plan)
+    meter, said = bar("images"), answers.given(plan)
+    if old is None or kept is None:
+        evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
         answers.check_one(evaluation)
     else:
-        flags = {name: given[name] for name in (*answers.GIVEN, "data", "device", "batch_size")}
-        changed = {name: given[name] for name in _BY_PLAN if given[name] is not None} | ({"amp": True} if amp else {})
-        evaluation = answers.prepare_by_baseline(
-            old, {"checkpoints": ckpt, **flags}, changed=changed, download=download, meter=meter
-        )
-        said = {**old.given, **answers.given(plan)}
+        given = {name: value for name, value in (changed or {}).items() if value is not None}
+        evaluation = answers.prepare_by_baseline(old, kept, changed=given, download=download, meter=meter)
+        said = {**old.given, **said}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
     new = answers.measure_snapshot(evaluation, fluctuation=wanted, said=said, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)
-    conditions = measuring.count(len(new.answers), "condition")
+    conditions = counted(len(new.answers), "condition")
     print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_la.cli import measuring, options
+from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from robustbench_la.measuring.resume import Results
     from robustbench_la.measuring.session import Evaluation
-    from robustbench_la.records.cells import Cell, Key, Setting
+    from robustbench_la.records.cells import Cell
 
 HELP = """Measure accuracy on clean and on corrupted images.
 
@@ -55,23 +55,31 @@ def command(
     no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
-    plan = measuring.plan_of(config, locals())
+    plan = measuring.plan_of(
+        config,
+        NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize),
+        ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
+        NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds),
+        RunFlags(device=device, batch_size=batch_size, amp=amp),
+    )
     from pathlib import Path
 
     from robustbench_la.measuring import session
     from robustbench_la.progress import bar
 
-    results = measuring.results_of(store, fresh=fresh, no_store=no_store)
-    measuring.check_outputs([Path(output)] if output is not None else [], plan, config, results)
+    path = measuring.results_of(store, fresh=fresh, no_store=no_store)
+    measuring.check_outputs([Path(output)] if output is not None else [], plan, config, path)
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
     announce(evaluation)
-    measure_and_print(evaluation, detail=detail, as_json=json_, output=output, results=results, fresh=fresh)
+    measure_and_print(evaluation, detail=detail, as_json=json_, output=output, store=path, fresh=fresh)
 
 
 def announce(evaluation: Evaluation) -> None:
     """Say on stderr what will be measured."""
+    from robustbench_la.text import counted
+
     networks, conditions = len(evaluation.networks), len(evaluation.conditions)
-    counts = f"{measuring.count(networks, 'checkpoint')} x {measuring.count(conditions, 'condition')}"
+    counts = f"{counted(networks, 'checkpoint')} x {counted(conditions, 'condition')}"
     if evaluation.noise_seeds > 1:
         counts += f" x {evaluation.noise_seeds} noise seeds (clean once)"
     measuring.announce(evaluation, counts)
@@ -83,97 +91,46 @@ def measure_and_print(
     detail: bool,
     as_json: bool,
     output: str | None,
-    results: Path | None = None,
+    store: Path | None = None,
     fresh: bool = False,
 ) -> None:
     """Measure what is not in the store; print and write what is finished, also after Ctrl-C, which then exits with 130.
 
-    results: the store's file; None for none.  fresh: measure also what is there.
+    store: None for none.  fresh: measure also what is there.
     """
-    import datetime
-    import time
     from pathlib import Path
 
     from robustbench_la.files import write_whole
-    from robustbench_la.measuring import provenance, session
-    from robustbench_la.output.documents import cells_document
-    from robustbench_la.progress import bar
+    from robustbench_la.measuring.quantities import Accuracy
+    from robustbench_la.measuring.session import describe
 
-    started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    shared = provenance.setting(evaluation, started=started)
-    cells: list[Cell] = []
-    interrupted = False
-    with contextlib.ExitStack() as stack:
-        keep, known = _opened(evaluation, shared, results, fresh=fresh, stack=stack)
-        try:
-            for cell in session.run(evaluation, known=known, meter=bar("images")):
-                keep(cell)
-                cells.append(cell)
-        except KeyboardInterrupt:
-            interrupted = True
-    seconds = time.perf_counter() - began
-    measured, cells = cells, _in_order(evaluation, known, cells)
-    text = None
-    if as_json or output:
-        report = cells_document(cells, provenance.collect(evaluation, shared, wall_time_s=seconds))
-        told = {**report, "interrupted": interrupted, "from_store": len(cells) - len(measured)}
-        text = json.dumps(told, indent=1, allow_nan=False)
+    results, interrupted = measuring.measure(evaluation, Accuracy(), store=store, fresh=fresh, unit="cells")
+    text = _document(evaluation, results, interrupted=interrupted) if as_json or output else None
     if as_json:
         print(text)
-    elif cells:
-        print_tables(cells, measuring.about(evaluation), detail=detail)
+    elif results.records:
+        print_tables(results.records, describe(evaluation), detail=detail)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text.encode())
-    if measured or interrupted or not known:
-        speed = sum(cell.total for cell in measured) / seconds
-        wanted = len(evaluation.networks) * len(evaluation.passes) - (len(cells) - len(measured))
-        stopped = f"interrupted after {len(measured)} of {wanted}" if interrupted else f"{len(measured)}"
-        print(f"{stopped} cells in {seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
+    if results.measured or interrupted:
+        speed = results.measured * len(evaluation.images.ids) / results.seconds
+        missing = results.wanted - results.from_store
+        stopped = f"interrupted after {results.measured} of {missing}" if interrupted else f"{results.measured}"
+        print(f"{stopped} cells in {results.seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
 
 
-def _opened(
-    evaluation: Evaluation, shared: Setting, results: Path | None, *, fresh: bool, stack: contextlib.ExitStack
-) -> tuple[Callable[[Cell], object], dict[Key, Cell]]:
-    """What keeps a cell as soon as it is measured, and the cells that are there already; says on stderr how many."""
-    if results is None:
-        return (lambda _: None), {}
-    from robustbench_la.measuring.session import key_of
-    from robustbench_la.records.packing import pack_classes
-    from robustbench_la.store.schema import Selection
-    from robustbench_la.store.store import Store
+def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bool) -> str:
+    from robustbench_la.measuring import provenance
+    from robustbench_la.output.documents import cells_document
 
-    store = stack.enter_context(Store(results))
-    labels = pack_classes(evaluation.images.labels)
-
-    def keep(cell: Cell) -> None:
-        store.add(shared, [cell], labels=labels, replace=fresh)
-
-    if fresh:
-        return keep, {}
-    selection = Selection(fingerprints=(shared.fingerprint,), precisions=(shared.precision,))
-    there = {stored.cell.key: stored.cell for stored in store.cells(selection)}
-    wanted = [key_of(network, condition, seed) for condition, seed in evaluation.passes for network in evaluation.networks]
-    found = sum(key in there for key in wanted)
-    if found:
-        rest = "; nothing is left to measure (--fresh measures again)" if found == len(wanted) else ""
-        print(f"{found} of {len(wanted)} cells were in {results}{rest}", file=sys.stderr)
-    return keep, there
+    document = cells_document(results.records, provenance.collect(evaluation, results.setting, wall_time_s=results.seconds))
+    more = {"interrupted": interrupted, "from_store": results.from_store}
+    return json.dumps({**document, **more}, indent=1, allow_nan=False)
 
 
-def _in_order(evaluation: Evaluation, known: dict[Key, Cell], measured: list[Cell]) -> list[Cell]:
-    """The cells that are wanted, known or measured, as if all had been measured now."""
-    from robustbench_la.measuring.session import key_of
-
-    found = known | {cell.key: cell for cell in measured}
-    wanted = [(network, condition, seed) for condition, seed in evaluation.passes for network in evaluation.networks]
-    there = [(network, found.get(key_of(network, condition, seed))) for network, condition, seed in wanted]
-    # A checkpoint may have had another name when it was measured.
-    return [dataclasses.replace(cell, checkpoint=network.name) for network, cell in there if cell is not None]
-
-
-def print_tables(cells: list[Cell], about: str, *, detail: bool) -> None:
+def print_tables(cells: Sequence[Cell], about: str, *, detail: bool) -> None:
     """The tables on stdout."""
     from robustbench_la.analysis import accuracy_tables
     from robustbench_la.output import terminal

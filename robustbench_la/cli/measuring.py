@@ -3,43 +3,71 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from robustbench_la.cli import options
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
+    from robustbench_la.measuring.quantities import Quantity, Record
+    from robustbench_la.measuring.resume import Results
     from robustbench_la.measuring.session import Evaluation
     from robustbench_la.records.plan import EvaluationPlan
 
-_FLAGS = (
-    "arch",
-    "activation",
-    "layeract_alpha",
-    "normalize",
-    "data",
-    "resize",
-    "crop",
-    "limit",
-    "noise",
-    "severity",
-    "profile",
-    "noise_seed",
-    "noise_seeds",
-    "device",
-    "batch_size",
-)
+
+class NetworkFlags(TypedDict):
+    """Which checkpoints, and what their files do not record."""
+
+    checkpoints: list[str] | None
+    arch: str | None
+    activation: str | None
+    layeract_alpha: float | None
+    normalize: str | None
 
 
-def plan_of(config: str | None, arguments: Mapping[str, object]) -> EvaluationPlan:
-    """The plan of a file and of a command's arguments, by name; None, and a switch that is off, say nothing."""
+class ImageFlags(TypedDict):
+    """Which images, and their size."""
+
+    data: str | None
+    resize: int | None
+    crop: int | None
+    limit: int | None
+
+
+class NoiseFlags(TypedDict):
+    """What is done to the images."""
+
+    noise: list[str] | None
+    severity: list[str] | None
+    profile: str | None
+    noise_seed: int | None
+    noise_seeds: int | None
+
+
+class RunFlags(TypedDict):
+    """How it is computed."""
+
+    device: str | None
+    batch_size: int | None
+    amp: bool
+
+
+def plan_of(
+    config: str | None,
+    network: NetworkFlags,
+    images: ImageFlags,
+    noise: NoiseFlags,
+    run: RunFlags,
+    *,
+    fluctuation: bool = False,
+) -> EvaluationPlan:
+    """The plan of a file, with the flags of a command winning over it; None, and a switch that is off, say nothing."""
     from robustbench_la.records.plan_file import read_plan
 
-    flags = {name: arguments[name] for name in _FLAGS if name in arguments}
-    switches = {name: arguments.get(name) or None for name in ("amp", "fluctuation")}
-    return read_plan(config, {"checkpoints": arguments["ckpt"], **switches, **flags})
+    flags = {**network, **images, **noise, **run, "fluctuation": fluctuation}
+    return read_plan(config, {name: value for name, value in flags.items() if value is not False})
 
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:
@@ -68,25 +96,30 @@ def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | N
 
 def announce(evaluation: Evaluation, counts: str) -> None:
     """Say on stderr what will be measured, and what was done to make checkpoints fit."""
+    from robustbench_la.measuring.session import describe
+
     for network in evaluation.networks:
         for remark in network.remarks:
             print(f"{network.name}: {remark}", file=sys.stderr)
-    print(f"{about(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
+    print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
 
 
-def about(evaluation: Evaluation) -> str:
-    """What is measured on, in a sentence."""
-    images = evaluation.images
-    channels, height, width = images.images.shape[1:]
-    part = f" of {images.total:,} (partial)" if images.partial else ""
-    last = evaluation.seed + evaluation.noise_seeds - 1
-    seeds = f"noise seed {evaluation.seed}" if last == evaluation.seed else f"noise seeds {evaluation.seed} to {last}"
-    return (
-        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {count(channels, 'channel')}; "
-        f"levels of profile {evaluation.profile}; {seeds}; {evaluation.precision} on {evaluation.device}."
-    )
+def measure(
+    evaluation: Evaluation, quantity: Quantity[Record], *, store: Path | None, fresh: bool, unit: str
+) -> tuple[Results[Record], bool]:
+    """Measure with a progress bar what the store lacks; the results, and whether Ctrl-C ended it early.
 
+    unit: of records, in the plural, for the line on stderr about what was in the store.
+    """
+    from robustbench_la.measuring.resume import Interrupted, measure_missing
+    from robustbench_la.progress import bar
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    def say(found: int, wanted: int) -> None:
+        if found:
+            rest = "; nothing is left to measure (--fresh measures again)" if found == wanted else ""
+            print(f"{found} of {wanted} {unit} were in {store}{rest}", file=sys.stderr)
+
+    try:
+        return measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=bar("images"), on_found=say), False
+    except Interrupted as stop:
+        return stop.results, True

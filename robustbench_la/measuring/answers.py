@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from robustbench_la.errors import NotComparableError, UserError
-from robustbench_la.measuring import fluctuation as fluctuate
-from robustbench_la.measuring import provenance, session
-from robustbench_la.measuring.session import Evaluation
+from robustbench_la.measuring import provenance
+from robustbench_la.measuring.quantities import Accuracy, Fluctuation
+from robustbench_la.measuring.resume import measure_missing
+from robustbench_la.measuring.session import Evaluation, prepare_evaluation
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.answers import Answers, Snapshot, check_comparable, with_fluctuations
-from robustbench_la.records.cells import CLEAN, Condition, encode_level
+from robustbench_la.records.cells import CLEAN, Condition, Setting, encode_level
+from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import EvaluationPlan
 from robustbench_la.records.plan_file import read_plan
@@ -69,10 +72,11 @@ def prepare_by_baseline(
     if other_noise:
         own |= _noise(conditions, baseline.profile, severities="noise" not in changed)
     plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}, **changed})
-    evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
+    evaluation = prepare_evaluation(plan, download=download, meter=meter)
     check_one(evaluation)
     if not changed:
-        check_comparable(baseline, _frame(evaluation))
+        setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
+        check_comparable(baseline, _frame(evaluation, setting))
     if other_noise:
         return evaluation
     for condition in conditions:
@@ -89,21 +93,39 @@ def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: 
 
 
 def measure_snapshot(
-    evaluation: Evaluation, *, fluctuation: bool, said: Mapping[str, str | float], meter: Meter = silent
+    evaluation: Evaluation,
+    *,
+    fluctuation: bool,
+    said: Mapping[str, str | float],
+    store: Path | None = None,
+    meter: Meter = silent,
 ) -> Snapshot:
-    """Measure the one checkpoint of an evaluation. said: of the checkpoint, as ``given`` has it."""
+    """Measure the one checkpoint of an evaluation.
+
+    Args:
+        evaluation: Of one checkpoint.
+        fluctuation: Whether activations are measured too.
+        said: What was said of the checkpoint, as ``given`` has it.
+        store: Where results are taken from and kept; None for nowhere.
+        meter: Shows the progress.
+
+    Returns:
+        What it answered to each image.
+
+    Raises:
+        UserError: Unless there is one checkpoint, and where it cannot be measured.
+    """
     check_one(evaluation)
-    frame = _frame(evaluation)
+    setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
+    cells = measure_missing(evaluation, Accuracy(predictions=True), store=store, setting=setting, meter=meter).records
     answers = tuple(
         Answers(condition=cell.condition, noise_seed=cell.noise_seed, predictions=unpack_classes(cell.predictions))
-        for cell in session.run(evaluation, meter=meter)
+        for cell in cells
     )
-    noisy = any(condition != CLEAN for condition in evaluation.conditions)
-    seeds = range(evaluation.seed, evaluation.seed + evaluation.noise_seeds) if fluctuation and noisy else ()
-    moved = [
-        found for seed in seeds for found in fluctuate.run(dataclasses.replace(evaluation, seed=seed, noise_seeds=1), meter=meter)
-    ]
-    return with_fluctuations(dataclasses.replace(frame, answers=answers, given=dict(said)), moved)
+    moved: tuple[NetworkFluctuation, ...] = ()
+    if fluctuation and any(condition != CLEAN for condition in evaluation.conditions):
+        moved = measure_missing(evaluation, Fluctuation(), store=store, setting=setting, meter=meter).records
+    return with_fluctuations(dataclasses.replace(_frame(evaluation, setting), answers=answers, given=dict(said)), moved)
 
 
 def check_one(evaluation: Evaluation) -> None:
@@ -129,10 +151,9 @@ def _check_level(condition: Condition) -> None:
         )
 
 
-def _frame(evaluation: Evaluation) -> Snapshot:
+def _frame(evaluation: Evaluation, shared: Setting) -> Snapshot:
     """All of a snapshot that is known before anything is measured."""
     network, images = evaluation.networks[0], evaluation.images
-    shared = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     return Snapshot(
         checkpoint=network.name,
         sha256=network.sha256,

@@ -1,36 +1,26 @@
-"""Accuracy under corruption: every batch is corrupted once and shown to every checkpoint."""
+"""What is measured with what: networks, images and conditions, loaded and checked against each other. Measures nothing."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from corruptions.apply import corrupt
-from robustbench_la.errors import RunError, UserError
+from robustbench_la.errors import UserError
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice, ImageSet, Shape
-from robustbench_la.images.normalization import Normalization, parse_normalization
+from robustbench_la.images.normalization import parse_normalization
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.devices import batch_size_for, resolve
-from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.models.names import check_names
-from robustbench_la.progress import Advance, Meter, silent
-from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Key
-from robustbench_la.records.packing import pack_classes
+from robustbench_la.progress import Meter, silent
+from robustbench_la.records.cells import CLEAN, Condition, Key
 from robustbench_la.records.plan import EvaluationPlan
-
-_SMALLEST_BATCH = 4
-"""Below 3 images torch takes other matrix products and the logits' last bits change more; smaller batches are filled up."""
+from robustbench_la.text import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +43,14 @@ class Evaluation:
     @property
     def passes(self) -> list[tuple[Condition, int | None]]:
         """Conditions and noise seeds in the order in which they are measured; clean images, which have no noise, once."""
-        seeds = range(self.seed, self.seed + self.noise_seeds)
         noisy = [condition for condition in self.conditions if condition != CLEAN]
         clean: list[tuple[Condition, int | None]] = [(CLEAN, None)] * (CLEAN in self.conditions)
-        return clean + [(condition, seed) for seed in seeds for condition in noisy]
+        return clean + [(condition, seed) for seed in self.seeds for condition in noisy]
+
+    @property
+    def seeds(self) -> range:
+        """Of the noise, all of them."""
+        return range(self.seed, self.seed + self.noise_seeds)
 
     @property
     def precision(self) -> str:
@@ -65,11 +59,21 @@ class Evaluation:
 
 
 def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
-    """Load what a plan names. Raises UserError for the first thing that does not fit."""
-    from corruptions import profile_for
+    """Load the checkpoints and the images that a plan names.
 
+    Args:
+        plan: With the paths of checkpoints.
+        download: Whether a dataset that is missing may be fetched.
+        meter: Shows the progress of decoding.
+
+    Returns:
+        All that is needed to measure.
+
+    Raises:
+        UserError: For the first thing that does not fit, before images are decoded.
+    """
     check_names(plan)
-    device = resolve(plan.device)
+    resolve(plan.device)
     paths = find_checkpoints(plan.checkpoints)
     if len(plan.activation) > 1:
         raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
@@ -85,8 +89,33 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     networks = [assemble_network(file, overrides, shape) for file in files]
     for network in networks:
         _check_fit(network, shape, dataset.choice.name)
-    conditions = plan.conditions(height=shape.height, width=shape.width)
+    plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last of what can fail: it may take minutes
+    return evaluation_of(networks, images, plan)
+
+
+def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: EvaluationPlan) -> Evaluation:
+    """An evaluation of networks and images that are in memory already.
+
+    Args:
+        networks: Their models are moved to the device of the plan, those with convolutions to channels last.
+        images: All of them are measured on.
+        plan: Noise, severities, seeds, device, batch size and precision; what it says of checkpoints and data is not read.
+
+    Returns:
+        All that is needed to measure.
+
+    Raises:
+        UserError: For the first thing that does not fit.
+    """
+    from corruptions import profile_for
+
+    device = resolve(plan.device)
+    channels, height, width = images.images.shape[1:]
+    shape = Shape(classes=len(images.classes), channels=channels, height=height, width=width)
+    for network in networks:
+        _check_fit(network, shape, images.name)
+    conditions = plan.conditions(height=height, width=width)
     for network in networks:
         network.model.to(device)
         if has_convolutions(network):
@@ -95,10 +124,10 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
         networks=tuple(networks),
         images=images,
         conditions=(CLEAN, *conditions),
-        profile=plan.profile or profile_for(shape.height, shape.width),
+        profile=plan.profile or profile_for(height, width),
         seed=plan.noise_seed,
         device=device,
-        batch_size=plan.batch_size or batch_size_for(device, shape.height * shape.width),
+        batch_size=plan.batch_size or batch_size_for(device, height * width),
         amp=plan.amp,
         noise_seeds=plan.noise_seeds,
     )
@@ -155,6 +184,19 @@ def _check_fit(network: Network, shape: Shape, name: str) -> None:
         raise UserError(f"{network.name}: {error}") from None
 
 
+def describe(evaluation: Evaluation) -> str:
+    """What is measured on, in a sentence."""
+    images = evaluation.images
+    channels, height, width = images.images.shape[1:]
+    part = f" of {images.total:,} (partial)" if images.partial else ""
+    seeds = evaluation.seeds
+    noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
+    return (
+        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
+        f"levels of profile {evaluation.profile}; {noise}; {evaluation.precision} on {evaluation.device}."
+    )
+
+
 def has_convolutions(network: Network) -> bool:
     """Whether channels_last is worth while: convolutions are about 1.2 times as fast so, and LayerAct takes it as it is."""
     return any(isinstance(module, torch.nn.Conv2d) for module in network.model.modules())
@@ -171,122 +213,4 @@ def key_of(network: Network, condition: Condition, seed: int | None) -> Key:
         str(network.normalization),
         condition,
         seed,
-    )
-
-
-def run(evaluation: Evaluation, *, known: Container[Key] = (), meter: Meter = silent) -> Iterator[Cell]:
-    """Measure, pass by pass; the cells of a pass come as soon as it is finished. Those that are ``known`` are left out."""
-    keep_freed_memory()
-    todo: list[Evaluation] = []
-    for condition, seed in evaluation.passes:
-        networks = tuple(network for network in evaluation.networks if key_of(network, condition, seed) not in known)
-        if networks:
-            seed = evaluation.seed if seed is None else seed
-            todo.append(replace(evaluation, networks=networks, conditions=(condition,), seed=seed, noise_seeds=1))
-    with meter("evaluating", sum(len(part.networks) for part in todo) * len(evaluation.images.ids)) as advance:
-        for part in todo:
-            yield from _measure(part, part.conditions[0], advance)
-
-
-class _Answers:
-    """What one network says to every image under one condition; grows batch by batch."""
-
-    def __init__(self, count: int, classes: int) -> None:
-        self.predicted = np.empty(count, dtype=np.uint16)
-        self.in_top5 = np.empty(count, dtype=bool) if classes >= 10 else None
-        self.nll = np.empty(count)
-        self.confidence = np.empty(count)
-        self.seconds = 0.0
-
-    def update(self, where: slice, logits: Tensor, labels: Tensor) -> None:
-        """logits: (N, classes).  labels: int64 (N,)."""
-        self.predicted[where] = logits.argmax(1).cpu().numpy()
-        if self.in_top5 is not None:
-            self.in_top5[where] = (logits.topk(5, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
-        losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
-        self.nll[where] = losses.cpu().numpy()
-        self.confidence[where] = logits.float().softmax(1).amax(1).clamp_(max=1).cpu().numpy()
-
-
-@torch.inference_mode()
-def _measure(evaluation: Evaluation, condition: Condition, advance: Advance) -> list[Cell]:
-    images, device = evaluation.images, evaluation.device
-    answers = [_Answers(len(images.ids), network.spec.classes) for network in evaluation.networks]
-    for start in range(0, len(images.ids), evaluation.batch_size):
-        where = slice(start, min(start + evaluation.batch_size, len(images.ids)))
-        began = time.perf_counter()
-        batch = corrupted(evaluation, condition, where)
-        labels = torch.from_numpy(images.labels[where]).to(device)
-        share = (time.perf_counter() - began) / len(answers)
-        inputs: dict[Normalization, Tensor] = {}
-        for network, answer in zip(evaluation.networks, answers, strict=True):
-            began = time.perf_counter()
-            if network.normalization not in inputs:
-                inputs[network.normalization] = network.normalization.apply(batch)
-            answer.update(where, _logits(network, inputs[network.normalization], evaluation), labels)
-            if not np.isfinite(answer.nll[where]).all():
-                raise RunError(f"{network.name} gives outputs so large that their loss is not finite")
-            answer.seconds += time.perf_counter() - began + share
-            advance(len(labels))
-    return [
-        _cell(network, condition, answer, images.labels, evaluation.seed)
-        for network, answer in zip(evaluation.networks, answers, strict=True)
-    ]
-
-
-def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Tensor:
-    """The images of a slice under a condition, uint8 on the device."""
-    images = torch.from_numpy(evaluation.images.images[where])
-    ids = torch.from_numpy(evaluation.images.ids[where])
-    # Apple's GPU lacks float64, which blurs need.
-    device = torch.device("cpu") if evaluation.device.type == "mps" else evaluation.device
-    images = images.to(device)
-    if condition.parameters:
-        images = corrupt(images, condition.corruption, condition.parameters, ids=ids, seed=evaluation.seed)
-    return images.to(evaluation.device)
-
-
-def _logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
-    """Logits (N, classes) of ``inputs``, float32 (N, C, H, W)."""
-    count = len(inputs)
-    if count < _SMALLEST_BATCH:
-        inputs = inputs.repeat(-(-_SMALLEST_BATCH // count), 1, 1, 1)
-    logits = forward(network, inputs, evaluation)
-    if not logits.isfinite().all():
-        raise RunError(f"{network.name} gives NaN or infinite outputs" + (" with --amp" if evaluation.amp else ""))
-    return logits[:count]
-
-
-def forward(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
-    """One forward pass of ``inputs``, float32 (N, C, H, W), in the precision asked for: logits (N, classes), finite or not."""
-    if has_convolutions(network):
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-    precision = torch.autocast(evaluation.device.type, dtype=torch.bfloat16) if evaluation.amp else contextlib.nullcontext()
-    try:
-        # TF32, CUDA's default for convolutions, keeps 10 bits: not the float32 that the provenance speaks of.
-        with precision, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            logits = network.model(inputs)
-    except torch.OutOfMemoryError:
-        raise RunError(
-            f"out of memory on {evaluation.device} with {len(inputs)} images at a time; give a smaller --batch-size"
-        ) from None
-    if not isinstance(logits, Tensor) or logits.shape != (len(inputs), network.spec.classes):
-        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"{network.name} gave {given}, not logits of shape ({len(inputs)}, {network.spec.classes})")
-    return logits
-
-
-def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:
-    correct = answers.predicted == labels
-    return Cell(
-        **network.identity,
-        condition=condition,
-        noise_seed=None if condition == CLEAN else seed,
-        correct=int(correct.sum()),
-        correct_top5=None if answers.in_top5 is None else int(answers.in_top5.sum()),
-        total=len(labels),
-        nll_sum=float(answers.nll.sum()),
-        seconds=answers.seconds,
-        predictions=pack_classes(answers.predicted),
-        calibration=calibration.pack(calibration.sums_by_bin(answers.confidence, correct)),
     )

@@ -20,6 +20,8 @@ from corruptions.apply import corrupt
 from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, session
+from robustbench_la.measuring.accuracy import measure_cells
+from robustbench_la.measuring.layer_pass import FluctuationOptions
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.network import Network
@@ -179,7 +181,7 @@ def test_eval_costs_little_more_than_its_forward_passes(benchmark, told, activat
         told,
         f"eval of resnet20 {activation}, five Gaussian severities, over bare forward passes",
         bare,
-        lambda: list(session.run(plan)),
+        lambda: list(measure_cells(plan)),
         "<= 1.15",
         rounds=5,
     )
@@ -207,7 +209,7 @@ def test_fluctuation_costs_little_more_than_two_forward_passes(benchmark, told, 
         told,
         f"fluctuation ({only or 'all statistics'}) of resnet20 {activation}, 1,000 images, over two bare forward passes",
         bare,
-        lambda: list(fluctuation.run(plan, fluctuation.Measure(only=only))),
+        lambda: list(fluctuation.measure_layers(plan, FluctuationOptions(only=only))),
         aim,
         rounds=5,
     )
@@ -217,7 +219,8 @@ def peak(run: str) -> float:
     """MiB that a process of its own takes at most for ``run``. Not getrusage, which begins with the peak of this process."""
     code = (
         "import sys; sys.path.insert(0, 'tests/benchmarks'); from test_speed import evaluation; import torch; "
-        f"from robustbench_la.measuring import fluctuation, session; list({run}); "
+        f"from robustbench_la.measuring import fluctuation; from robustbench_la.measuring.accuracy import measure_cells; "
+        f"list({run}); "
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -227,12 +230,12 @@ def peak(run: str) -> float:
 @pytest.mark.parametrize("count", [1_000, 10_000])
 def test_peak_memory_of_fluctuation(benchmark, told, count: int) -> None:
     plan = f"evaluation('relu', {count}, 1)"
-    above = benchmark.pedantic(lambda: peak(f"fluctuation.run({plan})") - peak(f"session.run({plan})"), rounds=1)
+    above = benchmark.pedantic(lambda: peak(f"fluctuation.measure_layers({plan})") - peak(f"measure_cells({plan})"), rounds=1)
     told.append(
         f"peak memory of fluctuation above eval's, {count:,} images, 19 layers: {above:.0f} MiB (aim: < 400, the same for both)"
     )
 
 
 def test_peak_memory_of_eval_on_10_000_images(benchmark, told) -> None:
-    found = benchmark.pedantic(lambda: peak("session.run(evaluation('la_silu', 10_000, 1))"), rounds=1)
+    found = benchmark.pedantic(lambda: peak("measure_cells(evaluation('la_silu', 10_000, 1))"), rounds=1)
     told.append(f"peak memory of eval, 10,000 images of 32x32 px: {found / 2**10:.2f} GiB (aim: < 1.5)")
