@@ -1,4 +1,4 @@
-"""Text from outside: what may be shown on a terminal, in a log or in an XML file as it is."""
+"""Text: what of the outside may be shown on a terminal, in a log or in an XML file as it is, and counted things."""
 
 from __future__ import annotations
 
