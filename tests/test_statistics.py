@@ -18,7 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
 from robustbench_la.analysis.bootstrap import paired_bootstrap
-from robustbench_la.analysis.paired_tests import holm, mcnemar, paired_difference, wilson
+from robustbench_la.analysis.paired_tests import holm, mcnemar, paired_difference, paired_t, wilson
 from robustbench_la.analysis.seed_tests import MIN_SEEDS, SeedTest, compare_seeds, over_seeds
 
 NORMAL_ONE = [0.9143, 0.9151, 0.9149, 0.9160, 0.9138, 0.9155, 0.9147]
@@ -167,6 +167,27 @@ def test_over_seeds_agrees_with_statsmodels(values: list[float]) -> None:
     assert spread.count == len(values)
     low, high = reference.tconfint_mean(0.05) if np.ptp(values) else (values[0], values[0])
     assert (spread.low, spread.high) == pytest.approx((low, high), abs=1e-6)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_intervals_by_hand_are_those_of_scipy(confidence: float) -> None:
+    values = np.random.default_rng(3).uniform(0.6, 0.9, 7)
+    by_hand = over_seeds(values, confidence)
+    by_scipy = scipy.stats.t.interval(confidence, 6, values.mean(), scipy.stats.sem(values))
+
+    assert (by_hand.low, by_hand.high) == pytest.approx(by_scipy, rel=1e-12)
+    for correct, total in ((0, 5), (3, 7), (950, 1000), (12, 12)):
+        share = scipy.stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
+        assert wilson(correct, total, confidence) == pytest.approx((share.low, share.high), rel=1e-9, abs=1e-15)
+
+
+def test_the_paired_t_of_differences_is_scipys_of_the_pairs() -> None:
+    one, other = np.random.default_rng(5).random((2, 40))
+    by_scipy = scipy.stats.ttest_rel(one, other)
+
+    assert paired_t(one - other) == (by_scipy.statistic, by_scipy.pvalue)
+    assert paired_t(np.zeros(3)) == (None, 1.0)
+    assert paired_t(np.ones(3)) == (None, None)
 
 
 def test_one_seed_has_a_mean_and_no_spread() -> None:

@@ -70,6 +70,7 @@ def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
     mean = math.fsum(sample) / sample.size
     if sample.size < 2:
         return Spread(mean=mean, deviation=None, count=1, low=None, high=None)
+    # scipy.stats.t.interval in two lines: every table needs it, and scipy.stats takes more than a second to import.
     from scipy.special import stdtrit
 
     deviation = float(np.std(sample, ddof=1))
