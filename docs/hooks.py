@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import tempfile
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -175,7 +176,18 @@ def _schema() -> str:
     return "\n".join(parts)
 
 
+def _example(file: str, begins: str, ends: str) -> str:
+    """A part of a source file, between two patterns, as a code block."""
+    source = (ROOT / file).read_text(encoding="utf-8")
+    found = re.search(rf"^ *{begins}.*?{ends}", source, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"{file} has no example from {begins!r} to {ends!r}")
+    return f"```python\n{textwrap.dedent(found[0])}\n```"
+
+
 MADE: Mapping[str, Callable[[], str]] = {
+    "a_corruption": lambda: _example("corruptions/noise.py", r"@corruption\(", r'\ndef .*?"""\n'),
+    "an_activation": lambda: _example("robustbench_la/activations.py", '"la_silu": Activation', r"^    \),$"),
     "layers": _layers,
     "metrics": _metrics,
     "statistics": _statistics,

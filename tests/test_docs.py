@@ -22,7 +22,7 @@ def _commands(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".yaml":
         return re.findall(r"^# (larobust .*)$", text, re.MULTILINE)
-    blocks = "\n".join(re.findall(r"^```(?:console|text|)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    blocks = "\n".join(re.findall(r"^```(?:console|text|)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     return re.findall(r"^(?:\$ )?(larobust .*)$", blocks, re.MULTILINE)
 
 
