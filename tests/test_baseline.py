@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.gate import baseline
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise, unquantise
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.network_id import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
@@ -42,8 +43,7 @@ def made(*, images: int = 40, classes: int = 10, conditions: int = 3, right: flo
     ]
     moved = tuple(
         Fluctuation(
-            condition=noise,
-            noise_seed=3,
+            pass_=Pass(noise, 3),
             absolute=(1.5, 2.25),
             relative=(0.5, None),
             per_image=quantise(rng.gamma(2, 0.1, images)),
@@ -51,12 +51,16 @@ def made(*, images: int = 40, classes: int = 10, conditions: int = 3, right: flo
         for noise in noises
     )
     return Snapshot(
-        checkpoint="runs/model.pt",
-        sha256="0" * 64,
-        architecture="cnn",
-        activation="silu",
-        alpha=None,
-        normalization="half",
+        network=NetworkRecord(
+            checkpoint="runs/model.pt",
+            sha256="0" * 64,
+            architecture="cnn",
+            activation="silu",
+            alpha=None,
+            normalization="half",
+            activation_level="element",
+            training_seed=None,
+        ),
         data="mnist:data",
         fingerprint="f" * 64,
         dataset_images=5 * images,
@@ -69,8 +73,8 @@ def made(*, images: int = 40, classes: int = 10, conditions: int = 3, right: flo
         ids=np.sort(rng.permutation(5 * images)[:images]),
         labels=labels,
         answers=(
-            Answers(condition=CLEAN, noise_seed=None, predictions=answers()),
-            *(Answers(condition=noise, noise_seed=3, predictions=answers()) for noise in noises),
+            Answers(pass_=Pass(CLEAN, None), predictions=answers()),
+            *(Answers(pass_=Pass(noise, 3), predictions=answers()) for noise in noises),
         ),
         layers=("act1", "act2") if fluctuation else (),
         fluctuations=moved if fluctuation else (),
@@ -91,10 +95,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert np.array_equal(back.ids, snapshot.ids)
     assert np.array_equal(back.labels, snapshot.labels)
     for one, other in zip(back.answers, snapshot.answers, strict=True):
-        assert one.key == other.key
+        assert one.pass_ == other.pass_
         assert np.array_equal(one.predictions, other.predictions)
     for moved, before in zip(back.fluctuations, snapshot.fluctuations, strict=True):
-        assert (moved.key, moved.absolute, moved.relative) == (before.key, before.absolute, before.relative)
+        assert (moved.pass_, moved.absolute, moved.relative) == (before.pass_, before.absolute, before.relative)
         assert np.array_equal(moved.per_image, before.per_image)
 
 

@@ -30,7 +30,8 @@ from robustbench_la.errors import UserError
 from robustbench_la.output.formats import FORMATS
 from robustbench_la.output.terminal import plain
 from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
+from robustbench_la.records.network_id import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store
@@ -41,13 +42,13 @@ LABELS = np.random.default_rng(1).integers(0, 10, IMAGES)
 BONUS = {"la_silu": 0.06, "silu": 0.0, "relu": 0.02, "la_hardsilu": 0.01}
 
 
-def setting(**changes: object) -> Setting:
+def setting(**changes: object) -> RunSetting:
     plain: dict[str, object] = {
         "data": "mnist:data", "fingerprint": "f" * 64, "images": IMAGES, "dataset_images": IMAGES, "resize": None, "crop": None,
         "device": "cpu", "precision": "float32", "batch_size": 64, "threads": 1, "started": "2026-01-02T03:04:05+00:00",
         "versions": {}, "host": "here", "commit": None, "dirty": None,
     }  # fmt: skip
-    return Setting(**{**plain, **changes})  # type: ignore[arg-type]
+    return RunSetting(**{**plain, **changes})  # type: ignore[arg-type]
 
 
 def noise(name: str, severity: int) -> Condition:
@@ -83,16 +84,17 @@ def fill(
                         answers[activation, seed, condition, draw] = right
                         cells.append(
                             Cell(
-                                checkpoint=checkpoint,
-                                sha256=hashlib.sha256(checkpoint.encode()).hexdigest(),
-                                architecture=architecture,
-                                activation=activation,
-                                activation_level="layer" if activation.startswith("la_") else "element",
-                                alpha=1e-5 if activation.startswith("la_") else None,
-                                normalization="half",
-                                training_seed=seed,
-                                condition=condition,
-                                noise_seed=draw,
+                                network=NetworkRecord(
+                                    checkpoint=checkpoint,
+                                    sha256=hashlib.sha256(checkpoint.encode()).hexdigest(),
+                                    architecture=architecture,
+                                    activation=activation,
+                                    activation_level="layer" if activation.startswith("la_") else "element",
+                                    alpha=1e-5 if activation.startswith("la_") else None,
+                                    normalization="half",
+                                    training_seed=seed,
+                                ),
+                                pass_=Pass(condition, draw),
                                 correct=int(right.sum()),
                                 correct_top5=int(right.sum()) + 3,
                                 total=IMAGES,
@@ -382,8 +384,11 @@ def test_one_test_that_two_columns_show_is_corrected_once(path) -> None:
 def test_activations_are_sorted_by_name_also_beside_alphas(path) -> None:
     fill(path, SMALL, activations=("silu", "la_silu", "relu"), seeds=(11,))
     with Store(path) as store:
-        known = [row.cell for row in store.cells(predictions=True) if row.cell.activation == "la_silu"]
-        store.add(setting(), [dataclasses.replace(cell, alpha=10.0, sha256="e" * 64) for cell in known])
+        known = [row.cell for row in store.cells(predictions=True) if row.cell.network.activation == "la_silu"]
+        store.add(
+            setting(),
+            [dataclasses.replace(cell, network=dataclasses.replace(cell.network, alpha=10.0, sha256="e" * 64)) for cell in known],
+        )
 
     (table,) = tables(path, Request(sort="activation", against=()))
     assert [row.values[0] for row in table.rows] == ["la_silu", "la_silu", "relu", "silu"]

@@ -93,7 +93,7 @@ def test_a_checkpoint_alone_gets_the_numbers_it_gets_among_four(four: list[Path]
     together = cells(four, **flags)
 
     for path in four:
-        own = [cell for cell in together if cell.checkpoint == str(path)]
+        own = [cell for cell in together if cell.network.checkpoint == str(path)]
         alone = cells([path], **flags)
         assert counts(alone) == counts(own)
         assert [cell.nll_sum for cell in alone] == [cell.nll_sum for cell in own]

@@ -20,8 +20,9 @@ from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.one_group import cells_of_one, layers_of_one
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures import cells as cell_figures
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+from robustbench_la.records.network_id import NetworkRecord
 from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 
@@ -34,27 +35,27 @@ def noise(name: str, severity: int) -> Condition:
     return Condition(corruption=name, severity=severity, parameters=(0.1 * severity,), profile="cifar-c")
 
 
-def setting() -> Setting:
-    return Setting(
+def setting() -> RunSetting:
+    return RunSetting(
         data="mnist:data", fingerprint="f" * 64, images=IMAGES, dataset_images=IMAGES, resize=None, crop=None, device="cpu",
         precision="float32", batch_size=64, threads=1, started="2026-01-02T03:04:05+00:00", versions={}, host="here", commit=None,
         dirty=None,
     )  # fmt: skip
 
 
-def network(activation: str, seed: int, name: str, architecture: str) -> dict:
+def network(activation: str, seed: int, name: str, architecture: str) -> NetworkRecord:
     checkpoint = name.format(activation=activation, seed=seed)
     level = ACTIVATIONS[activation].level
-    return {
-        "checkpoint": checkpoint,
-        "sha256": hashlib.sha256(checkpoint.encode()).hexdigest(),
-        "architecture": architecture,
-        "activation": activation,
-        "activation_level": level,
-        "alpha": 1e-5 if level == "layer" else None,
-        "normalization": "half",
-        "training_seed": seed,
-    }
+    return NetworkRecord(
+        checkpoint=checkpoint,
+        sha256=hashlib.sha256(checkpoint.encode()).hexdigest(),
+        architecture=architecture,
+        activation=activation,
+        activation_level=level,
+        alpha=1e-5 if level == "layer" else None,
+        normalization="half",
+        training_seed=seed,
+    )
 
 
 def fill(
@@ -81,9 +82,8 @@ def fill(
             correct = int(right.sum())
             cells.append(
                 Cell(
-                    **network(activation, seed, name, architecture),
-                    condition=condition,
-                    noise_seed=draw,
+                    pass_=Pass(condition, draw),
+                    network=network(activation, seed, name, architecture),
                     correct=correct,
                     correct_top5=None,
                     total=IMAGES,
@@ -112,9 +112,8 @@ def record(
         low, middle, high = sorted(draws.uniform(0.1, 1, 3).tolist())
         layers.append(
             LayerStats(
-                **network(activation, seed, "runs/{activation}-{seed}.pt", architecture),
-                condition=condition or noise("gaussian_noise", 3),
-                noise_seed=0,
+                pass_=Pass(condition or noise("gaussian_noise", 3), 0),
+                network=network(activation, seed, "runs/{activation}-{seed}.pt", architecture),
                 layer=f"block{index}/relu",
                 index=index,
                 function=activation,

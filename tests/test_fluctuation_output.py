@@ -19,8 +19,9 @@ from robustbench_la.analysis import layer_pairs, layer_tables
 from robustbench_la.analysis.table import Estimate, Table
 from robustbench_la.output import terminal
 from robustbench_la.output.documents import fluctuation_document
-from robustbench_la.records.cells import Condition, Provenance, Setting
+from robustbench_la.records.cells import Condition, Pass, Provenance, RunSetting
 from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
+from robustbench_la.records.network_id import NetworkRecord
 from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 
@@ -51,10 +52,13 @@ def fluctuation(activation: str, seed: int, level: float, *, layers: int = 3) ->
     return NetworkFluctuation(
         layers=tuple(
             LayerStats(
-                checkpoint=f"runs/{activation}-{seed}.pt", sha256=f"{seed:064x}", architecture="cnn", activation=activation,
-                activation_level="layer" if activation.startswith("la_") else "element", alpha=None, normalization="half",
-                training_seed=seed, condition=condition, noise_seed=0, layer=f"layer{index}.act", index=index,
-                function=activation, elements=100 * (index + 1), images=40,
+                network=NetworkRecord(
+                    checkpoint=f"runs/{activation}-{seed}.pt", sha256=f"{seed:064x}", architecture="cnn", activation=activation,
+                    activation_level="layer" if activation.startswith("la_") else "element", alpha=None, normalization="half",
+                    training_seed=seed,
+                ),
+                pass_=Pass(condition, 0), layer=f"layer{index}.act", index=index, function=activation,
+                elements=100 * (index + 1), images=40,
                 statistics={name: level * (place + 1) * (index + 1) / 100 for place, name in enumerate(STATISTICS)},
             )
             for index in range(layers)
@@ -89,7 +93,7 @@ def test_a_pair_is_compared_over_the_same_images() -> None:
     table = layer_pairs.pairs(MEASURED)
     assert table is not None
     one, other = (
-        np.mean([found.per_image["relative"] for found in MEASURED if found.layers[0].activation == name], axis=0)
+        np.mean([found.per_image["relative"] for found in MEASURED if found.layers[0].network.activation == name], axis=0)
         for name in ("la_silu", "silu")
     )
     row = next(row.values for row in table.rows if row.values[2:4] == ("relative", "mean"))
@@ -254,7 +258,7 @@ def test_less_is_made_of_more_and_never_takes_its_place(digits_pair: list[Path],
 def test_layers_that_are_measured_again_replace_all_that_were_there(tmp_path: Path) -> None:
     one = MEASURED[0]
     fewer = dataclasses.replace(one, layers=(dataclasses.replace(one.layers[0], layer="renamed"),))
-    setting = Setting(
+    setting = RunSetting(
         data="x", fingerprint="f", images=40, dataset_images=40, resize=None, crop=None, device="cpu", precision="float32",
         batch_size=1, threads=1, started="2026-01-01", versions={}, host="", commit=None, dirty=None,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.rules import Rules, parse_rules
 from robustbench_la.gate.verdict import MEAN, Judgement
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 IMAGES = 1000
@@ -27,6 +27,11 @@ IMAGES = 1000
 
 def condition(place: int, corruption: str = "gaussian_noise") -> Condition:
     return Condition(corruption=corruption, severity=None, parameters=(float(place),), profile=None)
+
+
+def named(snapshot: Snapshot, **changes: object) -> Snapshot:
+    """The snapshot of another network."""
+    return dataclasses.replace(snapshot, network=dataclasses.replace(snapshot.network, **changes))
 
 
 def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -> Snapshot:
@@ -38,7 +43,7 @@ def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -
     for own, places in zip(conditions, wrong, strict=True):
         predictions = labels.copy()
         predictions[list(places)] = 1
-        answers.append(Answers(condition=own, noise_seed=None if own == CLEAN else 0, predictions=predictions))
+        answers.append(Answers(pass_=Pass(own, None if own == CLEAN else 0), predictions=predictions))
     return dataclasses.replace(base, labels=labels, ids=np.arange(IMAGES), answers=tuple(answers))
 
 
@@ -202,10 +207,12 @@ DIFFERENT: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
     "images": (lambda one: dataclasses.replace(one, labels=one.labels[:500]), "number of images: 1,000 in the baseline, 500"),
     "resize": (lambda one: dataclasses.replace(one, resize=32), "resize: None in the baseline, 32"),
     "crop": (lambda one: dataclasses.replace(one, crop=24), "crop: None in the baseline, 24"),
-    "normalization": (lambda one: dataclasses.replace(one, normalization="mnist"), "normalization: half in the baseline, mnist"),
+    "normalization": (lambda one: named(one, normalization="mnist"), "normalization: half in the baseline, mnist"),
     "precision": (lambda one: dataclasses.replace(one, precision="bfloat16 autocast"), "precision: float32 in the baseline, bfl"),
     "seed": (
-        lambda one: dataclasses.replace(one, answers=(one.answers[0], dataclasses.replace(one.answers[1], noise_seed=7))),
+        lambda one: dataclasses.replace(
+            one, answers=(one.answers[0], dataclasses.replace(one.answers[1], pass_=one.answers[1].pass_._replace(noise_seed=7)))
+        ),
         "noise seed of shot_noise 3: 0 in the baseline, 7 here",
     ),
     "level": (
@@ -214,7 +221,8 @@ DIFFERENT: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
             answers=(
                 one.answers[0],
                 dataclasses.replace(
-                    one.answers[1], condition=dataclasses.replace(one.answers[1].condition, profile="tiny-c", parameters=(60.0,))
+                    one.answers[1],
+                    pass_=Pass(dataclasses.replace(one.answers[1].condition, profile="tiny-c", parameters=(60.0,)), 0),
                 ),
             ),
         ),
@@ -239,7 +247,7 @@ def test_everything_that_differs_is_named_at_once() -> None:
     was = side([], [])
 
     with pytest.raises(NotComparableError, match=r"resize.*; normalization"):
-        judge.judge(was, dataclasses.replace(was, resize=32, normalization="mnist"))
+        judge.judge(was, named(dataclasses.replace(was, resize=32), normalization="mnist"))
 
 
 def test_a_filter_or_a_baseline_without_conditions_selects_nothing() -> None:
@@ -254,10 +262,7 @@ def test_a_filter_or_a_baseline_without_conditions_selects_nothing() -> None:
 def test_another_activation_is_told_and_does_not_count_as_another_measurement() -> None:
     was = side([], [])
 
-    assert (
-        "activation: silu in the baseline, la_silu now"
-        in judge.judge(was, dataclasses.replace(was, activation="la_silu")).remarks
-    )
+    assert "activation: silu in the baseline, la_silu now" in judge.judge(was, named(was, activation="la_silu")).remarks
     assert "the same checkpoint as the baseline's" in judge.judge(was, was).remarks
 
 
@@ -268,8 +273,7 @@ def moved(by: float, *, spread: float = 0.1, images: int = 400, places: tuple[in
     noise = np.exp(np.random.default_rng(int(1000 * by)).normal(0, spread, images))
     fluctuations = tuple(
         Fluctuation(
-            condition=condition(place),
-            noise_seed=0,
+            pass_=Pass(condition(place), 0),
             absolute=(1.0,),
             relative=(0.2 * by,),
             per_image=quantise(values * noise * by),

@@ -20,21 +20,23 @@ from robustbench_la.analysis import accuracy_tables
 from robustbench_la.analysis.paired_tests import wilson
 from robustbench_la.analysis.table import Table
 from robustbench_la.output import terminal
-from robustbench_la.records.cells import CLEAN, Cell, Condition
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass
+from robustbench_la.records.network_id import NetworkRecord
 
 
 def cell(checkpoint: str, activation: str, condition: Condition, correct: int) -> Cell:
     return Cell(
-        checkpoint=checkpoint,
-        sha256="0" * 64,
-        architecture="cnn",
-        activation=activation,
-        activation_level="layer" if activation.startswith("la_") else "element",
-        alpha=1e-5 if activation.startswith("la_") else None,
-        normalization="half",
-        training_seed=11,
-        condition=condition,
-        noise_seed=None if condition == CLEAN else 0,
+        network=NetworkRecord(
+            checkpoint=checkpoint,
+            sha256="0" * 64,
+            architecture="cnn",
+            activation=activation,
+            activation_level="layer" if activation.startswith("la_") else "element",
+            alpha=1e-5 if activation.startswith("la_") else None,
+            normalization="half",
+            training_seed=11,
+        ),
+        pass_=Pass(condition, None if condition == CLEAN else 0),
         correct=correct,
         correct_top5=999,
         total=1000,

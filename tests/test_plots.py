@@ -20,8 +20,9 @@ from robustbench_la.models import layeract
 from robustbench_la.output.figures import layers as layer_figures
 from robustbench_la.output.figures import style
 from robustbench_la.output.figures.panels import panels
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+from robustbench_la.records.network_id import NetworkRecord
 
 IMAGES = 40
 
@@ -59,16 +60,17 @@ def record(
             statistics |= {f"{name}_{part}": None if math.isnan(value) else float(value) for part, value in known.items()}
         layers.append(
             LayerStats(
-                checkpoint=f"runs/{activation}-{alpha:g}-{seed}.pt",
-                sha256=f"{seed:064d}",
-                architecture=architecture,
-                activation=activation,
-                activation_level=ACTIVATIONS[activation].level,
-                alpha=alpha if ACTIVATIONS[activation].level == "layer" else None,
-                normalization="half",
-                training_seed=seed,
-                condition=condition or noise(),
-                noise_seed=0,
+                network=NetworkRecord(
+                    checkpoint=f"runs/{activation}-{alpha:g}-{seed}.pt",
+                    sha256=f"{seed:064d}",
+                    architecture=architecture,
+                    activation=activation,
+                    activation_level=ACTIVATIONS[activation].level,
+                    alpha=alpha if ACTIVATIONS[activation].level == "layer" else None,
+                    normalization="half",
+                    training_seed=seed,
+                ),
+                pass_=Pass(condition or noise(), 0),
                 layer=f"block{index}/relu",
                 index=index,
                 function=activation,
@@ -112,7 +114,7 @@ def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
     drawn = lines(axes)
     assert list(drawn) == ["LA-SiLU", "SiLU", "ReLU"]
     for name, (calls, values) in zip(("la_silu", "silu", "relu"), drawn.values(), strict=True):
-        own = [one for one in measured if one.layers[0].activation == name]
+        own = [one for one in measured if one.layers[0].network.activation == name]
         expected = [
             (own[0].layers[i].statistics["relative_mean"] + own[1].layers[i].statistics["relative_mean"]) / 2 for i in range(3)
         ]
@@ -176,7 +178,7 @@ def test_networks_of_one_layer_have_a_row_each() -> None:
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["LA-SiLU", "SiLU", "ReLU"]
     for row, (name, (x, y)) in enumerate(zip(("la_silu", "silu", "relu"), lines(axes).values(), strict=True)):
-        own = [one.layers[0].statistics for one in measured if one.layers[0].activation == name]
+        own = [one.layers[0].statistics for one in measured if one.layers[0].network.activation == name]
         assert y == [row]
         assert x == pytest.approx([np.mean([one["relative_mean"] for one in own])], rel=1e-12)
         bar = axes.collections[row].get_segments()[0]

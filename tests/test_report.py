@@ -18,6 +18,7 @@ from robustbench_la.gate.rules import Rules
 from robustbench_la.gate.verdict import Verdict
 from robustbench_la.output import terminal
 from robustbench_la.records.answers import Fluctuation, quantise
+from robustbench_la.records.cells import Pass
 
 BASELINES = Path(__file__).parent / "baselines"
 
@@ -42,8 +43,7 @@ def verdict() -> Verdict:
         before.append(dataclasses.replace(old, predictions=earlier))
     moved = [
         Fluctuation(
-            condition=own.condition,
-            noise_seed=0,
+            pass_=Pass(own.condition, 0),
             absolute=(12.5, 3.25),
             relative=(0.2 * by, 0.1 * by),
             per_image=quantise(by * np.random.default_rng(9).gamma(4, 0.05, 2000)),
@@ -157,7 +157,9 @@ def test_junit_keeps_to_the_common_schema(verdict: Verdict, passing: Verdict) ->
 
 def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
     assert passing.now is not None
-    now = dataclasses.replace(passing.now, checkpoint="a\x00b\n::error::<b>|`%0A.pt")
+    now = dataclasses.replace(
+        passing.now, network=dataclasses.replace(passing.now.network, checkpoint="a\x00b\n::error::<b>|`%0A.pt")
+    )
     odd = dataclasses.replace(passing, now=now)
 
     assert read_junit(junit.junit(odd)).tests == 17

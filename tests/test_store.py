@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
 from robustbench_la.records.packing import pack_classes, unpack_classes
 from robustbench_la.store import database, schema
-from robustbench_la.store.rows import NETWORK
+from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.schema import MIGRATIONS, Selection
 from robustbench_la.store.store import Store, check
 
@@ -35,8 +36,8 @@ OWN = Condition(corruption="gaussian_noise", severity=None, parameters=(0.08,), 
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-def setting(**changes: object) -> Setting:
-    plain = Setting(
+def setting(**changes: object) -> RunSetting:
+    plain = RunSetting(
         data="digits",
         fingerprint="f" * 64,
         images=8,
@@ -59,17 +60,18 @@ def setting(**changes: object) -> Setting:
 def cell(**changes: object) -> Cell:
     predicted = [0, 1, 2, 3, 4, 5, 0, 999]
     plain = Cell(
-        checkpoint="runs/la_silu.pt",
-        sha256="a" * 64,
-        architecture="cnn",
-        code=None,
-        activation="la_silu",
-        activation_level="layer",
-        alpha=1e-5,
-        normalization="half",
-        training_seed=11,
-        condition=NOISE,
-        noise_seed=0,
+        network=NetworkRecord(
+            checkpoint="runs/la_silu.pt",
+            sha256="a" * 64,
+            architecture="cnn",
+            code=None,
+            activation="la_silu",
+            activation_level="layer",
+            alpha=1e-5,
+            normalization="half",
+            training_seed=11,
+        ),
+        pass_=Pass(NOISE, 0),
         correct=6,
         correct_top5=7,
         total=8,
@@ -78,7 +80,14 @@ def cell(**changes: object) -> Cell:
         predictions=pack_classes(predicted),
         calibration=calibration.pack(calibration.sums_by_bin(np.linspace(0.3, 1, 8), np.array(predicted) == LABELS)),
     )
-    return dataclasses.replace(plain, **changes)
+    network = {name: changes.pop(name) for name in NETWORK if name in changes}
+    under = {name: changes.pop(name) for name in ("condition", "noise_seed") if name in changes}
+    return dataclasses.replace(
+        plain,
+        network=dataclasses.replace(plain.network, **network),  # type: ignore[arg-type]
+        pass_=plain.pass_._replace(**under),  # type: ignore[arg-type]
+        **changes,
+    )
 
 
 KEY = {
@@ -203,26 +212,27 @@ def test_replacing_puts_the_new_cell_in_the_place_of_the_old(tmp_path: Path) -> 
     assert (stored.cell, stored.setting) == (new, later)
 
 
-LAYER = {
-    **{name: value for name, value in dataclasses.asdict(cell()).items() if name in {*NETWORK, "noise_seed", "seconds"}},
-    "condition": NOISE,
-    "layer": "features.1",
-    "index": 0,
-    "elements": 4096,
-    "images": 8,
-    "fluctuation_mean": 0.1,
-    "histogram": [1, 2, 3],
-}
+LAYER = LayerRow(
+    network=cell().network,
+    pass_=cell().pass_,
+    layer="features.1",
+    index=0,
+    statistics={"seconds": 0.1, "elements": 4096, "images": 8, "fluctuation_mean": 0.1, "histogram": [1, 2, 3]},
+)
+
+
+def layer(**changes: object) -> LayerRow:
+    return dataclasses.replace(LAYER, **changes)  # type: ignore[arg-type]
 
 
 def test_layer_records_come_back_as_they_were_stored_once(tmp_path: Path) -> None:
-    rows = [LAYER, {**LAYER, "index": 1}, {**LAYER, "layer": "features.4"}, {**LAYER, "noise_seed": 1}]
+    rows = [LAYER, layer(index=1), layer(layer="features.4"), layer(pass_=LAYER.pass_._replace(noise_seed=1))]
     with Store(tmp_path / "x.sqlite") as store, Store(tmp_path / "y.sqlite") as other:
         assert [store.add_layers(setting(), rows), store.add_layers(setting(), rows)] == [4, 0]
         assert store.layers() == [(setting(), row) for row in rows]
         assert store.layers(Selection(noise_seeds=(1,))) == [(setting(), rows[3])]
-        assert store.add_layers(setting(), [{**LAYER, "fluctuation_mean": 0.2}], replace=True) == 0
-        assert {(row["noise_seed"], row["fluctuation_mean"]) for _, row in store.layers()} == {(0, 0.2), (1, 0.1)}
+        assert store.add_layers(setting(), [layer(statistics={**LAYER.statistics, "fluctuation_mean": 0.2})], replace=True) == 0
+        assert {(row.noise_seed, row.statistics["fluctuation_mean"]) for _, row in store.layers()} == {(0, 0.2), (1, 0.1)}
         assert len(store.layers()) == 2  # it took the place of all layers of that network under that condition
         assert other.merge(store).added == 2
         assert sorted(map(str, other.layers())) == sorted(map(str, store.layers()))
@@ -267,9 +277,9 @@ def test_forgetting_removes_what_matches_every_filter_and_nothing_else(tmp_path:
     with Store(tmp_path / "x.sqlite") as store:
         silu = cell(activation="silu", checkpoint="runs/silu.pt", sha256="b" * 64, alpha=None)
         store.add(setting(), [cell(), silu], labels=pack_classes(LABELS))
-        expected = {stored.cell.activation for stored in store.cells(selection)}
+        expected = {stored.cell.network.activation for stored in store.cells(selection)}
         assert store.forget(selection) == (2 - len(kept), 0)
-        assert {stored.cell.activation for stored in store.cells()} == kept == {"la_silu", "silu"} - expected
+        assert {stored.cell.network.activation for stored in store.cells()} == kept == {"la_silu", "silu"} - expected
         rows = {table: store._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                 for table in ("cells", "predictions", "networks", "settings", "datasets")}  # fmt: skip
 
@@ -385,7 +395,7 @@ def test_names_in_a_store_cannot_take_the_terminal(tmp_path: Path) -> None:
 
     with Store(path, reading=True) as store:
         (found,) = store.cells()
-    assert found.cell.checkpoint == "m.pt�::error title=x::y�[31m"
+    assert found.cell.network.checkpoint == "m.pt�::error title=x::y�[31m"
     assert (found.setting.started, found.setting.host) == ("2026�", "a�b")
 
 
@@ -423,11 +433,11 @@ def test_the_same_answers_packed_otherwise_are_no_conflict(tmp_path: Path) -> No
 
 
 def test_merged_layers_keep_the_record_that_tells_more(tmp_path: Path) -> None:
-    more = {**LAYER, "relative_mean": 0.3}
-    whole = {**LAYER, "layer": "", "index": -1, "per_image": {"fluctuation": "x"}}
-    fuller = {**whole, "per_image": {"fluctuation": "x", "relative": "y"}}
+    more = layer(statistics={**LAYER.statistics, "relative_mean": 0.3})
+    whole = layer(layer="", index=-1, statistics={**LAYER.statistics, "per_image": {"fluctuation": "x"}})
+    fuller = dataclasses.replace(whole, statistics={**LAYER.statistics, "per_image": {"fluctuation": "x", "relative": "y"}})
     for first, second in (([LAYER, whole], [more, fuller]), ([more, fuller], [LAYER, whole])):
-        names = [tmp_path / f"{len(row)}{place}.sqlite" for place, row in enumerate((first[0], second[0]))]
+        names = [tmp_path / f"{len(row.statistics)}{place}.sqlite" for place, row in enumerate((first[0], second[0]))]
         with Store(names[0]) as one, Store(names[1]) as two:
             one.add_layers(setting(), first)
             two.add_layers(setting(), second)
@@ -659,7 +669,10 @@ def test_names_that_are_no_text_are_stored(tmp_path: Path) -> None:
         store.add(setting(data="folder:\udcff"), [cell(checkpoint="a\udcff.pt")])
         (stored,) = store.cells()
 
-    assert (stored.cell.checkpoint, stored.setting.data) == ("a\N{REPLACEMENT CHARACTER}.pt", "folder:\N{REPLACEMENT CHARACTER}")
+    assert (stored.cell.network.checkpoint, stored.setting.data) == (
+        "a\N{REPLACEMENT CHARACTER}.pt",
+        "folder:\N{REPLACEMENT CHARACTER}",
+    )
 
 
 def test_a_number_beyond_64_bits_is_refused(tmp_path: Path) -> None:

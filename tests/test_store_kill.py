@@ -66,7 +66,7 @@ def content(path: Path) -> dict[tuple[str, str, int | None], tuple[object, ...]]
     with Store(path, reading=True) as store:
         cells = [stored.cell for stored in store.cells(predictions=True)]
     found = {
-        (cell.sha256, str(cell.condition), cell.noise_seed): (
+        (cell.network.sha256, str(cell.condition), cell.noise_seed): (
             cell.correct,
             cell.correct_top5,
             cell.total,

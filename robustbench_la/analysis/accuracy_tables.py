@@ -24,8 +24,8 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
     rows = [
         row
-        for architecture in dict.fromkeys(cell.architecture for cell in cells)
-        for row in _rows([cell for cell in cells if cell.architecture == architecture], corruptions, wanted)
+        for architecture in dict.fromkeys(cell.network.architecture for cell in cells)
+        for row in _rows([cell for cell in cells if cell.network.architecture == architecture], corruptions, wanted)
     ]
     columns = (
         Column(name="checkpoint"),
@@ -45,7 +45,7 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
         *([about] if about else []),
         f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
         "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
-        *_pair_note(cell.activation for cell in cells),
+        *_pair_note(cell.network.activation for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
 
@@ -54,7 +54,7 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
     """The rows of one architecture. wanted: the corruption of every condition that was asked for."""
     groups: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
-        groups.setdefault(cell.activation, {}).setdefault(cell.checkpoint, []).append(cell)
+        groups.setdefault(cell.network.activation, {}).setdefault(cell.network.checkpoint, []).append(cell)
     measured = {
         activation: [_accuracies(own, corruptions, wanted) for own in checkpoints.values()]
         for activation, checkpoints in groups.items()
@@ -62,7 +62,7 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
     rows: list[Row] = []
     for activation in in_order(groups):
         for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
-            rows.append(Row(values=(checkpoint, activation, own[0].activation_level, _clean(own), *values[1:])))
+            rows.append(Row(values=(checkpoint, activation, own[0].network.activation_level, _clean(own), *values[1:])))
         sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
         for layer in sharing:
             over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
@@ -87,8 +87,8 @@ def detail(cells: Sequence[Cell]) -> Table:
     rows = [
         Row(
             values=(
-                cell.checkpoint,
-                cell.activation,
+                cell.network.checkpoint,
+                cell.network.activation,
                 cell.condition.corruption,
                 cell.condition.severity if cell.condition.severity is not None else "own",
                 cell.condition.level,
@@ -100,10 +100,10 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.total,
             )
         )
-        for activation in in_order({cell.activation for cell in cells})
-        for checkpoint in dict.fromkeys(cell.checkpoint for cell in cells if cell.activation == activation)
+        for activation in in_order({cell.network.activation for cell in cells})
+        for checkpoint in dict.fromkeys(cell.network.checkpoint for cell in cells if cell.network.activation == activation)
         for cell in cells
-        if cell.checkpoint == checkpoint
+        if cell.network.checkpoint == checkpoint
     ]
     columns = (
         Column(name="checkpoint"),

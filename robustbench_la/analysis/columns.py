@@ -16,7 +16,7 @@ from robustbench_la.analysis.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR
 from robustbench_la.analysis.means import Detail, Values, mean, mean_columns, weights_of
 from robustbench_la.analysis.metrics import METRICS, Metric, top1
 from robustbench_la.analysis.table import Column
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
         raise ValueError(f"{entry.title.lower()} needs corrupted images, and only clean ones were measured")
     conditions = group.conditions
     seeds: dict[Condition, list[int | None]] = {condition: [] for condition in conditions}
-    for condition, seed in group.draws:
+    for condition, seed in group.passes:
         seeds[condition].append(seed)
 
     def rows_of(chosen: Callable[[Condition], Sequence[int | None]]) -> list[Values]:
@@ -74,7 +74,7 @@ def _row(
 ) -> dict[Condition, float | None]:
     row: dict[Condition, float | None] = {}
     for condition in conditions:
-        cells = [network.cells.get((condition, seed)) for seed in seeds(condition)]
+        cells = [network.cells.get(Pass(condition, seed)) for seed in seeds(condition)]
         row[condition] = mean(None if stored is None else metric.of_cell(stored.cell) for stored in cells)
     return row
 
@@ -99,11 +99,12 @@ def reference_of(group: Group, index: int) -> Reference:
             for condition in group.conditions
         }
     ]
+    name = group.networks[index].network.checkpoint
     errors = ConditionValues(group=group, conditions=group.conditions, rows=tuple(rows), reference=None).errors(0)
     if any(value is None for row in errors.values() for value in row.values()):
-        raise ValueError(f"the reference {group.networks[index].checkpoint} was not measured under all conditions")
+        raise ValueError(f"the reference {name} was not measured under all conditions")
     clean = rows[0].get(CLEAN)
-    return Reference(name=group.networks[index].checkpoint, errors=errors, clean_error=None if clean is None else 1 - clean)
+    return Reference(name=name, errors=errors, clean_error=None if clean is None else 1 - clean)
 
 
 ALEXNET_REFERENCE = Reference(name="AlexNet on ImageNet-C", errors=ALEXNET, clean_error=ALEXNET_CLEAN_ERROR)

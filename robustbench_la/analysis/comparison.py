@@ -98,14 +98,15 @@ def _reference(group: Group, request: Request) -> Reference | None:
         raise UserError(f"--metric {request.metric} is relative to a reference: give --reference, a checkpoint or alexnet")
     if wanted == "alexnet":
         return ALEXNET_REFERENCE
-    matches = [index for index, network in enumerate(group.networks) if is_named(network.checkpoint, network.sha256, wanted)]
+    networks = [one.network for one in group.networks]
+    matches = [index for index, network in enumerate(networks) if is_named(network.checkpoint, network.sha256, wanted)]
     if len(matches) != 1:
         raise ValueError(f"{len(matches)} of its checkpoints are called {wanted}; the reference is one, on the same images")
     return reference_of(group, matches[0])
 
 
 def _labels(group: Group, request: Request) -> tuple[Column, ...]:
-    alphas = len({network.variant for network in group.networks}) > len({network.activation for network in group.networks})
+    alphas = len({one.variant for one in group.networks}) > len({one.variant.activation for one in group.networks})
     alpha = (Column(name="alpha", kind="number", label=True),) if alphas else ()
     if request.by == "checkpoint":
         return (Column(name="checkpoint"), Column(name="activation"), *alpha, Column(name="seed", kind="count", label=True))
@@ -113,10 +114,10 @@ def _labels(group: Group, request: Request) -> tuple[Column, ...]:
 
 
 def _label_values(contender: Contender, group: Group, request: Request) -> tuple[Value, ...]:
-    network = group.networks[contender.indices[0]]
+    network = group.networks[contender.indices[0]].network
     alpha: tuple[Value, ...] = (contender.variant.alpha,) if any(c.name == "alpha" for c in _labels(group, request)) else ()
     if request.by == "checkpoint":
-        return (network.checkpoint, network.activation, *alpha, network.seed)
+        return (network.checkpoint, network.activation, *alpha, network.training_seed)
     return (contender.variant.activation, *alpha, len(contender.indices))
 
 
@@ -135,7 +136,7 @@ def _estimate(contender: Contender, group: Group, measured: MetricColumns, colum
         noise = (sum(variances) / len(variances)) ** 0.5 if len(variances) == len(contender.indices) else None
     if request.by == "checkpoint":
         weights = measured.members.get(column.name, {})
-        passes = [each for each in group.draws if each[0] in weights]
+        passes = [each for each in group.passes if each.condition in weights]
         low = high = None
         if request.metric == "top1" and len(passes) == 1:
             cell = group.networks[contender.indices[0]].cells[passes[0]].cell

@@ -34,21 +34,22 @@ def contenders_of(group: Group, by: By) -> list[Contender]:
         UserError: if two networks of one activation share a training seed.
     """
     indices: dict[object, list[int]] = {}
-    for index, network in enumerate(group.networks):
-        indices.setdefault(network.variant if by == "activation" else index, []).append(index)
+    for index, results in enumerate(group.networks):
+        indices.setdefault(results.variant if by == "activation" else index, []).append(index)
     contenders = []
     for own in indices.values():
-        networks = [group.networks[index] for index in own]
+        networks = [group.networks[index].network for index in own]
         seeds: dict[int, int] = {}
         for index, network in zip(own, networks, strict=True):
-            if network.seed is None:
+            if network.training_seed is None:
                 continue
-            if network.seed in seeds:
-                twice = group.networks[seeds[network.seed]].checkpoint
+            if network.training_seed in seeds:
+                twice = group.networks[seeds[network.training_seed]].network.checkpoint
                 raise UserError(
                     f"{group.title}: {twice} and {network.checkpoint} are both {network.activation} of training seed "
-                    f"{network.seed}; choose by --ckpt, or compare --by checkpoint"
+                    f"{network.training_seed}; choose by --ckpt, or compare --by checkpoint"
                 )
-            seeds[network.seed] = index
-        contenders.append(Contender(variant=networks[0].variant, level=networks[0].level, indices=tuple(own), seeds=seeds))
+            seeds[network.training_seed] = index
+        variant, level = group.networks[own[0]].variant, networks[0].activation_level
+        contenders.append(Contender(variant=variant, level=level, indices=tuple(own), seeds=seeds))
     return contenders

@@ -73,7 +73,8 @@ def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     if CLEAN not in accuracies.conditions:
         raise ValueError("effective robustness needs clean images")
     plain = mean_columns(accuracies, detail)
-    element = [row for row, network in zip(plain, accuracies.group.networks, strict=True) if network.level == "element"]
+    networks = [one.network for one in accuracies.group.networks]
+    element = [row for row, network in zip(plain, networks, strict=True) if network.activation_level == "element"]
     rows: list[Values] = [{} for _ in plain]
     for column in plain[0]:
         if column == CLEAN.corruption:
@@ -90,14 +91,14 @@ def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
 def relative(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     """Of layer-level networks: beyond the counterpart that was trained from the same seed."""
     plain = mean_columns(accuracies, detail)
-    networks = accuracies.group.networks
-    by_activation = {(network.activation, network.seed): row for network, row in zip(networks, plain, strict=True)}
+    networks = [one.network for one in accuracies.group.networks]
+    by_activation = {(network.activation, network.training_seed): row for network, row in zip(networks, plain, strict=True)}
     rows: list[Values] = []
     for network, own in zip(networks, plain, strict=True):
         known = ACTIVATIONS.get(network.activation)
         other: Mapping[str, float | None] = {}
-        if known and known.counterpart and network.seed is not None and network.level == "layer":
-            other = by_activation.get((known.counterpart, network.seed), {})
+        if known and known.counterpart and network.training_seed is not None and network.activation_level == "layer":
+            other = by_activation.get((known.counterpart, network.training_seed), {})
         values: Values = {}
         for column, value in own.items():
             without = other.get(column)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from robustbench_la.activations import in_order
 from robustbench_la.errors import UserError
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
+from robustbench_la.records.network_id import IDENTITY, NetworkId, NetworkRecord
 
 if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
-Draw = tuple[Condition, int | None]
-"""A condition with one seed of its noise; None for clean images."""
+_COMPARED = ("sha256", "activation", "alpha")
+"""In what networks of one group may differ: they are compared in these, and share everything else."""
+_SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
 _NAMED = 3
 """How many gaps an error lists."""
 
@@ -30,28 +32,19 @@ class Variant(NamedTuple):
 class NetworkResults:
     """One network and what was measured of it within a group."""
 
-    checkpoint: str
-    sha256: str
-    activation: str
-    level: str
-    alpha: float | None
-    seed: int | None
-    """Of the training."""
-    cells: Mapping[Draw, Stored] = field(repr=False)
+    network: NetworkRecord
+    cells: Mapping[Pass, Stored] = field(repr=False)
 
     @property
     def variant(self) -> Variant:
         """Its row when networks are compared by activation."""
-        return Variant(self.activation, self.alpha)
+        return Variant(self.network.activation, self.network.alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Group:
     """Networks that were measured on the same images, at the same precision and levels."""
 
-    architecture: str
-    code: str | None
-    normalization: str
     fingerprint: str
     precision: str
     profile: str | None
@@ -62,8 +55,13 @@ class Group:
     dataset_images: int
     networks: tuple[NetworkResults, ...] = field(repr=False)
     """Layer-level activations first, each before its element-level counterpart; then by training seed."""
-    draws: tuple[Draw, ...] = field(repr=False)
+    passes: tuple[Pass, ...] = field(repr=False)
     """All that was asked of any of the networks."""
+
+    @property
+    def architecture(self) -> str:
+        """Of every network."""
+        return self.networks[0].network.architecture
 
     @property
     def title(self) -> str:
@@ -79,7 +77,7 @@ class Group:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """Each once: clean first, then by corruption as they came, by severity or level."""
-        found = list(dict.fromkeys(condition for condition, _ in self.draws))
+        found = list(dict.fromkeys(condition for condition, _ in self.passes))
         names = list(dict.fromkeys(condition.corruption for condition in found))
         return tuple(
             sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameters)),
@@ -93,7 +91,7 @@ class Group:
     @property
     def noise_seeds(self) -> tuple[int, ...]:
         """In order."""
-        return tuple(sorted({seed for _, seed in self.draws if seed is not None}))
+        return tuple(sorted({seed for _, seed in self.passes if seed is not None}))
 
 
 def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
@@ -102,11 +100,9 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     allow_missing: let networks lack cells that others of their group have.
     Raises: UserError naming what lacks, unless that is allowed.
     """
-    shared: dict[tuple[str | None, ...], list[Stored]] = {}
+    shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
-        cell, setting = entry.cell, entry.setting
-        key = (cell.architecture, cell.code, cell.normalization, setting.fingerprint, setting.precision)
-        shared.setdefault(key, []).append(entry)
+        shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
     groups = []
     for own in shared.values():
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in own if entry.cell.condition != CLEAN)
@@ -117,23 +113,27 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     return groups
 
 
+def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
+    """What two measurements have to share to be compared."""
+    return (*(getattr(network, name) for name in _SHARED), setting.fingerprint, setting.precision)
+
+
 def _group(stored: Sequence[Stored], profile: str | None) -> Group:
-    networks: dict[tuple[str, str, float | None], list[Stored]] = {}
+    networks: dict[NetworkId, list[Stored]] = {}
     for entry in stored:
-        networks.setdefault((entry.cell.sha256, entry.cell.activation, entry.cell.alpha), []).append(entry)
+        networks.setdefault(entry.cell.network.id, []).append(entry)
     measured = []
     for own in networks.values():
         corrupted = [entry for entry in own if entry.cell.condition != CLEAN]
         there = [entry for entry in corrupted if entry.cell.condition.profile == profile]
         if there or not corrupted:  # with clean images alone, the rest lacks; with another profile alone, it belongs there
-            measured.append(_measured([entry for entry in own if entry.cell.condition == CLEAN] + there))
-    activations = in_order(network.activation for network in measured)
-    measured.sort(key=lambda network: (activations.index(network.activation), network.alpha or 0.0, _seed_order(network)))
-    cell, setting = stored[0].cell, stored[0].setting
+            clean = [entry for entry in own if entry.cell.condition == CLEAN]
+            cells = {entry.cell.pass_: entry for entry in clean + there}
+            measured.append(NetworkResults(network=own[0].cell.network, cells=cells))
+    activations = in_order(one.network.activation for one in measured)
+    measured.sort(key=lambda one: (activations.index(one.network.activation), one.network.alpha or 0.0, _seed_order(one.network)))
+    setting = stored[0].setting
     return Group(
-        architecture=cell.architecture,
-        code=cell.code,
-        normalization=cell.normalization,
         fingerprint=setting.fingerprint,
         precision=setting.precision,
         profile=profile,
@@ -141,35 +141,22 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
         images=setting.images,
         dataset_images=setting.dataset_images,
         networks=tuple(measured),
-        draws=tuple(dict.fromkeys(draw for network in measured for draw in network.cells)),
+        passes=tuple(dict.fromkeys(own for one in measured for own in one.cells)),
     )
 
 
-def _measured(stored: Sequence[Stored]) -> NetworkResults:
-    cell = stored[0].cell
-    return NetworkResults(
-        checkpoint=cell.checkpoint,
-        sha256=cell.sha256,
-        activation=cell.activation,
-        level=cell.activation_level,
-        alpha=cell.alpha,
-        seed=cell.training_seed,
-        cells={(entry.cell.condition, entry.cell.noise_seed): entry for entry in stored},
-    )
-
-
-def _seed_order(network: NetworkResults) -> tuple[bool, int, str]:
-    return network.seed is None, network.seed or 0, network.checkpoint
+def _seed_order(network: NetworkRecord) -> tuple[bool, int, str]:
+    return network.training_seed is None, network.training_seed or 0, network.checkpoint
 
 
 def _require_all(found: Group) -> None:
     several = len(found.noise_seeds) > 1
-    lacking = {network: [draw for draw in found.draws if draw not in network.cells] for network in found.networks}
-    lacking = {network: draws for network, draws in lacking.items() if draws}
+    lacking = {one.network: [own for own in found.passes if own not in one.cells] for one in found.networks}
+    lacking = {network: gaps for network, gaps in lacking.items() if gaps}
     if not lacking:
         return
-    network, draws = next(iter(lacking.items()))
-    named = [f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}" for condition, seed in draws]
+    network, gaps = next(iter(lacking.items()))
+    named = [f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}" for condition, seed in gaps]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     others = f"; so do {len(lacking) - 1} others in part" if len(lacking) > 1 else ""
     raise UserError(

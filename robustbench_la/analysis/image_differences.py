@@ -34,9 +34,9 @@ class ImageDifferences:
         self._kept: dict[int, NDArray[np.bool_]] = {}
 
     def _right(self, network: NetworkResults, stored: Stored) -> NDArray[np.bool_]:
-        if network.seed != self._seed:
+        if network.network.training_seed != self._seed:
             self._kept.clear()
-            self._seed = network.seed
+            self._seed = network.network.training_seed
         if stored.id not in self._kept:
             self._kept[stored.id] = self._answers(stored)
         return self._kept[stored.id]
@@ -48,7 +48,7 @@ class ImageDifferences:
         answers to the same image are not independent; Student's interval and paired t-test over images.
         """
         networks = self._group.networks[one.indices[0]], self._group.networks[other.indices[0]]
-        draws = [draw for draw in self._group.draws if draw[0] in weights]
+        draws = [draw for draw in self._group.passes if draw.condition in weights]
         if any(draw not in network.cells for draw in draws for network in networks):
             return None
         pairs = [

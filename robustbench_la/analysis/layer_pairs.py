@@ -26,7 +26,7 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
         for layer in in_order(groups):
             element = ACTIVATIONS[layer].counterpart
             if ACTIVATIONS[layer].level == "layer" and element in groups:
-                counts |= {name: len({one.layers[0].checkpoint for one in groups[name]}) for name in (layer, element)}
+                counts |= {name: len({one.layers[0].network.checkpoint for one in groups[name]}) for name in (layer, element)}
                 rows += _pair(architecture, layer, element, groups[layer], groups[element])
     if not rows:
         return None

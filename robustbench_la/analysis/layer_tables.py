@@ -48,11 +48,11 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
     conditions = list(dict.fromkeys(layer.condition for one in measured for layer in one.layers))
     rows = []
     for checkpoint in _in_order(measured):
-        own = [one for one in measured if one.layers[0].checkpoint == checkpoint]
+        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
         for group in [[one] for one in own] if detail else [own]:
             for same in zip(*(one.layers for one in group), strict=True):
                 noise = str(same[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
-                labels = (checkpoint, same[0].activation, noise, same[0].layer, same[0].elements)
+                labels = (checkpoint, same[0].network.activation, noise, same[0].layer, same[0].elements)
                 rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in same]) for name in shown))))
     columns = (
         Column(name="checkpoint", grouped=True),
@@ -105,7 +105,7 @@ def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | Non
 
 def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
     for checkpoint in _in_order(measured):
-        own = [one for one in measured if one.layers[0].checkpoint == checkpoint]
+        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
         said = []
         worst = max(own, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
         rise = largest_rise(worst.layers)
@@ -113,12 +113,12 @@ def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
             name, before, after = rise
             of = f" ({worst.layers[0].condition})" if len(own) > 1 else ""
             said.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
-        others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].activation]
+        others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].network.activation]
         if others:
             more = f" and {len(others) - 4} more" if len(others) > 4 else ""
             none = len(others) == len(own[0].layers)
             counted = "none of its calls is" if none else "its means hold calls of other functions than"
-            said.append(f"{counted} {own[0].layers[0].activation}: {', '.join(others[:4])}{more}")
+            said.append(f"{counted} {own[0].layers[0].network.activation}: {', '.join(others[:4])}{more}")
         scaleless = {layer.function for layer in own[0].layers if _lacks_scale(layer)}
         if scaleless:
             said.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
@@ -143,9 +143,10 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
         for activation in in_order(groups):
             own = groups[activation]
             calls = [layer for one in own for layer in one.layers]
-            count = len({one.layers[0].checkpoint for one in own})
+            count = len({one.layers[0].network.checkpoint for one in own})
             means = [mean([value(layer, name) for layer in calls]) for name in shown]
-            rows.append(Row(values=(architecture, activation, calls[0].activation_level, count, len(own[0].layers), *means)))
+            level = calls[0].network.activation_level
+            rows.append(Row(values=(architecture, activation, level, count, len(own[0].layers), *means)))
     columns = (
         Column(name="network", grouped=True),
         Column(name="activation"),
@@ -162,7 +163,7 @@ def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, li
     """By architecture, then activation."""
     found: dict[str, dict[str, list[NetworkFluctuation]]] = {}
     for one in measured:
-        found.setdefault(one.layers[0].architecture, {}).setdefault(one.layers[0].activation, []).append(one)
+        found.setdefault(one.layers[0].network.architecture, {}).setdefault(one.layers[0].network.activation, []).append(one)
     return found
 
 
@@ -181,11 +182,11 @@ _NETWORK = (
 
 def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
     """Checkpoints, those of layer-level activations first, each beside its counterpart."""
-    ranks = in_order({one.layers[0].activation for one in measured})
+    ranks = in_order({one.layers[0].network.activation for one in measured})
     return sorted(
-        dict.fromkeys(one.layers[0].checkpoint for one in measured),
+        dict.fromkeys(one.layers[0].network.checkpoint for one in measured),
         key=lambda checkpoint: next(
-            ranks.index(one.layers[0].activation) for one in measured if one.layers[0].checkpoint == checkpoint
+            ranks.index(one.layers[0].network.activation) for one in measured if one.layers[0].network.checkpoint == checkpoint
         ),
     )
 

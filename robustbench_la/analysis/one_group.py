@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from robustbench_la.analysis.groups import Group, group
+from robustbench_la.analysis.groups import Group, comparable_key, group
 from robustbench_la.errors import UserError
-from robustbench_la.store.layer_rows import networks
+from robustbench_la.store.layer_rows import LayerRow, networks
 
 if TYPE_CHECKING:
-    from robustbench_la.records.cells import Setting
+    from robustbench_la.records.cells import RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
     from robustbench_la.store.store import Stored
 
@@ -32,19 +32,18 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
 
 
 def layers_of_one(
-    stored: Iterable[tuple[Setting, Mapping[str, Any]]], *, number: int | None = None, allow_missing: bool = False
+    stored: Iterable[tuple[RunSetting, LayerRow]], *, number: int | None = None, allow_missing: bool = False
 ) -> tuple[str, list[NetworkFluctuation]]:
     """The layer records that a figure is to show, by network and condition, and what tells them from others.
 
     number, allow_missing, errors: as in ``cells_of_one``. One group has one seed of the noise.
     """
-    shared: dict[tuple[object, ...], tuple[Setting, list[Mapping[str, Any]]]] = {}
+    shared: dict[tuple[object, ...], tuple[RunSetting, list[LayerRow]]] = {}
     for setting, row in stored:
-        names = ("architecture", "code", "normalization", "noise_seed")
-        key = (*(row[name] for name in names), row["condition"].profile, setting.fingerprint, setting.precision)
-        shared.setdefault(key, (setting, []))[1].append(row)
+        key = comparable_key(row.network, setting)
+        shared.setdefault((*key, row.condition.profile, row.noise_seed), (setting, []))[1].append(row)
     groups = list(shared.values())
-    seeds = len({rows[0]["noise_seed"] for _, rows in groups}) > 1
+    seeds = len({rows[0].noise_seed for _, rows in groups}) > 1
     titles = [_title(setting, rows[0], seeds=seeds) for setting, rows in groups]
     place = _place(titles, number)
     measured = list(networks(groups[place][1], None).values())
@@ -53,12 +52,12 @@ def layers_of_one(
     return titles[place], measured
 
 
-def _title(setting: Setting, row: Mapping[str, Any], *, seeds: bool) -> str:
+def _title(setting: RunSetting, row: LayerRow, *, seeds: bool) -> str:
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
-    profile = row["condition"].profile
+    profile = row.condition.profile
     levels = f"levels of {profile}" if profile else "own levels"
-    said = [f"{row['architecture']} on {setting.data}", f"{setting.images:,}{partial} images", levels]
-    said += [f"noise seed {row['noise_seed']}"] * seeds + [setting.precision] * (setting.precision != "float32")
+    said = [f"{row.network.architecture} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    said += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
     return ", ".join(said)
 
 
@@ -83,7 +82,7 @@ def _require_all(title: str, measured: Sequence[NetworkFluctuation]) -> None:
     conditions = dict.fromkeys(one.layers[0].condition for one in measured)
     there: dict[str, set[object]] = {}
     for one in measured:
-        there.setdefault(one.layers[0].checkpoint, set()).add(one.layers[0].condition)
+        there.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
     for checkpoint, own in there.items():
         lacking = [str(condition) for condition in conditions if condition not in own]
         if lacking:

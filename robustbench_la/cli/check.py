@@ -178,7 +178,7 @@ def _verdict(
     check_rules(known, rules, only)  # before anything is measured
     now = source.snapshot(known, only)
     if "fluctuation" in rules.named and not now.fluctuations:
-        raise UserError(f"{source.results} holds no fluctuation of {now.checkpoint}; larobust fluctuation puts it there")
+        raise UserError(f"{source.results} holds no fluctuation of {now.network.checkpoint}; larobust fluctuation puts it there")
     return judge(known, now, rules, only=only)
 
 

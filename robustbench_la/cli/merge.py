@@ -45,6 +45,6 @@ def command(
 
 
 def _conflict(source: Path, target: Path, cells: tuple[Cell, ...]) -> str:
-    named = ", ".join(f"{cell.checkpoint} under {cell.condition}" for cell in cells[:_SHOWN])
+    named = ", ".join(f"{cell.network.checkpoint} under {cell.condition}" for cell in cells[:_SHOWN])
     more = f" and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
     return f"{source}: {len(cells):,} have other answers than in {target}, which stay: {named}{more}"

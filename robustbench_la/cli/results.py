@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -14,7 +14,9 @@ from robustbench_la.cli import options
 
 if TYPE_CHECKING:
     from robustbench_la.analysis.table import Table
-    from robustbench_la.records.cells import Cell, Setting
+    from robustbench_la.records.cells import Cell, RunSetting
+    from robustbench_la.records.network_id import NetworkRecord
+    from robustbench_la.store.layer_rows import LayerRow
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Stored
 
@@ -24,7 +26,6 @@ Example: larobust results --activation la_silu --csv > results.csv"""
 
 NOTHING_SELECTED = 5
 """The exit code where filters match nothing."""
-_NETWORK = ("checkpoint", "sha256", "activation", "architecture", "normalization", "alpha", "code")
 
 
 def command(
@@ -45,8 +46,8 @@ def command(
     """Read arguments, read the store, print."""
     from robustbench_la.errors import UserError
     from robustbench_la.output import terminal
+    from robustbench_la.output.records_csv import cell_names, records_csv
     from robustbench_la.records.cells import SCHEMA
-    from robustbench_la.store import layer_rows
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 
@@ -58,10 +59,10 @@ def command(
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=json_)
     if json_:
         rows = [_row(stored) for stored in cells]
-        told = [{**layer_rows.as_dict(row), **setting.as_dict()} for setting, row in layers]
+        told = [{**row.as_dict(), **setting.as_dict()} for setting, row in layers]
         print(json.dumps({"schema": SCHEMA, "cells": rows, "layers": told}, indent=1, allow_nan=False))
     elif csv_:
-        _print_csv(cells)
+        print(records_csv([_row(stored) for stored in cells]) or ",".join(cell_names()) + "\n", end="")
     elif cells or layers:
         terminal.show([_every_cell(cells) if detail else overview(cells, layers, path)])
     if not cells and not layers:
@@ -106,49 +107,36 @@ def select(
 class _Group(NamedTuple):
     """One network on one dataset; by content, as in the store: one name may have stood for several files."""
 
-    checkpoint: str
-    sha256: str
-    activation: str
-    architecture: str
+    network: NetworkRecord
     data: str
     precision: str
     images: int
-    more: tuple[object, ...]
+    fingerprint: str
 
 
-def _group(setting: Setting, network: Mapping[str, Any]) -> _Group:
-    return _Group(
-        checkpoint=network["checkpoint"],
-        sha256=network["sha256"],
-        activation=network["activation"],
-        architecture=network["architecture"],
-        data=setting.data,
-        precision=setting.precision,
-        images=setting.images,
-        more=(setting.fingerprint, network["normalization"], network["alpha"], network["code"]),
-    )
+def _group(setting: RunSetting, network: NetworkRecord) -> _Group:
+    return _Group(network, setting.data, setting.precision, setting.images, setting.fingerprint)
 
 
-def overview(cells: Sequence[Stored], layers: Sequence[tuple[Setting, Mapping[str, Any]]], path: Path) -> Table:
+def overview(cells: Sequence[Stored], layers: Sequence[tuple[RunSetting, LayerRow]], path: Path) -> Table:
     """One row a network and dataset: how much was measured."""
     from robustbench_la.analysis.table import Column, Row, Table
 
     groups: dict[_Group, tuple[list[Cell], list[object]]] = {}
     for stored in cells:
-        network = {name: getattr(stored.cell, name) for name in _NETWORK}
-        groups.setdefault(_group(stored.setting, network), ([], []))[0].append(stored.cell)
+        groups.setdefault(_group(stored.setting, stored.cell.network), ([], []))[0].append(stored.cell)
     for setting, row in layers:
-        groups.setdefault(_group(setting, row), ([], []))[1].extend([row["layer"]] * (row["index"] >= 0))
-    names = {(group.checkpoint, group.sha256) for group in groups}
+        groups.setdefault(_group(setting, row.network), ([], []))[1].extend([row.layer] * (row.index >= 0))
+    names = {(group.network.checkpoint, group.network.sha256) for group in groups}
     unclear = len({name for name, _ in names}) < len(names)
     rounded = {group.precision for group in groups} != {"float32"}
     rows = [
         Row(
             values=(
-                group.checkpoint,
-                *([group.sha256[:8]] if unclear else []),
-                group.activation,
-                group.architecture,
+                group.network.checkpoint,
+                *([group.network.sha256[:8]] if unclear else []),
+                group.network.activation,
+                group.network.architecture,
                 group.data,
                 *([group.precision] if rounded else []),
                 group.images,
@@ -183,8 +171,8 @@ def _every_cell(cells: Sequence[Stored]) -> Table:
         rows.append(
             Row(
                 values=(
-                    cell.checkpoint,
-                    cell.activation,
+                    cell.network.checkpoint,
+                    cell.network.activation,
                     stored.setting.data,
                     cell.condition.corruption,
                     "own" if cell.condition.severity is None else cell.condition.severity,
@@ -213,19 +201,3 @@ def _every_cell(cells: Sequence[Stored]) -> Table:
 
 def _row(stored: Stored) -> dict[str, Any]:
     return {**stored.cell.as_dict(), **stored.setting.as_dict()}
-
-
-def _print_csv(cells: Sequence[Stored]) -> None:
-    import csv
-    from dataclasses import fields
-
-    from robustbench_la.output.records_csv import records_csv
-    from robustbench_la.records.cells import Cell, Condition, Setting
-
-    if not cells:  # the names of the columns all the same
-        packed = ("condition", "predictions", "calibration")
-        names = [field.name for kind in (Cell, Condition, Setting) for field in fields(kind) if field.name not in packed]
-        names[names.index("parameters")] = "parameter"
-        csv.writer(sys.stdout, lineterminator="\n").writerow([*names, "partial"])
-        return
-    print(records_csv([_row(stored) for stored in cells]), end="")

@@ -16,13 +16,26 @@ from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS
 from corruptions.registry import SEVERITIES, Level, as_level
+from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import NotComparableError, UserError, first_line
 from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
-from robustbench_la.gate.untrusted import Kinds, bytes_of, is_kind, keys_of, name_of, refuse, rows_of, shown, table_of
+from robustbench_la.gate.untrusted import (
+    Kinds,
+    as_json,
+    bytes_of,
+    is_kind,
+    keys_of,
+    name_of,
+    refuse,
+    rows_of,
+    shown,
+    table_of,
+)
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import SAMPLE
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
 from robustbench_la.records.packing import pack_classes, unpack_classes
 
 VERSION = 2
@@ -31,10 +44,7 @@ _SINGLE_NUMBER = 1
 _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
 """Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
-_NETWORK: Kinds = {
-    **dict.fromkeys(("checkpoint", "sha256", "architecture", "activation", "normalization"), (str,)),
-    "alpha": (float, int, None),
-}
+_NETWORK: Kinds = {name: as_json(kinds) for name, kinds in NETWORK.items()}
 _DATA: Kinds = {
     **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
     **{"resize": (int, None), "crop": (int, None)},
@@ -86,7 +96,7 @@ def encode(snapshot: Snapshot) -> bytes:
     steps = np.diff(snapshot.ids, prepend=-1).astype("<u4")
     parts: dict[str, object] = {
         "larobust_baseline": VERSION,
-        "network": {name: getattr(snapshot, name) for name in _NETWORK},
+        "network": snapshot.network.as_dict(),
         "data": {
             "name": snapshot.data,
             "images": snapshot.images,
@@ -154,13 +164,14 @@ def _document(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _decode(document: Mapping[str, Any]) -> Snapshot:
-    network, data, plan = (table_of(document, *part) for part in (("network", _NETWORK), ("data", _DATA), ("plan", _PLAN)))
+    data, plan = table_of(document, "data", _DATA), table_of(document, "plan", _PLAN)
+    network = NetworkRecord(**table_of(_older(document), "network", _NETWORK))
     images = data.pop("images")
     rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
     kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
     if not 1 <= images <= min(data["dataset_images"], _MOST_IMAGES) or kept > _MOST_ANSWERS:
         refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are not to be had")
-    if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network["sha256"]):
+    if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network.sha256):
         refuse("a SHA-256 has 64 digits from 0 to f")
     seeds = range(plan["noise_seed"], plan["noise_seed"] + plan["noise_seeds"])
     if not 1 <= len(seeds) <= 10_000:
@@ -170,7 +181,7 @@ def _decode(document: Mapping[str, Any]) -> Snapshot:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         refuse("layers is a list of names")
     return Snapshot(
-        **network,
+        network=network,
         data=name_of(data.pop("name"), "data: name"),
         **data,
         profile=plan["profile"],
@@ -193,6 +204,16 @@ def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
     return {names[name]: value for name, value in values.items()}
 
 
+def _older(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A document whose network tells all that this version needs; what older ones do not say is not known."""
+    network = document.get("network")
+    if document["larobust_baseline"] != _SINGLE_NUMBER or not isinstance(network, dict):
+        return document
+    known = ACTIVATIONS.get(str(network.get("activation")))
+    unsaid = {**dict.fromkeys(NETWORK), "activation_level": "element" if known is None else known.level}
+    return {**document, "network": unsaid | network}
+
+
 def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:
     found: dict[object, Answers] = {}
     clean = labels
@@ -204,11 +225,11 @@ def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple
         predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
         if condition == CLEAN:
             clean = predictions
-        one = Answers(condition=condition, noise_seed=seed, predictions=predictions)
+        one = Answers(pass_=Pass(condition, seed), predictions=predictions)
         correct = int(np.count_nonzero(predictions == labels))
         if table_of(row, None, {"correct": (int,)}, name)["correct"] != correct:
             refuse(f"{name}: correct is {row['correct']}, but its predictions are right for {correct} of {len(labels)} images")
-        if found.setdefault(one.key, one) is not one:
+        if found.setdefault(one.pass_, one) is not one:
             refuse(f"{name} is there twice")
     return tuple(found.values())
 
@@ -227,13 +248,12 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
         if seed is None or sample != min(images, SAMPLE):
             refuse(f"{name}: a sample of {sample} images, or no noise")
         one = Fluctuation(
-            condition=condition,
-            noise_seed=seed,
+            pass_=Pass(condition, seed),
             absolute=tuple(means[0] or ()),
             relative=tuple(means[1] or ()),
             per_image=_classes(row, "per_image", sample, name),
         )
-        if found.setdefault(one.key, one) is not one:
+        if found.setdefault(one.pass_, one) is not one:
             refuse(f"{name} is there twice")
     return tuple(found.values())
 

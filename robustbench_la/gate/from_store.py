@@ -12,8 +12,8 @@ import numpy as np
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError, lookup
 from robustbench_la.files import is_there
-from robustbench_la.records.answers import Answers, Pass, Snapshot, differences, with_fluctuations
-from robustbench_la.records.cells import Cell
+from robustbench_la.records.answers import Answers, Snapshot, differences, with_fluctuations
+from robustbench_la.records.cells import Cell, Pass
 from robustbench_la.records.layers import SAMPLE, NetworkFluctuation
 from robustbench_la.store import layer_rows
 from robustbench_la.store.schema import Selection
@@ -27,7 +27,6 @@ def from_store(
 
     checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the only
     one that is there.  said: which of its measurements, where one file was measured in several ways: arch, activation, alpha,
-    normalize (as records write it, see ``images.normalization.canonical``).  Raises: NothingSelectedError where there is none,
     UserError where there are several, NotComparableError where there are only measurements that the baseline cannot judge.
     """
     if "activation" in said:
@@ -43,26 +42,21 @@ def from_store(
             raise NothingSelectedError(f"{path} holds no results{which}")
         groups: dict[tuple[object, ...], list[Stored]] = {}
         for row in rows:
-            cell = row.cell
-            network = (cell.sha256, cell.architecture, cell.code, cell.activation, cell.alpha)
-            groups.setdefault((*network, cell.normalization, row.setting.fingerprint, row.setting.precision), []).append(row)
+            groups.setdefault((row.cell.network.id, row.setting.fingerprint, row.setting.precision), []).append(row)
         candidates = [_snapshot(own[0], baseline, store) for own in groups.values()]
         told = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
         fitting = [place for place, found in enumerate(told) if not found]
         if not fitting:
             raise NotComparableError("not comparable; " + "; ".join(sorted(told, key=len)[0]))
         if len(fitting) > 1:
-            fits = [candidates[place] for place in fitting]
+            fits = [candidates[place].network for place in fitting]
             names = sorted({f"{one.checkpoint} ({one.sha256[:8]}) with {one.activation}" for one in fits})
             raise UserError(
                 f"{path} holds several networks on these images: {', '.join(names)}; say which with --ckpt, --activation"
             )
         own = list(groups.values())[fitting[0]]
-        moved = _fluctuations(store, own, {one.key for one in baseline.fluctuations}) if baseline.fluctuations else []
-        answers = tuple(
-            Answers(condition=row.cell.condition, noise_seed=row.cell.noise_seed, predictions=store.predictions(row))
-            for row in own
-        )
+        moved = _fluctuations(store, own, {one.pass_ for one in baseline.fluctuations}) if baseline.fluctuations else []
+        answers = tuple(Answers(pass_=row.cell.pass_, predictions=store.predictions(row)) for row in own)
     if any(len(one.predictions) != baseline.images for one in answers):
         raise UserError(f"{path} is damaged: a cell holds another number of predictions than the images it was measured on")
     seeds = {one.noise_seed for one in answers if one.noise_seed is not None} or {baseline.seed}
@@ -71,20 +65,21 @@ def from_store(
 
 
 def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:
+    network = cell.network
     own = {
-        "arch": cell.architecture,
-        "activation": cell.activation,
-        "layeract_alpha": cell.alpha,
-        "normalize": cell.normalization,
+        "arch": network.architecture,
+        "activation": network.activation,
+        "layeract_alpha": network.alpha,
+        "normalize": network.normalization,
     }
     return all(own[name] == value for name, value in said.items())
 
 
 def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]) -> list[NetworkFluctuation]:
     """What was measured with the relative values, of one checkpoint's ``cells``, under the ``wanted`` noises."""
-    setting, keys = cells[0].setting, {row.cell.key for row in cells if (row.cell.condition, row.cell.noise_seed) in wanted}
+    setting, keys = cells[0].setting, {row.cell.key for row in cells if row.cell.pass_ in wanted}
     selection = Selection(
-        checkpoints=(cells[0].cell.sha256,), fingerprints=(setting.fingerprint,), precisions=(setting.precision,)
+        checkpoints=(cells[0].cell.network.sha256,), fingerprints=(setting.fingerprint,), precisions=(setting.precision,)
     )
     rows = (row for _, row in store.layers(selection))
     sample = np.arange(min(setting.images, SAMPLE))  # which images they are does not matter here: both sides have the same
@@ -97,15 +92,10 @@ def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]
 
 def _snapshot(stored: Stored, baseline: Snapshot, store: Store) -> Snapshot:
     """One without answers. A store keeps ids only as a part of the fingerprint: where that fits, they are the baseline's."""
-    cell, setting = stored.cell, stored.setting
+    setting = stored.setting
     same = setting.fingerprint == baseline.fingerprint
     return Snapshot(
-        checkpoint=cell.checkpoint,
-        sha256=cell.sha256,
-        architecture=cell.architecture,
-        activation=cell.activation,
-        alpha=cell.alpha,
-        normalization=cell.normalization,
+        network=stored.cell.network,
         data=setting.data,
         fingerprint=setting.fingerprint,
         dataset_images=setting.dataset_images,

@@ -13,8 +13,8 @@ from robustbench_la.errors import NotComparableError, NothingSelectedError
 from robustbench_la.gate.judge_means import judge_fluctuations, judge_mean
 from robustbench_la.gate.rules import Rules
 from robustbench_la.gate.verdict import MEAN, POWER, Judgement, Verdict, badness, label_of, outcome_of
-from robustbench_la.records.answers import Answers, Fluctuation, Pass, Snapshot, check_comparable
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, check_comparable
+from robustbench_la.records.cells import CLEAN, Condition, Pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def names(baseline: Snapshot) -> list[str]:
     """What ``judge`` gives a judgement of, in the order of the baseline."""
     asked = _asked(baseline, None)
     return [
-        *(label_of(baseline, one.key) for one in asked.answers),
+        *(label_of(baseline, one.pass_) for one in asked.answers),
         *([MEAN] if asked.mean else []),
-        *(f"fluctuation under {label_of(baseline, one.key)}" for one in asked.fluctuations),
+        *(f"fluctuation under {label_of(baseline, one.pass_)}" for one in asked.fluctuations),
     ]
 
 
@@ -76,18 +76,18 @@ def judge(
     check_comparable(baseline, now)
     asked = _asked(baseline, only)
     rules.check_used(_judged(asked))
-    there = {one.key: one for one in now.answers}
+    there = {one.pass_: one for one in now.answers}
     _check_noise(asked.answers, there)
     judged = _conditions(baseline, now, asked.answers, there, rules)
     remarks = _remarks(baseline, now)
     corrupted = [one for one in asked.answers if one.condition != CLEAN]
-    if asked.mean and all(one.key in there for one in corrupted):
+    if asked.mean and all(one.pass_ in there for one in corrupted):
         judged.append(judge_mean(baseline, now, corrupted, there, rules))
     if asked.fluctuations and not now.fluctuations:
         remarks.append("fluctuation was not measured, so it is not judged")
     elif asked.fluctuations:
         judged += judge_fluctuations(baseline, now, asked.fluctuations, rules, remarks)
-    pairs = [(one.predictions, there[one.key].predictions) for one in asked.answers if one.key in there]
+    pairs = [(one.predictions, there[one.pass_].predictions) for one in asked.answers if one.pass_ in there]
     return Verdict(
         judgements=tuple(sorted(judged, key=badness)),
         rules=rules,
@@ -102,7 +102,7 @@ def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> Non
     """Raise NotComparableError where a condition was measured, but with other noise; what was not measured is no such case."""
     found = []
     for one in asked:
-        if one.key in there:
+        if one.pass_ in there:
             continue
         condition = one.condition
         seeds = sorted({seed for other, seed in there if other == condition and seed is not None})
@@ -123,7 +123,7 @@ def _conditions(
     baseline: Snapshot, now: Snapshot, asked: Sequence[Answers], there: Mapping[Pass, Answers], rules: Rules
 ) -> list[Judgement]:
     compared: list[Difference | None] = [
-        paired_difference(now.correct(there[one.key]), baseline.correct(one)) if one.key in there else None for one in asked
+        paired_difference(now.correct(there[one.pass_]), baseline.correct(one)) if one.pass_ in there else None for one in asked
     ]
     fall, rise = (
         holm(None if found is None else mcnemar(found.lost, found.gained, side) for found in compared)
@@ -135,7 +135,7 @@ def _conditions(
         tolerance, images = rules.drop_of(one.condition), baseline.images
         was = int(np.count_nonzero(baseline.correct(one)))
         row = Judgement(
-            name=label_of(baseline, one.key),
+            name=label_of(baseline, one.pass_),
             subject="accuracy",
             condition=one.condition,
             noise_seed=one.noise_seed,
@@ -171,11 +171,11 @@ def _conditions(
 
 def _remarks(baseline: Snapshot, now: Snapshot) -> list[str]:
     found = []
-    if baseline.sha256 == now.sha256:
+    if baseline.network.sha256 == now.network.sha256:
         found.append("the same checkpoint as the baseline's")
     for what, one, other in (
-        ("architecture", baseline.architecture, now.architecture),
-        ("activation", baseline.activation, now.activation),
+        ("architecture", baseline.network.architecture, now.network.architecture),
+        ("activation", baseline.network.activation, now.network.activation),
         ("larobust", baseline.provenance.get("larobust"), now.provenance.get("larobust")),
     ):
         if one != other:

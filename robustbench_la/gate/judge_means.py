@@ -16,7 +16,8 @@ from robustbench_la.analysis.paired_tests import holm
 from robustbench_la.analysis.power import images_to_settle_mean
 from robustbench_la.gate.rules import Rules
 from robustbench_la.gate.verdict import MEAN, POWER, Judgement, label_of, outcome_of
-from robustbench_la.records.answers import Answers, Fluctuation, Pass, Snapshot, unquantise
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, unquantise
+from robustbench_la.records.cells import Pass
 
 _RESAMPLES = 2000
 _LEAST_MOVED = 40
@@ -30,7 +31,7 @@ def judge_mean(
     names = [one.condition.corruption for one in corrupted]
     shares = [Fraction(1, len(set(names)) * names.count(name)) for name in names]
     images = baseline.images
-    right = [(now.correct(there[one.key]), baseline.correct(one)) for one in corrupted]
+    right = [(now.correct(there[one.pass_]), baseline.correct(one)) for one in corrupted]
     change = sum(
         (share * (int(one.sum()) - int(other.sum())) for share, (one, other) in zip(shares, right, strict=True)), Fraction(0)
     )
@@ -76,16 +77,16 @@ def _p(changes: NDArray[np.float64], level: float) -> float:
 def judge_fluctuations(
     baseline: Snapshot, now: Snapshot, fluctuating: Sequence[Fluctuation], rules: Rules, remarks: list[str]
 ) -> list[Judgement]:
-    there = {one.key: one for one in now.fluctuations}
+    there = {one.pass_: one for one in now.fluctuations}
     tolerance = rules.rise / 100
     judged: list[Judgement] = []
     rises: list[float] = []
     for one in fluctuating:
         before = unquantise(one.per_image)
-        after = unquantise(there[one.key].per_image) if one.key in there else np.full(len(before), np.nan)
+        after = unquantise(there[one.pass_].per_image) if one.pass_ in there else np.full(len(before), np.nan)
         known = np.isfinite(before) & np.isfinite(after)
         row = Judgement(
-            name=f"fluctuation under {label_of(baseline, one.key)}",
+            name=f"fluctuation under {label_of(baseline, one.pass_)}",
             subject="fluctuation",
             condition=one.condition,
             noise_seed=one.noise_seed,
@@ -101,11 +102,11 @@ def judge_fluctuations(
         )
         rises.append(1.0)
         moved = min(np.count_nonzero(side[known]) for side in (before, after))
-        if one.key in there and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
+        if one.pass_ in there and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
             remarks.append(f"{row.name} is not judged: too few images move any activation")
             rises.pop()
             continue
-        if one.key in there:
+        if one.pass_ in there:
             drawn = paired_bootstrap(after[known], before[known], "ratio", resamples=_RESAMPLES)
             level = rules.alpha / len(fluctuating)
             row = replace(

@@ -42,6 +42,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     found = [("alpha", f"{verdict.rules.alpha:g}")]
     for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
         if snapshot is not None:
-            found += [(f"{side} checkpoint", printable(snapshot.checkpoint, "?")), (f"{side} sha256", snapshot.sha256)]
+            found.append((f"{side} checkpoint", printable(snapshot.network.checkpoint, "?")))
+            found.append((f"{side} sha256", snapshot.network.sha256))
             found.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}", "?")))
     return found

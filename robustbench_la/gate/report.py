@@ -9,7 +9,8 @@ from typing import Any
 from robustbench_la.analysis.means import mean
 from robustbench_la.analysis.table import Column, Estimate, Row, Table
 from robustbench_la.gate.verdict import MEAN, Judgement, Verdict
-from robustbench_la.records.answers import Pass, Snapshot
+from robustbench_la.records.answers import Snapshot
+from robustbench_la.records.cells import Pass
 
 SCHEMA = 2
 _NAMED = 3
@@ -131,7 +132,7 @@ def _layers(verdict: Verdict) -> list[Table]:
     before, after = verdict.baseline, verdict.now
     if before is None or after is None or before.layers != after.layers:
         return []
-    shared = {one.key for one in before.fluctuations} & {one.key for one in after.fluctuations}
+    shared = {one.pass_ for one in before.fluctuations} & {one.pass_ for one in after.fluctuations}
     rows = []
     for place, layer in enumerate(before.layers):
         was, now = (_layer_mean(side, place, shared) for side in (before, after))
@@ -149,7 +150,7 @@ def _layers(verdict: Verdict) -> list[Table]:
 
 
 def _layer_mean(snapshot: Snapshot, place: int, keys: Container[Pass]) -> float | None:
-    return mean(one.relative[place] for one in snapshot.fluctuations if one.key in keys)
+    return mean(one.relative[place] for one in snapshot.fluctuations if one.pass_ in keys)
 
 
 def about(verdict: Verdict) -> str:
@@ -159,7 +160,7 @@ def about(verdict: Verdict) -> str:
         return headline(verdict)
     answers = after.images * sum(one.now is not None and one.subject == "accuracy" for one in verdict.judgements)
     part = f" of {after.dataset_images:,}" if after.images < after.dataset_images else ""
-    sides = (f"{side.checkpoint} ({side.sha256[:8]})" for side in (after, before))
+    sides = (f"{side.network.checkpoint} ({side.network.sha256[:8]})" for side in (after, before))
     images = f"{after.images:,}{part} images of {after.data}"
     return f"{' against '.join(sides)}, on {images}; {verdict.flips:,} of {answers:,} answers differ."
 
@@ -167,7 +168,7 @@ def about(verdict: Verdict) -> str:
 def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:
     """For JSON."""
     sides = {"baseline": verdict.baseline, "now": verdict.now}
-    names = ("checkpoint", "sha256", "architecture", "activation", "normalization", "data", "fingerprint", "images", "precision")
+    names = ("data", "fingerprint", "images", "precision")
     return {
         "schema": SCHEMA,
         "verdict": headline(verdict, strict=strict).partition(":")[0].lower(),
@@ -178,7 +179,13 @@ def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any
         "flips": verdict.flips,
         "remarks": list(verdict.remarks),
         **{
-            side: None if own is None else {**{name: getattr(own, name) for name in names}, "provenance": dict(own.provenance)}
+            side: None
+            if own is None
+            else {
+                **own.network.as_dict(),
+                **{name: getattr(own, name) for name in names},
+                "provenance": dict(own.provenance),
+            }
             for side, own in sides.items()
         },
         "judgements": [

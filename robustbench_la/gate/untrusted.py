@@ -11,6 +11,7 @@ import math
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, NoReturn
 
 from robustbench_la.errors import UserError, first_line
@@ -24,6 +25,12 @@ _LONGEST_NUMBER = 40
 _LONGEST_TEXT = 4096
 
 Kinds = Mapping[str, tuple[type | None, ...]]
+
+
+def as_json(kinds: tuple[type, ...]) -> tuple[type | None, ...]:
+    """The types in Python that a value may have once it was JSON: a whole number may stand for a float."""
+    whole = (int,) if float in kinds else ()
+    return (*(None if kind is NoneType else kind for kind in kinds), *whole)
 
 
 def read_json(path: Path) -> object:

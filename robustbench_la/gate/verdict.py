@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from robustbench_la.gate.rules import Rules
-from robustbench_la.records.answers import Pass, Snapshot
-from robustbench_la.records.cells import Condition
+from robustbench_la.records.answers import Snapshot
+from robustbench_la.records.cells import Condition, Pass
 
 Outcome = Literal["regression", "inconclusive", "pass", "improved"]
 MEAN = "mean corr."

@@ -18,7 +18,7 @@ from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Key
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Key, Pass
 from robustbench_la.records.packing import pack_classes
 
 
@@ -85,9 +85,8 @@ def _measure_pass(evaluation: Evaluation, condition: Condition, advance: Advance
 def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.ndarray, seed: int) -> Cell:
     correct = answers.predicted == labels
     return Cell(
-        **network.identity,
-        condition=condition,
-        noise_seed=None if condition == CLEAN else seed,
+        network=network.record,
+        pass_=Pass(condition, None if condition == CLEAN else seed),
         correct=int(correct.sum()),
         correct_top5=None if answers.in_top5 is None else int(answers.in_top5.sum()),
         total=len(labels),

@@ -18,7 +18,7 @@ from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import Evaluation, prepare_evaluation
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.answers import Answers, Snapshot, check_comparable, with_fluctuations
-from robustbench_la.records.cells import CLEAN, Condition, Setting, encode_level
+from robustbench_la.records.cells import CLEAN, Condition, RunSetting, encode_level
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import EvaluationPlan
@@ -118,10 +118,7 @@ def measure_snapshot(
     check_one(evaluation)
     setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     cells = measure_missing(evaluation, Accuracy(predictions=True), store=store, setting=setting, meter=meter).records
-    answers = tuple(
-        Answers(condition=cell.condition, noise_seed=cell.noise_seed, predictions=unpack_classes(cell.predictions))
-        for cell in cells
-    )
+    answers = tuple(Answers(pass_=cell.pass_, predictions=unpack_classes(cell.predictions)) for cell in cells)
     moved: tuple[NetworkFluctuation, ...] = ()
     if fluctuation and any(condition != CLEAN for condition in evaluation.conditions):
         moved = measure_missing(evaluation, Fluctuation(), store=store, setting=setting, meter=meter).records
@@ -151,16 +148,11 @@ def _check_level(condition: Condition) -> None:
         )
 
 
-def _frame(evaluation: Evaluation, shared: Setting) -> Snapshot:
+def _frame(evaluation: Evaluation, shared: RunSetting) -> Snapshot:
     """All of a snapshot that is known before anything is measured."""
     network, images = evaluation.networks[0], evaluation.images
     return Snapshot(
-        checkpoint=network.name,
-        sha256=network.sha256,
-        architecture=network.spec.architecture,
-        activation=network.activation,
-        alpha=network.alpha,
-        normalization=str(network.normalization),
+        network=network.record,
         data=shared.data,
         fingerprint=shared.fingerprint,
         dataset_images=shared.dataset_images,

@@ -33,7 +33,7 @@ from robustbench_la.measuring.layer_totals import LayerTotals, Sample
 from robustbench_la.measuring.probe import Apply, Probe, activation_paths, has_scale, watched_functions
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.records.cells import Condition
+from robustbench_la.records.cells import Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 
 THRESHOLD = 0.01
@@ -266,9 +266,8 @@ class LayerPass:
     def _layer(self, totals: LayerTotals, index: int, place: int, condition: Condition) -> LayerStats:
         layer, function, elements = self.layers[index]
         return LayerStats(
-            **self.network.identity,
-            condition=condition,
-            noise_seed=self.evaluation.seed,
+            network=self.network.record,
+            pass_=Pass(condition, self.evaluation.seed),
             layer=layer,
             index=index,
             function=function,

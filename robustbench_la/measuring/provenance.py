@@ -11,13 +11,13 @@ import torch
 
 import robustbench_la
 from robustbench_la.measuring.session import Evaluation
-from robustbench_la.records.cells import Provenance, Setting
+from robustbench_la.records.cells import Provenance, RunSetting
 
 
-def setting(evaluation: Evaluation, *, started: datetime.datetime) -> Setting:
+def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting:
     """What all cells of ``run`` share. Reads every image once, for the fingerprint."""
     images, git = evaluation.images, _git()
-    return Setting(
+    return RunSetting(
         data=images.name,
         fingerprint=images.fingerprint(),
         images=len(images.ids),
@@ -41,7 +41,7 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> Setting:
     )
 
 
-def collect(evaluation: Evaluation, shared: Setting, *, wall_time_s: float) -> Provenance:
+def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -> Provenance:
     """Where the numbers of ``run`` come from. shared: of ``setting``."""
     images = evaluation.images
     return Provenance(
@@ -49,12 +49,8 @@ def collect(evaluation: Evaluation, shared: Setting, *, wall_time_s: float) -> P
         wall_time_s=round(wall_time_s, 3),
         checkpoints={
             network.name: {
-                "sha256": network.sha256,
+                **{name: value for name, value in network.record.as_dict().items() if name != "checkpoint"},
                 **network.spec.as_dict(),
-                "activation": network.activation,
-                "alpha": network.alpha,
-                "normalization": str(network.normalization),
-                "training_seed": network.seed,
                 "remarks": list(network.remarks),
             }
             for network in evaluation.networks

@@ -14,7 +14,7 @@ from robustbench_la.measuring.layer_totals import Sample
 from robustbench_la.measuring.session import Evaluation, key_of
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Meter
-from robustbench_la.records.cells import Cell, Key, Setting
+from robustbench_la.records.cells import Cell, Key, RunSetting
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store import layer_rows
@@ -39,10 +39,10 @@ class Quantity(Protocol[Record]):
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Record]:
         """Measure what is not ``known``; a record comes as soon as it is finished."""
 
-    def read(self, store: Store, evaluation: Evaluation, setting: Setting) -> Mapping[Key, Record]:
+    def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, Record]:
         """What a store holds of it that answers the question."""
 
-    def keeper(self, store: Store, evaluation: Evaluation, setting: Setting, *, replace: bool) -> Callable[[Record], object]:
+    def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Record], object]:
         """What puts a record into a store, in one transaction. replace: in the place of what is there."""
 
 
@@ -67,18 +67,18 @@ class Accuracy:
 
     def named(self, record: Cell, checkpoint: str) -> Cell:
         """The cell under another name of its network."""
-        return dataclasses.replace(record, checkpoint=checkpoint)
+        return dataclasses.replace(record, network=dataclasses.replace(record.network, checkpoint=checkpoint))
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Cell]:
         """See ``measure_cells``."""
         return measure_cells(evaluation, known=known, meter=meter)
 
-    def read(self, store: Store, evaluation: Evaluation, setting: Setting) -> Mapping[Key, Cell]:
+    def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, Cell]:
         """All cells on the same images in the same precision."""
         cells = store.cells(_same_images(setting), predictions=self.predictions)
         return {stored.cell.key: stored.cell for stored in cells}
 
-    def keeper(self, store: Store, evaluation: Evaluation, setting: Setting, *, replace: bool) -> Callable[[Cell], object]:
+    def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Cell], object]:
         """Puts a cell into a store, with the labels of the images."""
         labels = pack_classes(evaluation.images.labels)
         return lambda cell: store.add(setting, [cell], labels=labels, replace=replace)
@@ -107,7 +107,8 @@ class Fluctuation:
 
     def named(self, record: NetworkFluctuation, checkpoint: str) -> NetworkFluctuation:
         """The fluctuation under another name of its network."""
-        layers = tuple(dataclasses.replace(layer, checkpoint=checkpoint) for layer in record.layers)
+        network = dataclasses.replace(record.layers[0].network, checkpoint=checkpoint)
+        layers = tuple(dataclasses.replace(layer, network=network) for layer in record.layers)
         return dataclasses.replace(record, layers=layers)
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[NetworkFluctuation]:
@@ -117,7 +118,7 @@ class Fluctuation:
             for record in measure_layers(one_seed, self.options, known=known, meter=meter):
                 yield record if self.activation_means else dataclasses.replace(record, activation_means=())
 
-    def read(self, store: Store, evaluation: Evaluation, setting: Setting) -> Mapping[Key, NetworkFluctuation]:
+    def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, NetworkFluctuation]:
         """What was measured with the same threshold; where only the fluctuation is asked for, what was measured at all."""
         if self.activation_means:
             return {}
@@ -129,12 +130,12 @@ class Fluctuation:
         return {key: one for key, one in stored.items() if one.threshold == self.options.threshold}
 
     def keeper(
-        self, store: Store, evaluation: Evaluation, setting: Setting, *, replace: bool
+        self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool
     ) -> Callable[[NetworkFluctuation], object]:
         """Puts all layers of a network into a store, in the place of what is there, but never less in the place of more."""
         whole = self.options.only is None
         return lambda one: store.add_layers(setting, layer_rows.rows(one), replace=whole)
 
 
-def _same_images(setting: Setting) -> Selection:
+def _same_images(setting: RunSetting) -> Selection:
     return Selection(fingerprints=(setting.fingerprint,), precisions=(setting.precision,))

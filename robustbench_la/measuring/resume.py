@@ -14,7 +14,7 @@ from robustbench_la.measuring import provenance
 from robustbench_la.measuring.quantities import Quantity, Record
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records.cells import Setting
+from robustbench_la.records.cells import RunSetting
 from robustbench_la.store.store import Store
 
 
@@ -28,7 +28,7 @@ class Results(Generic[Record]):
     """How many were measured now."""
     wanted: int
     """How many there are once nothing is missing."""
-    setting: Setting
+    setting: RunSetting
     """Of this run; records from the store may have been measured in another one."""
     seconds: float
     """Wall time, of looking into the store too."""
@@ -57,7 +57,7 @@ def measure_missing(
     *,
     store: Path | None = None,
     fresh: bool = False,
-    setting: Setting | None = None,
+    setting: RunSetting | None = None,
     meter: Meter = silent,
     on_found: Callable[[int, int], object] = _ignore,
 ) -> Results[Record]:

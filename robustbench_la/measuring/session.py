@@ -18,7 +18,7 @@ from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.models.names import check_names
 from robustbench_la.progress import Meter, silent
-from robustbench_la.records.cells import CLEAN, Condition, Key
+from robustbench_la.records.cells import CLEAN, Condition, Key, Pass
 from robustbench_la.records.plan import EvaluationPlan
 from robustbench_la.text import counted
 
@@ -41,11 +41,11 @@ class Evaluation:
     """How many seeds, from ``seed`` on."""
 
     @property
-    def passes(self) -> list[tuple[Condition, int | None]]:
+    def passes(self) -> list[Pass]:
         """Conditions and noise seeds in the order in which they are measured; clean images, which have no noise, once."""
         noisy = [condition for condition in self.conditions if condition != CLEAN]
-        clean: list[tuple[Condition, int | None]] = [(CLEAN, None)] * (CLEAN in self.conditions)
-        return clean + [(condition, seed) for seed in self.seeds for condition in noisy]
+        clean = [Pass(CLEAN, None)] * (CLEAN in self.conditions)
+        return clean + [Pass(condition, seed) for seed in self.seeds for condition in noisy]
 
     @property
     def seeds(self) -> range:
@@ -204,13 +204,4 @@ def has_convolutions(network: Network) -> bool:
 
 def key_of(network: Network, condition: Condition, seed: int | None) -> Key:
     """The key that the cell of a pass will have."""
-    return Key(
-        network.sha256,
-        network.spec.architecture,
-        network.code,
-        network.activation,
-        network.alpha,
-        str(network.normalization),
-        condition,
-        seed,
-    )
+    return Key(network.record.id, Pass(condition, seed))

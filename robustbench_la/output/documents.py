@@ -37,7 +37,7 @@ def fluctuation_document(measured: Sequence[NetworkFluctuation], pairs: Table | 
     )
     hidden = ("layer", "index", "per_image")
     wholes = [
-        {name: value for name, value in layer_rows.as_dict(layer_rows.rows(one)[0]).items() if name not in hidden}
+        {name: value for name, value in layer_rows.rows(one)[0].as_dict().items() if name not in hidden}
         | {f"{name}_mean": _known_mean(values) for name, values in one.per_image.items()}
         for one in measured
     ]

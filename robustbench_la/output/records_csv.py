@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from robustbench_la.records.cells import encode_level
+from robustbench_la.records.cells import CLEAN, Cell, Pass, RunSetting, encode_level
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
 
 
 def records_csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -23,6 +25,14 @@ def records_csv(rows: Sequence[Mapping[str, Any]]) -> str:
         writer.writeheader()
         writer.writerows(lines)
     return text.getvalue()
+
+
+def cell_names() -> list[str]:
+    """The names of a cell's columns with those of its setting, for a file without cells."""
+    network: dict[str, Any] = dict.fromkeys(NETWORK)
+    measured: dict[str, Any] = {field.name: None for field in fields(Cell) if field.name not in ("network", "pass_")}
+    blank = Cell(network=NetworkRecord(**network), pass_=Pass(CLEAN, None), **measured)
+    return [*_line(blank.as_dict()), *(field.name for field in fields(RunSetting)), "partial"]
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:

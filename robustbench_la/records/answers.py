@@ -10,34 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_la.errors import NotComparableError
-from robustbench_la.records.cells import Condition
+from robustbench_la.records.cells import OfPass
 from robustbench_la.records.layers import NetworkFluctuation
-
-Pass = tuple[Condition, int | None]
-"""A condition and the noise seed; the seed is None for clean images."""
+from robustbench_la.records.network_id import NetworkRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """What a checkpoint said to every image under one condition."""
+class Answers(OfPass):
+    """What a checkpoint said to every image in one pass."""
 
-    condition: Condition
-    noise_seed: int | None
     predictions: NDArray[np.uint16] = field(repr=False)
     """The predicted class, (N,), in the order of ids."""
 
-    @property
-    def key(self) -> Pass:
-        """What tells it from the others."""
-        return self.condition, self.noise_seed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fluctuation:
-    """How much the activations of a checkpoint moved under one condition."""
+class Fluctuation(OfPass):
+    """How much the activations of a checkpoint moved in one pass."""
 
-    condition: Condition
-    noise_seed: int
     absolute: tuple[float | None, ...]
     """For each layer, L1 norm of g(noisy) - g(clean): mean over images."""
     relative: tuple[float | None, ...]
@@ -45,23 +34,12 @@ class Fluctuation:
     per_image: NDArray[np.uint16] = field(repr=False)
     """Of each image of the sample, the mean of the relative value over layers, see ``quantise``."""
 
-    @property
-    def key(self) -> Pass:
-        """What tells it from the others."""
-        return self.condition, self.noise_seed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One checkpoint, measured."""
 
-    checkpoint: str
-    """Path as it was given."""
-    sha256: str
-    architecture: str
-    activation: str
-    alpha: float | None
-    normalization: str
+    network: NetworkRecord
     data: str
     """The dataset as it was asked for."""
     fingerprint: str
@@ -107,8 +85,7 @@ def with_fluctuations(snapshot: Snapshot, measured: Sequence[NetworkFluctuation]
         layers=tuple(layer.layer for layer in measured[0].layers) if measured else (),
         fluctuations=tuple(
             Fluctuation(
-                condition=one.layers[0].condition,
-                noise_seed=one.layers[0].noise_seed,
+                pass_=one.layers[0].pass_,
                 absolute=tuple(layer.statistics["fluctuation_mean"] for layer in one.layers),
                 relative=tuple(layer.statistics["relative_mean"] for layer in one.layers),
                 per_image=quantise(one.per_image["relative"]),
@@ -155,7 +132,7 @@ def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("th
     for what, left, right in (
         ("resize", one.resize, other.resize),
         ("crop", one.crop, other.crop),
-        ("normalization", one.normalization, other.normalization),
+        ("normalization", one.network.normalization, other.network.normalization),
         ("precision", one.precision, other.precision),
     ):
         if left != right:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, TypedDict
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
 
 from corruptions import CORRUPTIONS
 from corruptions.registry import Level
+from robustbench_la.records.network_id import NetworkId, NetworkRecord
 
 SCHEMA = 2
 """Of JSON documents of records."""
@@ -89,69 +90,54 @@ def decode_level(text: str) -> Level:
     return level
 
 
-class Key(NamedTuple):
-    """What a cell is a measurement of, by content: on the same images, at the same precision, equal keys have equal results."""
+class Pass(NamedTuple):
+    """One pass over the images: under a condition, with one seed of its noise."""
 
-    sha256: str
-    architecture: str
-    code: str | None
-    activation: str
-    alpha: float | None
-    normalization: str
-    condition: Condition
-    noise_seed: int | None
-
-
-class Identity(TypedDict):
-    """The part of a record that tells the checkpoint."""
-
-    checkpoint: str
-    sha256: str
-    architecture: str
-    code: str | None
-    activation: str
-    activation_level: str
-    alpha: float | None
-    normalization: str
-    training_seed: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One checkpoint under one condition."""
-
-    checkpoint: str
-    """Path as it was given."""
-    sha256: str
-    """Of the checkpoint's file."""
-    architecture: str
-    code: str | None = None
-    """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
-    activation: str
-    activation_level: str
-    """``layer`` or ``element``."""
-    alpha: float | None
-    """LayerAct's alpha; None at the element level."""
-    normalization: str
-    """A name of NORMALIZATIONS, or means/standard deviations."""
-    training_seed: int | None
     condition: Condition
     noise_seed: int | None
     """None for clean images, which have no noise."""
 
+
+class Key(NamedTuple):
+    """What a record is a measurement of, by content: on the same images, at the same precision, equal keys have equal results."""
+
+    network: NetworkId
+    pass_: Pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfPass:
+    """What belongs to one pass."""
+
+    pass_: Pass
+
+    @property
+    def condition(self) -> Condition:
+        """Of its pass."""
+        return self.pass_.condition
+
+    @property
+    def noise_seed(self) -> int | None:
+        """Of its pass."""
+        return self.pass_.noise_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(OfPass):
+    """One network in one pass."""
+
+    network: NetworkRecord
+
     @property
     def key(self) -> Key:
         """What it is a measurement of."""
-        return Key(
-            self.sha256,
-            self.architecture,
-            self.code,
-            self.activation,
-            self.alpha,
-            self.normalization,
-            self.condition,
-            self.noise_seed,
-        )
+        return Key(self.network.id, self.pass_)
+
+    def flat(self) -> dict[str, Any]:
+        """The network and the pass for JSON, what is looked for first before all else."""
+        network = self.network.as_dict()
+        first = {name: network.pop(name) for name in ("checkpoint", "activation", "activation_level")}
+        return {**first, **self.condition.as_dict(), **network, "noise_seed": self.noise_seed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,18 +160,12 @@ class Cell(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat, and without what is packed."""
-        row = asdict(self)
-        del row["predictions"], row["calibration"], row["condition"]
-        return {
-            "checkpoint": row.pop("checkpoint"),
-            **{key: row.pop(key) for key in ("activation", "activation_level")},
-            **self.condition.as_dict(),
-            **row,
-        }
+        hidden = ("network", "pass_", "predictions", "calibration")
+        return self.flat() | {field.name: getattr(self, field.name) for field in fields(self) if field.name not in hidden}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class RunSetting:
     """What all cells of one run share: the images, the machine, the program."""
 
     data: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ SAMPLE = 10_000
 class LayerStats(Record):
     """One activation call of one checkpoint under one condition: noise on the images, or (``inject:...``) on pre-activations."""
 
-    noise_seed: int
     layer: str
     """Module path and call: ``layer1.0.act1``, or ``layer1.0/relu[1]`` for a call that is no activation module's."""
     index: int
@@ -37,15 +36,9 @@ class LayerStats(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON and CSV: flat."""
-        row = asdict(self)
-        statistics = row.pop("statistics")
-        del row["condition"]
-        return {
-            **{key: row.pop(key) for key in ("checkpoint", "activation", "activation_level")},
-            **self.condition.as_dict(),
-            **row,
-            **statistics,
-        }
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        hidden = ("network", "pass_", "statistics")
+        return self.flat() | {name: value for name, value in own.items() if name not in hidden} | dict(self.statistics)
 
 
 QUANTILES = (5, 25, 50, 75, 95)

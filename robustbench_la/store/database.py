@@ -14,7 +14,7 @@ from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError, first_line
 from robustbench_la.files import check_writable
-from robustbench_la.store.schema import APPLICATION_ID, MIGRATIONS, is_named, level_as_text
+from robustbench_la.store.schema import APPLICATION_ID, DERIVED, MIGRATIONS, is_named, level_as_text
 
 
 def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection:
@@ -68,9 +68,9 @@ def _up_to_date(connection: sqlite3.Connection, path: Path, *, reading: bool) ->
     connection.create_function("level_as_text", 1, level_as_text, deterministic=True)
     with transaction(connection, path):
         version = _version(connection, path)
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
+        older = MIGRATIONS[version:]
+        for statement in (statement for statements in (*older, *[DERIVED] * bool(older)) for statement in statements):
+            connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         if version == len(MIGRATIONS):  # then this was to find out, before anything is measured, that it can be written

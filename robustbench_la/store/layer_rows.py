@@ -6,11 +6,11 @@ import base64
 import math
 import zlib
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.errors import UserError, first_line
-from robustbench_la.records.cells import Condition, Key, Record
+from robustbench_la.records.cells import Key, Record
 from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
 
 if TYPE_CHECKING:
@@ -19,35 +19,52 @@ if TYPE_CHECKING:
 
 _WHOLE = -1
 """Index of the row that holds what is known of the network as a whole."""
+_COUNTS = ("function", "elements", "images")
+"""What is kept of a layer beside its statistics."""
 
 
-def rows(one: NetworkFluctuation) -> list[dict[str, Any]]:
-    """One row per layer, and one for the network: plain values, and the condition."""
-    layers = [
-        {**{entry.name: getattr(layer, entry.name) for entry in fields(layer) if entry.name != "statistics"}, **layer.statistics}
-        for layer in one.layers
-    ]
-    shared = (*(entry.name for entry in fields(Record)), "images")
-    whole = {name: layers[0][name] for name in shared} | {
-        "layer": "",
-        "index": _WHOLE,
-        "layers": len(layers),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow(Record):
+    """One layer of a network, or the network as a whole, as a store keeps it."""
+
+    layer: str
+    index: int
+    statistics: Mapping[str, Any]
+    """All else that is known of it: kept as JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: flat."""
+        return {**self.flat(), "layer": self.layer, "index": self.index, **self.statistics}
+
+
+def rows(one: NetworkFluctuation) -> list[LayerRow]:
+    """One row per layer, and one for the network."""
+    first = one.layers[0]
+    whole: dict[str, Any] = {
+        "images": first.images,
+        "layers": len(one.layers),
         "threshold": one.threshold,
         "unreached": list(one.unreached),
         "skipped": list(one.skipped),
         "per_image": {name: _packed(values) for name, values in one.per_image.items()},
     }
-    return [whole, *layers]
-
-
-def as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for JSON: flat."""
-    condition: Condition = row["condition"]
-    return {name: value for name, value in row.items() if name != "condition"} | condition.as_dict()
+    return [
+        LayerRow(network=first.network, pass_=first.pass_, layer="", index=_WHOLE, statistics=whole),
+        *(
+            LayerRow(
+                network=layer.network,
+                pass_=layer.pass_,
+                layer=layer.layer,
+                index=layer.index,
+                statistics={name: getattr(layer, name) for name in _COUNTS} | dict(layer.statistics),
+            )
+            for layer in one.layers
+        ),
+    ]
 
 
 def networks(
-    stored: Iterable[Mapping[str, Any]], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
+    stored: Iterable[LayerRow], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
 ) -> dict[Key, NetworkFluctuation]:
     """What ``rows`` made (of the ``wanted`` ones), put together again; without the activation means.
 
@@ -60,23 +77,14 @@ def networks(
     wholes: dict[Key, Mapping[str, Any]] = {}
     layers: dict[Key, list[LayerStats]] = {}
     for row in stored:
-        key = Key(
-            row["sha256"],
-            row["architecture"],
-            row["code"],
-            row["activation"],
-            row["alpha"],
-            row["normalization"],
-            row["condition"],
-            row["noise_seed"],
-        )
+        key = row.key
         if wanted is not None and key not in wanted:
             continue
         try:
-            if row["index"] == _WHOLE:
-                wholes[key] = row
+            if row.index == _WHOLE:
+                wholes[key] = row.statistics
             else:
-                layers.setdefault(key, []).append(_layer(row, key.condition))
+                layers.setdefault(key, []).append(_layer(row))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"a layer of the store cannot be read ({first_line(error)})") from None
     try:
@@ -111,13 +119,13 @@ def alone(one: NetworkFluctuation) -> NetworkFluctuation:
     )
 
 
-def _layer(row: Mapping[str, Any], condition: Condition) -> LayerStats:
-    own = {entry.name: row[entry.name] for entry in fields(LayerStats) if entry.name not in ("condition", "statistics")}
-    statistics = {name: row[name] for name in STATISTICS if name in row}
+def _layer(row: LayerRow) -> LayerStats:
+    counts = {name: row.statistics[name] for name in _COUNTS}
+    statistics = {name: row.statistics[name] for name in STATISTICS if name in row.statistics}
     numbers = all(value is None or (isinstance(value, (int, float)) and math.isfinite(value)) for value in statistics.values())
-    if not numbers or not isinstance(row["elements"], int):
-        raise ValueError(f"statistics of {row['layer']} under {condition}")
-    return LayerStats(**own, condition=condition, statistics=statistics)
+    if not numbers or not isinstance(counts["elements"], int):
+        raise ValueError(f"statistics of {row.layer} under {row.condition}")
+    return LayerStats(network=row.network, pass_=row.pass_, layer=row.layer, index=row.index, statistics=statistics, **counts)
 
 
 def _packed(values: NDArray[np.float64]) -> str:

@@ -1,6 +1,7 @@
 """Rows of a store become records. What larobust cannot have written is refused, and no name reaches a terminal as it may not.
 
-A file of results comes from anywhere: its columns may hold other types than the tables say, and texts that clear a screen.
+A file of results comes from anywhere: its columns may hold other types than the tables say, and texts that clear a screen. Which
+columns there are, and of what types, follows from the fields of the records.
 """
 
 from __future__ import annotations
@@ -8,53 +9,25 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
 from types import NoneType
 from typing import Any
 
-from robustbench_la.records.cells import Cell, Condition, Setting, decode_level, encode_level
+from robustbench_la.records.cells import Cell, Condition, Pass, RunSetting, decode_level, encode_level
+from robustbench_la.records.network_id import NETWORK, Kinds, NetworkRecord, kinds_of
 from robustbench_la.text import printable
 
-_Kinds = Mapping[str, tuple[type, ...]]
-NETWORK: _Kinds = {
-    **dict.fromkeys(("checkpoint", "sha256", "architecture"), (str,)),
-    "code": (str, NoneType),
-    **dict.fromkeys(("activation", "activation_level"), (str,)),
-    "alpha": (float, NoneType),
-    "normalization": (str,),
-    "training_seed": (int, NoneType),
-}
-"""What tells a network, in the order of a record's fields."""
-CONDITION: _Kinds = {
-    "corruption": (str,),
-    "severity": (int, NoneType),
-    "parameters": (str,),
-    "profile": (str, NoneType),
-}
-MEASURED: _Kinds = {
-    "noise_seed": (int, NoneType),
-    "correct": (int,),
-    "correct_top5": (int, NoneType),
-    "total": (int,),
-    "nll_sum": (float,),
-    "seconds": (float,),
-    "calibration": (bytes,),
-}
+PASS: Kinds = {**kinds_of(Condition), "parameters": (str,), "noise_seed": (int, NoneType)}
+"""Of a condition and the seed of its noise; a level is a text."""
+MEASURED: Kinds = {name: kinds for name, kinds in kinds_of(Cell).items() if name not in ("network", "pass_", "predictions")}
 """Of a cell, beside its predictions."""
-SETTING: _Kinds = {
-    "data": (str,),
-    **dict.fromkeys(("images", "dataset_images"), (int,)),
-    **dict.fromkeys(("resize", "crop"), (int, NoneType)),
-    **dict.fromkeys(("device", "precision"), (str,)),
-    **dict.fromkeys(("batch_size", "threads"), (int,)),
-    **dict.fromkeys(("started", "versions", "host"), (str,)),
-    "commit": (str, NoneType),
-    "dirty": (int, NoneType),
-    "fingerprint": (str,),
+SETTING: Kinds = {
+    name: (int, NoneType) if name == "dirty" else (str,) if name == "versions" else kinds
+    for name, kinds in kinds_of(RunSetting).items()
 }
+"""SQLite has no booleans and no tables."""
 
 
-def checked(values: tuple[Any, ...], kinds: _Kinds) -> dict[str, Any]:
+def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
     """Values by the names of ``kinds``, texts made printable. Raises: ValueError for one of another type."""
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
@@ -65,31 +38,38 @@ def checked(values: tuple[Any, ...], kinds: _Kinds) -> dict[str, Any]:
     return row
 
 
+def network(values: tuple[Any, ...]) -> NetworkRecord:
+    """From the columns of NETWORK. Raises: ValueError."""
+    return NetworkRecord(**checked(values, NETWORK))
+
+
 @functools.lru_cache(maxsize=4096)
-@functools.lru_cache(maxsize=4096)
-def condition(*values: Any) -> Condition:
-    """From the columns of CONDITION. Raises: ValueError."""
-    row = checked(values, CONDITION)
-    return Condition(**{**row, "parameters": decode_level(row["parameters"])})
+def pass_of(*values: Any) -> Pass:
+    """From the columns of PASS. Raises: ValueError."""
+    row = checked(values, PASS)
+    seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
+    return Pass(Condition(**row, parameters=level), seed)
 
 
-def condition_columns(of: Condition) -> dict[str, Any]:
-    """The columns of CONDITION."""
-    return {name: getattr(of, name) for name in CONDITION} | {"parameters": encode_level(of.parameters)}
+def pass_columns(of: Pass) -> dict[str, Any]:
+    """The columns of PASS."""
+    condition, seed = of
+    row = {name: getattr(condition, name) for name in PASS if name != "noise_seed"}
+    return row | {"parameters": encode_level(condition.parameters), "noise_seed": seed}
 
 
-def cell(network: tuple[Any, ...], of: Condition, measured: tuple[Any, ...], predictions: bytes) -> Cell:
-    """From the columns of NETWORK and MEASURED. Raises: ValueError."""
+def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions: bytes) -> Cell:
+    """From the columns of MEASURED. Raises: ValueError."""
     row = checked(measured, MEASURED)
     right, top5 = row["correct"], row["correct_top5"]
     if not (0 <= right <= row["total"] and row["total"] > 0 and (top5 is None or 0 <= top5 <= row["total"])):
         raise ValueError(f"{right} of {row['total']} images are correct")
     if not math.isfinite(row["nll_sum"]):
         raise ValueError("a likelihood is not finite")
-    return Cell(**checked(network, NETWORK), condition=of, predictions=predictions, **row)
+    return Cell(network=of, pass_=under, predictions=predictions, **row)
 
 
-def setting(values: tuple[Any, ...]) -> Setting:
+def setting(values: tuple[Any, ...]) -> RunSetting:
     """From the columns of SETTING. Raises: ValueError."""
     row = checked(values, SETTING)
     if not 0 < row["images"] <= row["dataset_images"]:
@@ -104,4 +84,4 @@ def setting(values: tuple[Any, ...]) -> Setting:
         "versions": {printable(name): printable(value) for name, value in versions.items()},
         "dirty": None if row["dirty"] is None else bool(row["dirty"]),
     }
-    return Setting(**row)
+    return RunSetting(**row)

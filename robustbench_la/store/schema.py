@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
+from types import NoneType
 
 from robustbench_la.records.cells import encode_level
+from robustbench_la.records.network_id import IDENTITY, NETWORK
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file's header: an SQLite file with another number is not ours."""
@@ -30,8 +32,6 @@ _FIRST = (
         id INTEGER PRIMARY KEY, checkpoint TEXT NOT NULL, sha256 TEXT NOT NULL, architecture TEXT NOT NULL, code TEXT,
         activation TEXT NOT NULL, activation_level TEXT NOT NULL, alpha REAL, normalization TEXT NOT NULL, training_seed INTEGER
     )""",
-    """CREATE UNIQUE INDEX one_network ON networks
-        (sha256, architecture, ifnull(code, ''), activation, ifnull(alpha, -1), normalization)""",
     f"""CREATE TABLE cells (
         id INTEGER PRIMARY KEY, network INTEGER NOT NULL REFERENCES networks, dataset INTEGER NOT NULL REFERENCES datasets,
         setting INTEGER NOT NULL REFERENCES settings, precision TEXT NOT NULL, {_CONDITION_1}
@@ -47,6 +47,19 @@ _FIRST = (
     )""",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_1}, layer, position)",
 )
+_MISSING = {str: "''", int: "-1", float: "-1"}
+_SQL_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL"}
+
+
+def _comparable(expression: str, kinds: tuple[type, ...]) -> str:
+    return f"ifnull({expression}, {_MISSING[kinds[0]]})" if NoneType in kinds else expression
+
+
+def network_columns(*names: str) -> tuple[str, ...]:
+    """A migration that gives older files a column for each field of NetworkRecord of these names; there it is NULL."""
+    return tuple(f"ALTER TABLE networks ADD COLUMN {name} {_SQL_TYPES[NETWORK[name][0]]}" for name in names)
+
+
 # A level is several numbers, kept as text: see encode_level.
 _KEY = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), parameters, ifnull(noise_seed, '')"
 _SECOND = (
@@ -77,8 +90,15 @@ KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :prec
     AND parameters = :parameters AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
 """Finds a cell by the index ``one_cell``."""
 
-NETWORK_MATCHES = """sha256 = :sha256 AND architecture = :architecture AND ifnull(code, '') = ifnull(:code, '')
-    AND activation = :activation AND ifnull(alpha, -1) = ifnull(:alpha, -1) AND normalization = :normalization"""
+NETWORK_MATCHES = " AND ".join(
+    f"{_comparable(name, kinds)} = {_comparable(f':{name}', kinds)}" for name, kinds in IDENTITY.items()
+)
+"""Finds a network by the index ``one_network``."""
+DERIVED = (
+    "DROP INDEX IF EXISTS one_network",
+    f"CREATE UNIQUE INDEX one_network ON networks ({', '.join(_comparable(name, kinds) for name, kinds in IDENTITY.items())})",
+)
+"""What follows from the fields of NetworkId, made anew after every migration."""
 
 _SHORTEST_DIGEST = 8
 """Characters of a SHA-256 that are taken as one."""

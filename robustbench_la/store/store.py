@@ -6,18 +6,18 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.files import check_writable
-from robustbench_la.records.cells import Cell, Setting
+from robustbench_la.records.cells import Cell, RunSetting
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.database import connect, damaged, explained, transaction
-from robustbench_la.store.rows import CONDITION, MEASURED, NETWORK, SETTING
+from robustbench_la.store.layer_rows import LayerRow
+from robustbench_la.store.rows import MEASURED, PASS, SETTING
 from robustbench_la.store.schema import EVERYTHING, KEY_MATCHES, NETWORK_MATCHES, Selection
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PATIENCE = 60.0
 _BATCH = 500
 """Cells that are merged in one transaction."""
 _SETTING = tuple(name for name in SETTING if name != "fingerprint")
-_LAYER = {**NETWORK, "noise_seed": (int, NoneType), "layer": (str,), "index": (int,)}
+_LAYER = {"layer": (str,), "index": (int,)}
 _SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
 _JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
 
@@ -41,7 +41,7 @@ class Stored:
 
     id: int
     """Of this file; ``Store.predictions`` takes it."""
-    setting: Setting
+    setting: RunSetting
     """Of the run that measured it; shared by all cells of that run."""
     cell: Cell
 
@@ -84,7 +84,7 @@ class Store:
         """Let go of the file."""
         self._connection.close()
 
-    def add(self, setting: Setting, cells: Iterable[Cell], *, labels: bytes | None = None, replace: bool = False) -> int:
+    def add(self, setting: RunSetting, cells: Iterable[Cell], *, labels: bytes | None = None, replace: bool = False) -> int:
         """Store cells of one run in one transaction, and give the number of those that were not there.
 
         labels: of the images, as ``pack_classes`` packs them; needed once.  replace: put them in the place of what is there.
@@ -96,9 +96,8 @@ class Store:
 
     def _add(self, cell: Cell, dataset: int, setting: int, precision: str, *, replace: bool = False) -> tuple[int, bool]:
         """Store a cell and its predictions unless its key is there: its id, and whether it is new."""
-        network = self._network({name: getattr(cell, name) for name in NETWORK})
-        row = {name: getattr(cell, name) for name in MEASURED} | stored_rows.condition_columns(cell.condition)
-        row |= {"network": network, "dataset": dataset, "setting": setting, "precision": precision}
+        row = {name: getattr(cell, name) for name in MEASURED} | stored_rows.pass_columns(cell.pass_)
+        row |= {"network": self._network(cell.network), "dataset": dataset, "setting": setting, "precision": precision}
         there = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
         if there and not replace:
             return there[0], False
@@ -108,12 +107,10 @@ class Store:
         self._insert("predictions", {"cell": number, "classes": cell.predictions})
         return number, not there
 
-    def add_layers(self, setting: Setting, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> int:
+    def add_layers(self, setting: RunSetting, rows: Sequence[LayerRow], *, replace: bool = False) -> int:
         """Store layer records of one run in one transaction, and give the number of those that were not there.
 
-        rows: what tells a network in ``Cell.as_dict``; ``condition`` and ``noise_seed``; ``layer`` and ``index``, which tell a
-        call within the network; all else are statistics, kept as JSON.  replace: the rows take the place of all that are there of
-        their networks and conditions.
+        replace: the rows take the place of all that are there of their networks and conditions.
         """
         with transaction(self._connection, self.path):
             dataset = self._dataset(setting.fingerprint, None)
@@ -121,38 +118,28 @@ class Store:
             known = self._forget_layers(rows, dataset, setting.precision) if replace else 0
             return sum(self._add_layer(row, dataset, run, setting.precision) for row in rows) - known
 
-    def _forget_layers(self, rows: Sequence[Mapping[str, Any]], dataset: int, precision: str) -> int:
+    def _forget_layers(self, rows: Sequence[LayerRow], dataset: int, precision: str) -> int:
         """Drop all layers of the networks and conditions of ``rows``, and give the number of ``rows`` that were there."""
-        wanted = [
-            {
-                **stored_rows.condition_columns(row["condition"]),
-                **{name: row.get(name) for name in ("noise_seed", "layer")},
-                "position": row["index"],
-                "network": self._network({name: row.get(name) for name in NETWORK}),
-                "dataset": dataset,
-                "precision": precision,
-            }
-            for row in rows
-        ]
+        wanted = [self._layer_key(row, dataset, precision) for row in rows]
         known = sum(self._connection.execute(_SAME_LAYER, own).fetchone() is not None for own in wanted)
         self._connection.executemany(f"DELETE FROM layers WHERE {KEY_MATCHES}", wanted)
         return known
 
-    def _add_layer(self, row: Mapping[str, Any], dataset: int, setting: int, precision: str) -> bool:
-        keys = (*NETWORK, "condition", "noise_seed", "layer", "index")
-        statistics = {name: value for name, value in row.items() if name not in keys}
-        own = {
-            **stored_rows.condition_columns(row["condition"]),
-            **{name: row.get(name) for name in ("noise_seed", "layer")},
-            "position": row["index"],
-            "network": self._network({name: row.get(name) for name in NETWORK}),
+    def _layer_key(self, row: LayerRow, dataset: int, precision: str) -> dict[str, Any]:
+        return {
+            **stored_rows.pass_columns(row.pass_),
+            "layer": row.layer,
+            "position": row.index,
+            "network": self._network(row.network),
             "dataset": dataset,
-            "setting": setting,
             "precision": precision,
-            "statistics": json.dumps(statistics, allow_nan=False),
         }
+
+    def _add_layer(self, row: LayerRow, dataset: int, setting: int, precision: str) -> bool:
+        statistics = json.dumps(dict(row.statistics), allow_nan=False)
+        own = self._layer_key(row, dataset, precision) | {"setting": setting, "statistics": statistics}
         there = self._connection.execute(_SAME_LAYER, own).fetchone()
-        if there and _tells_more(statistics, json.loads(there[1])):
+        if there and _tells_more(row.statistics, json.loads(there[1])):
             self._connection.execute(
                 "UPDATE layers SET statistics = ?, setting = ? WHERE id = ?", (own["statistics"], setting, there[0])
             )
@@ -169,14 +156,15 @@ class Store:
             self._connection.execute("UPDATE datasets SET labels = ? WHERE id = ?", (labels, number))
         return int(number)
 
-    def _setting(self, setting: Setting, dataset: int) -> int:
+    def _setting(self, setting: RunSetting, dataset: int) -> int:
         row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": _text(setting.data)}
         row["versions"] = json.dumps(dict(setting.versions), sort_keys=True)
         same = " AND ".join(f'"{name}" IS :{name}' for name in row)
         there = self._connection.execute(f"SELECT id FROM settings WHERE {same}", row).fetchone()
         return int(there[0]) if there else self._insert("settings", row)
 
-    def _network(self, row: dict[str, Any]) -> int:
+    def _network(self, network: NetworkRecord) -> int:
+        row = network.as_dict()
         there = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
         return int(there[0]) if there else self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
 
@@ -197,25 +185,34 @@ class Store:
     def _stream(self, selection: Selection, *, predictions: bool, after: int = 0, most: int = -1) -> Iterator[Stored]:
         """Cells with an id above ``after``, at most ``most`` of them (-1: all)."""
         where, wanted = selection.where()
-        columns = ["c.id", "c.setting", *(f"c.{name}" for name in CONDITION), *(f"n.{name}" for name in NETWORK)]
-        columns += [f"c.{name}" for name in MEASURED]
+        columns = [f"c.{name}" for name in ("id", "setting", "network", *PASS, *MEASURED)]
         packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
         query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {_JOINED} {join} WHERE {where} AND c.id > ?"
         query += " ORDER BY c.id LIMIT ?"
-        with explained(self.path):
-            settings = self._settings()
-            for number, run, *values in self._connection.execute(query, [*wanted, after, most]):
-                rest = iter(values)
-                told, network, measured = (tuple(islice(rest, len(kinds))) for kinds in (CONDITION, NETWORK, MEASURED))
-                try:
-                    cell = stored_rows.cell(network, stored_rows.condition(*told), measured, values[-1])
-                except ValueError as error:
-                    raise damaged(self.path, first_line(error)) from None
-                yield Stored(id=number, setting=settings[run], cell=cell)
+        settings, networks, found = self._read(query, [*wanted, after, most])
+        split = len(PASS)
+        for number, run, of, *values, classes in found:
+            try:
+                under = stored_rows.pass_of(*values[:split])
+                cell = stored_rows.cell(networks[of], under, tuple(values[split:]), classes)
+            except ValueError as error:
+                raise damaged(self.path, first_line(error)) from None
+            yield Stored(id=number, setting=settings[run], cell=cell)
 
-    def _settings(self) -> dict[int, Setting]:
-        columns = ", ".join(f's."{name}"' for name in _SETTING)
-        query = f"SELECT s.id, {columns}, d.fingerprint FROM settings s JOIN datasets d ON d.id = s.dataset"
+    def _read(
+        self, query: str, wanted: Sequence[object]
+    ) -> tuple[dict[int, RunSetting], dict[int, NetworkRecord], list[tuple[Any, ...]]]:
+        """The settings, the networks, and the rows of a query, all as they were at one moment."""
+        with explained(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                return self._settings(), self._networks(), self._connection.execute(query, wanted).fetchall()
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _settings(self) -> dict[int, RunSetting]:
+        columns = ", ".join(f'{"d" if name == "fingerprint" else "s"}."{name}"' for name in SETTING)
+        query = f"SELECT s.id, {columns} FROM settings s JOIN datasets d ON d.id = s.dataset"
         settings = {}
         for number, *values in self._connection.execute(query):
             try:
@@ -223,6 +220,15 @@ class Store:
             except ValueError as error:
                 raise damaged(self.path, f"what a run was made with: {first_line(error)}") from None
         return settings
+
+    def _networks(self) -> dict[int, NetworkRecord]:
+        networks = {}
+        for number, *values in self._connection.execute(f"SELECT id, {', '.join(NETWORK)} FROM networks"):
+            try:
+                networks[number] = stored_rows.network(tuple(values))
+            except ValueError as error:
+                raise damaged(self.path, f"a network: {first_line(error)}") from None
+        return networks
 
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
         """The predicted class of each image of a cell, in the order of ids: (N,)."""
@@ -253,7 +259,7 @@ class Store:
         except UserError as error:
             raise damaged(self.path, str(error)) from None
 
-    def layers(self, selection: Selection = EVERYTHING, *, statistics: bool = True) -> list[tuple[Setting, dict[str, Any]]]:
+    def layers(self, selection: Selection = EVERYTHING, *, statistics: bool = True) -> list[tuple[RunSetting, LayerRow]]:
         """Layer records as they were given, each with the setting of its run, in the order in which they came.
 
         statistics: with them; without, what a record is of is read in a hundredth of the time.
@@ -262,25 +268,25 @@ class Store:
 
     def _stream_layers(
         self, selection: Selection, *, statistics: bool = True, after: int = 0, most: int = -1
-    ) -> Iterator[tuple[int, Setting, dict[str, Any]]]:
+    ) -> Iterator[tuple[int, RunSetting, LayerRow]]:
         """Layer records with an id above ``after``, at most ``most`` of them (-1: all), behind their ids."""
         where, wanted = selection.where()
-        columns = [
-            *(f"c.{name}" for name in CONDITION),
-            *(f"n.{name}" for name in NETWORK),
-            *(f"c.{name}" for name in ("noise_seed", "layer", "position")),
-        ]
+        columns = ", ".join(f"c.{name}" for name in (*PASS, "layer", "position"))
         text = "c.statistics" if statistics else "'{}'"
-        query = f"SELECT c.id, c.setting, {text}, {', '.join(columns)} FROM layers c {_JOINED} WHERE {where} AND c.id > ?"
-        with explained(self.path):
-            settings = self._settings()
-            for number, run, packed, *told in self._connection.execute(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most]):
-                try:
-                    row = stored_rows.checked(tuple(told[len(CONDITION) :]), _LAYER) | json.loads(packed)
-                    row["condition"] = stored_rows.condition(*told[: len(CONDITION)])
-                except (ValueError, TypeError, RecursionError):
-                    raise damaged(self.path, "the statistics of a layer") from None
-                yield number, settings[run], row
+        query = f"SELECT c.id, c.setting, c.network, {text}, {columns} FROM layers c {_JOINED} WHERE {where} AND c.id > ?"
+        settings, networks, found = self._read(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most])
+        split = len(PASS)
+        for number, run, of, packed, *told in found:
+            try:
+                row = LayerRow(
+                    network=networks[of],
+                    pass_=stored_rows.pass_of(*told[:split]),
+                    statistics=dict(json.loads(packed)),
+                    **stored_rows.checked(tuple(told[split:]), _LAYER),
+                )
+            except (ValueError, TypeError, RecursionError):
+                raise damaged(self.path, "the statistics of a layer") from None
+            yield number, settings[run], row
 
     def merge(self, other: Store) -> Merged:
         """Take over what another store holds and this one lacks.
@@ -310,7 +316,7 @@ class Store:
                     added, there = added + new, there + (not new)
         return Merged(added=added, there=there, conflicting=tuple(conflicting))
 
-    def _run(self, setting: Setting, other: Store) -> tuple[int, int]:
+    def _run(self, setting: RunSetting, other: Store) -> tuple[int, int]:
         """The dataset and the setting of a run that another store holds, taken over from there."""
         dataset = self._dataset(setting.fingerprint, other._packed_labels(setting.fingerprint))
         return dataset, self._setting(setting, dataset)

@@ -18,7 +18,8 @@ import pytest
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.imagenet_c import GROUP_MEMBERS, SEVERITIES
 from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Setting
+from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
+from robustbench_la.records.network_id import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store.store import Store
 
@@ -37,7 +38,7 @@ def fill(path: Path, seeds: tuple[int, ...] = SEEDS, images: int = IMAGES) -> in
     """A store as a study of ResNet-20 on CIFAR-10 would leave it; gives the number of cells. Accuracies 70 to 95 %."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, images)
-    setting = Setting(
+    setting = RunSetting(
         data="cifar10:data",
         fingerprint="f" * 64,
         images=images,
@@ -68,16 +69,17 @@ def fill(path: Path, seeds: tuple[int, ...] = SEEDS, images: int = IMAGES) -> in
                     correct = int((~wrong).sum())
                     batch.append(
                         Cell(
-                            checkpoint=name,
-                            sha256=hashlib.sha256(name.encode()).hexdigest(),
-                            architecture="resnet20",
-                            activation=activation,
-                            activation_level=entry.level,
-                            alpha=1e-5 if entry.level == "layer" else None,
-                            normalization="cifar10",
-                            training_seed=seed,
-                            condition=condition,
-                            noise_seed=None if condition == CLEAN else 0,
+                            network=NetworkRecord(
+                                checkpoint=name,
+                                sha256=hashlib.sha256(name.encode()).hexdigest(),
+                                architecture="resnet20",
+                                activation=activation,
+                                activation_level=entry.level,
+                                alpha=1e-5 if entry.level == "layer" else None,
+                                normalization="cifar10",
+                                training_seed=seed,
+                            ),
+                            pass_=Pass(condition, None if condition == CLEAN else 0),
                             correct=correct,
                             correct_top5=min(images, correct + 300),
                             total=images,

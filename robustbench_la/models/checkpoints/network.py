@@ -10,7 +10,7 @@ from robustbench_la.activations import ACTIVATIONS, Level
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.records.cells import Identity
+from robustbench_la.records.network_id import NetworkRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class Network:
         return ACTIVATIONS[self.activation].level
 
     @property
-    def identity(self) -> Identity:
-        """What records of it begin with."""
-        return Identity(
+    def record(self) -> NetworkRecord:
+        """As records have it."""
+        return NetworkRecord(
             checkpoint=self.name,
             sha256=self.sha256,
             architecture=self.spec.architecture,

@@ -265,7 +265,7 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     if not whole.any():
         raise UserError(f"{group.title}: no network was measured under every condition, so there is nothing to draw")
     kinds = _kinds(group, by_seed=False)
-    element = whole & np.array([network.level == "element" for network in group.networks])
+    element = whole & np.array([one.network.activation_level == "element" for one in group.networks])
     line: BaselineLine | None = None
     try:
         line = fit_baselines(*(points[element, axis].tolist() for axis in (0, 1)))

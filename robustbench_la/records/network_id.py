@@ -1,0 +1,63 @@
+"""What tells a network from others. A property that is added here is stored, compared, checked and written from then on.
+
+Columns of the store (see ``schema.network_columns`` for older files), checks of rows, JSON and baselines follow the fields below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args, get_type_hints
+
+Kinds = Mapping[str, tuple[type, ...]]
+"""The types that each value of a row may have, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkId:
+    """A network by content: on the same images, at the same precision, equal ones give equal results."""
+
+    sha256: str
+    """Of the checkpoint's file."""
+    architecture: str
+    code: str | None = None
+    """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
+    activation: str
+    alpha: float | None
+    """LayerAct's alpha; None at the element level."""
+    normalization: str
+    """A name of NORMALIZATIONS, or means/standard deviations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRecord(NetworkId):
+    """A network as records have it: with what is known of it beside its identity."""
+
+    checkpoint: str
+    """Path as it was given."""
+    activation_level: str
+    """``layer`` or ``element``."""
+    training_seed: int | None
+
+    @property
+    def id(self) -> NetworkId:
+        """What tells it from others."""
+        return NetworkId(**{name: getattr(self, name) for name in IDENTITY})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
+    """The types of a dataclass's fields, in their order: one, or several where its annotation is a union.
+
+    >>> kinds_of(NetworkId)["alpha"]
+    (<class 'float'>, <class 'NoneType'>)
+    """
+    hints = get_type_hints(record)
+    return {field.name: get_args(hints[field.name]) or (hints[field.name],) for field in fields(record)}
+
+
+IDENTITY: Kinds = kinds_of(NetworkId)
+NETWORK: Kinds = kinds_of(NetworkRecord)
