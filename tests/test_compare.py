@@ -535,7 +535,7 @@ def test_the_command_prints_writes_and_refuses(path, tmp_path, monkeypatch, caps
     assert run([store, "--by=checkpoint", "--format=json"], monkeypatch) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == 1
     for wrong, said in (
-        (["-o", "table.xyz"], "tells no format"),
+        (["-o", "table.xyz"], "cannot tell the format"),
         (["-o", str(path)], "overwrite the store"),
         (["--by=activaton"], "did you mean activation"),
         (["--metric=top2"], "did you mean top"),

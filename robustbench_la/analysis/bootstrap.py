@@ -63,7 +63,7 @@ def paired_bootstrap(
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     p_exceeds = None
     if margin is not None:
-        # A resample that is the margin but for rounding does not exceed it.
+        # A resample that equals the margin except for rounding does not exceed it.
         tolerance = NOISE * max(float(np.max(np.abs(found))), abs(margin))
         p_exceeds = (int(np.count_nonzero(found <= margin + tolerance)) + 1) / (resamples + 1)
     means = samples.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Figures that others printed, read from a YAML file, to stand beside ours. Nothing here was measured by larobust."""
+"""Results that others published, read from a YAML file, to be shown next to ours. Nothing here was measured by larobust."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ class Published:
         return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, "cifar-c")
 
     def only(self, activations: Sequence[str], architectures: Sequence[str]) -> Published:
-        """The rows that filters leave; no filter leaves all."""
-        stays = not architectures or self.architecture in architectures
-        return replace(self, rows={n: row for n, row in self.rows.items() if stays and (not activations or n in activations)})
+        """The rows that pass the filters; without a filter, all."""
+        kept = not architectures or self.architecture in architectures
+        return replace(self, rows={n: row for n, row in self.rows.items() if kept and (not activations or n in activations)})
 
     @property
     def note(self) -> str:
-        """To stand under a table."""
+        """To be shown under a table."""
         return f"Published: {self.source}; {self.architecture} on {self.data}, mean of {self.seeds} seeds. {self.remark}".strip()
 
 
 def read_published(path: Path) -> list[Published]:
     """Read a file such as configs/published.yaml; percent there, fractions here.
 
-    Raises: UserError for a file that cannot be read or says something else.
+    Raises:
+        UserError: for a file that cannot be read or holds something else.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -59,9 +60,9 @@ def read_published(path: Path) -> list[Published]:
     try:
         return [_entry(content, table) for table in content["tables"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path}: no published figures ({said}); wanted: source, and tables of data, architecture, seeds and rows"
+            f"{path}: no published results ({reason}); expected: source, and tables of data, architecture, seeds and rows"
         ) from None
 
 
@@ -94,7 +95,7 @@ def published_row(entry: Published, activation: str, labels: int, columns: Seque
 
 
 def published_table(entries: Sequence[Published]) -> Table:
-    """The figures by themselves, where no stored network is what they belong to."""
+    """A table of published results alone, for those that no stored network belongs to."""
     names = list(dict.fromkeys(name for entry in entries for row in entry.rows.values() for name in row))
     columns = tuple(Column(name=name, kind="percent") for name in names)
     rows = [
@@ -107,7 +108,7 @@ def published_table(entries: Sequence[Published]) -> Table:
     ]
     labels = (*(Column(name=name) for name in ("data", "architecture", "activation")), Column(name="n", kind="count", label=True))
     notes = [
-        "Published figures, not measured here; the store holds no whole measurement of these networks on these data.",
+        "Published results, not measured here; the store holds no complete measurement of these networks on these data.",
         *dict.fromkeys(f"{entry.source}. {entry.remark}".strip() for entry in entries),
     ]
     return Table(title="Published top-1 accuracy", columns=(*labels, *columns), rows=tuple(rows), notes=tuple(notes))

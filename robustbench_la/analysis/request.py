@@ -36,7 +36,7 @@ def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column,
     """The columns that were asked for, in that order.
 
     Raises:
-        UserError: for a column that there is not.
+        UserError: for an unknown column.
     """
     if not request.columns:
         return tuple(columns)

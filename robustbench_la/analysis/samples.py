@@ -18,7 +18,7 @@ def sample_of(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def check_pairs(one: NDArray[np.generic], other: NDArray[np.generic], *, least: int) -> None:
-    """Raise ValueError unless two arrays line up, with at least so many values."""
+    """Raise ValueError unless two arrays line up, with at least ``least`` values."""
     if one.ndim != 1 or one.shape != other.shape:
         raise ValueError(f"pairs must line up along one axis, but the shapes are {one.shape} and {other.shape}")
     if one.size < least:

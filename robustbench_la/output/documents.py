@@ -59,7 +59,7 @@ def _known_mean(values: NDArray[np.float64]) -> float | None:
 
 def tables_document(tables: Sequence[Table]) -> str:
     """One JSON document: numbers as numbers, what is not known as null, shares as fractions."""
-    told = [
+    content = [
         {
             "title": table.title,
             "columns": [{"name": c.name, "kind": c.kind, "better": c.better, "label": c.is_label} for c in table.columns],
@@ -74,7 +74,7 @@ def tables_document(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps({"schema": 1, "tables": told}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps({"schema": 1, "tables": content}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _known(value: Value) -> Any:

@@ -31,8 +31,12 @@ _SUFFIXES = {
 
 
 def format_for(name: str) -> str:
-    """The format that a file's name asks for. Raises: UserError for a name that asks for none."""
+    """The format that a file's name asks for.
+
+    Raises:
+        UserError: for a name without a known suffix.
+    """
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     if suffix not in _SUFFIXES:
-        raise UserError(f"{name} tells no format: end it in {', '.join(_SUFFIXES)}, or give --format")
+        raise UserError(f"{name}: cannot tell the format from the name; end it in {', '.join(_SUFFIXES)}, or give --format")
     return _SUFFIXES[suffix]

@@ -1,6 +1,6 @@
 """Tables as one HTML page that needs nothing but itself: on a screen light or dark, on a phone, in print.
 
-The page is the template page.html beside this file.
+The page is the template page.html next to this file.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from robustbench_la.analysis.table import Table
 from robustbench_la.output.layout import heading, laid_out
 
-_MARKDOWN = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#$"} | {"\n": " ", "\r": " ", "&": "&amp;"})
+_MARKDOWN = str.maketrans(
+    {mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#$"} | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " ") | {"&": "&amp;"}
+)
 
 
 def tables_markdown(tables: Sequence[Table]) -> str:
@@ -34,4 +36,9 @@ def _markdown(table: Table) -> str:
 
 
 def escaped(text: str) -> str:
+    r"""A text on one line, without anything that Markdown or HTML would take for markup.
+
+    >>> print(escaped("a_b | $x$ #1 & <i>"))
+    a\_b \| \$x\$ \#1 &amp; \<i\>
+    """
     return text.translate(_MARKDOWN)

@@ -53,7 +53,7 @@ def show(tables: Sequence[Table]) -> None:
 def terminal(table: Table, *, width: int) -> RenderableType:
     """For a terminal ``width`` characters wide; where that is under ``least_width``, the table is wider.
 
-    What all rows share stands above the table. Labels fold; numbers do not: columns that find no room go to a further block.
+    What all rows share is printed above the table. Labels fold; numbers do not: columns that find no room go to a further block.
     """
     from rich.console import Group
     from rich.text import Text
@@ -114,7 +114,7 @@ def _needed(table: Table, place: int, fold: int) -> int:
 
 
 def _lines(table: Table, row: Row, place: int, fold: int) -> list[str]:
-    """What stands in a row, line by line; labels are folded."""
+    """A value of a row, line by line; labels are folded."""
     column = table.columns[place]
     lines = text(row.values[place], column, signed=row.is_difference).split("\n")
     return [part for line in lines for part in _folded(line, fold)] if column.kind == "text" else lines

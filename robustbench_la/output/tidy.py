@@ -13,7 +13,7 @@ _EVIDENCE = ("one", "other", "test", "statistic", "p", "corrected", "effect", "g
 
 
 def tidy(tables: Sequence[Table]) -> str:
-    """CSV with one number of a table a line: what tells it apart, its value, and all that is known of it in columns of their own.
+    """CSV with one number of a table per line: its labels, its value, and all that is known of it in columns of their own.
 
     Shares are fractions; nothing is rounded.
     """
@@ -30,8 +30,8 @@ def tidy(tables: Sequence[Table]) -> str:
 
 def _lines(table: Table, labels: Sequence[str]) -> Iterator[list[object]]:
     for row in table.rows:
-        told = {c.name: value for c, value in zip(table.columns, row.values, strict=True) if c.is_label}
-        first: list[object] = [table.title, *(_plain(told.get(name)) for name in labels)]
+        labelled = {c.name: value for c, value in zip(table.columns, row.values, strict=True) if c.is_label}
+        first: list[object] = [table.title, *(_plain(labelled.get(name)) for name in labels)]
         numbers = [(column, value) for column, value in zip(table.columns, row.values, strict=True) if not column.is_label]
         if not numbers:
             yield first
