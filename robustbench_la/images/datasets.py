@@ -64,10 +64,10 @@ def _digits(root: Path, split: Split, download: bool) -> Source:
     train, test = train_test_split(np.arange(1797), test_size=500, stratify=digits.target, random_state=0)
     chosen = np.sort(train if split == "train" else test)
     images = np.rint(digits.images[chosen] * (255 / 16)).astype(np.uint8)[:, None]
-    return _from_array(images, digits.target[chosen].tolist(), tuple(map(str, range(10))))
+    return from_array(images, digits.target[chosen].tolist(), tuple(map(str, range(10))))
 
 
-def _from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[str, ...]) -> Source:
+def from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[str, ...]) -> Source:
     """A dataset that is an array (N, C, H, W) already."""
     import PIL.Image
 
@@ -92,7 +92,7 @@ def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
         images = np.asarray(dataset.data)
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         labels = [int(label) for label in dataset.targets]
-        return _from_array(images, labels, tuple(map(str, dataset.classes)))
+        return from_array(images, labels, tuple(map(str, dataset.classes)))
 
     return open_
 

@@ -106,7 +106,7 @@ class UndecodedImages:
         import numpy as np
 
         source = self.source
-        ids = _chosen(len(source.labels), limit)
+        ids = chosen_ids(len(source.labels), limit)
         if source.array is not None and self.choice.resize is None and self.choice.crop is None:
             images = np.ascontiguousarray(source.array[ids])
         else:
@@ -141,7 +141,7 @@ def load(
     return open_dataset(choice, split=split, download=download).decode(limit=limit, meter=meter)
 
 
-def _chosen(total: int, limit: int | None) -> NDArray[np.int64]:
+def chosen_ids(total: int, limit: int | None) -> NDArray[np.int64]:
     """The ids to take: all, or the first ``limit`` of a permutation that depends on ``total`` alone, in rising order."""
     import numpy as np
 
@@ -158,7 +158,7 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
 
     image = _opened(source, index)
     if choice.resize is not None or choice.crop is not None:
-        image = _resized(image, choice.resize, choice.crop)
+        image = resized(image, choice.resize, choice.crop)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
@@ -167,7 +167,7 @@ def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: 
     """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
 
     first = _pixels(source, int(ids[0]), choice)
-    images = _room((len(ids), *first.shape))
+    images = room_for((len(ids), *first.shape))
     with contextlib.ExitStack() as stack, meter("decoding", len(ids)) as advance:
         pool = ThreadPoolExecutor(os.cpu_count())
         stack.callback(pool.shutdown, cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
@@ -175,15 +175,15 @@ def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: 
         for place, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
             if array.shape != first.shape:
                 raise UserError(
-                    f"images of unequal size: {source.describe(int(ids[0]))} is {_size(first)}, {source.describe(index)} is "
-                    f"{_size(array)}; give --resize and --crop"
+                    f"images of unequal size: {source.describe(int(ids[0]))} is {size_text(first)}, {source.describe(index)} is "
+                    f"{size_text(array)}; give --resize and --crop"
                 )
             images[place] = array
             advance(1)
     return images
 
 
-def _size(array: NDArray[np.uint8]) -> str:
+def size_text(array: NDArray[np.uint8]) -> str:
     channels, height, width = array.shape
     return f"{width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
 
@@ -197,7 +197,7 @@ def _opened(source: Source, index: int) -> Image:
         raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
 
 
-def _resized(image: Image, resize: int | None, crop: int | None) -> Image:
+def resized(image: Image, resize: int | None, crop: int | None) -> Image:
     from torchvision.transforms import functional
 
     if resize is not None:
@@ -209,7 +209,7 @@ def _resized(image: Image, resize: int | None, crop: int | None) -> Image:
     return image
 
 
-def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def room_for(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """An array in memory, or in an unnamed temporary file where it is large."""
     import numpy as np
 

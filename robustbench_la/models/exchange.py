@@ -56,6 +56,11 @@ def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA
     return len(made)
 
 
+def activation_types() -> frozenset[type[nn.Module]]:
+    """The modules that are an activation of the table."""
+    return frozenset(kind for name in ACTIVATIONS for kind in _types(name))
+
+
 def _types(name: str) -> tuple[type[nn.Module], ...]:
     from torch import nn
 

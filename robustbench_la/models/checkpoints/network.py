@@ -37,8 +37,8 @@ class Network:
 
     @property
     def level(self) -> Level:
-        """Whether its activation is layer-level or element-level."""
-        return ACTIVATIONS[self.activation].level
+        """Whether its activation is layer-level or element-level; one that is not of the table is element-level."""
+        return ACTIVATIONS[self.activation].level if self.activation in ACTIVATIONS else "element"
 
     @property
     def record(self) -> NetworkRecord:

@@ -1,0 +1,187 @@
+"""Images that a program holds: arrays with labels, or a torch Dataset. They become what the named datasets become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from robustbench_la.errors import ArgumentError
+from robustbench_la.images.datasets import from_array
+from robustbench_la.images.decoding import (
+    ImageChoice,
+    ImageSet,
+    UndecodedImages,
+    chosen_ids,
+    resized,
+    room_for,
+    size_text,
+)
+from robustbench_la.images.layout import layout_of
+from robustbench_la.progress import Meter, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    Arrays: TypeAlias = tuple[NDArray[np.uint8] | Tensor, Sequence[int] | NDArray[np.integer] | Tensor]
+
+_MOST_CLASSES = 65_536
+"""What a store keeps predictions for."""
+
+
+class Dataset(Protocol):
+    """A torch Dataset of the map style: images by index, each with its label."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """(PIL image or uint8 tensor, label)."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+
+def images_in_memory(
+    data: Arrays | Dataset, choice: ImageChoice, *, limit: int | None = None, layout: str | None = None, meter: Meter = silent
+) -> ImageSet:
+    """The images of a program, decoded.
+
+    Args:
+        data: (images, labels), or a torch Dataset of (PIL image or uint8 tensor, label).
+        choice: What they are called, and the size that they are brought to.
+        limit: Take so many images of a fixed permutation.
+        layout: Where the axes of an array are, if its shape does not show it.
+        meter: Shows how far the reading of a Dataset is.
+
+    Raises:
+        ArgumentError: For what is neither, and for images and labels that do not fit.
+    """
+    if isinstance(data, (tuple, list)):
+        if len(data) != 2:
+            raise ArgumentError(f"data in memory is (images, labels), not {len(data)} things")
+        images = _as_nchw(data[0], layout)
+        labels = _labels(data[1], len(images))
+        return UndecodedImages(choice, from_array(images, labels.tolist(), _numbered(labels))).decode(limit=limit, meter=meter)
+    inner = getattr(data, "dataset", None)
+    if type(data).__name__ == "DataLoader":
+        raise ArgumentError("data is a Dataset, not a DataLoader: give loader.dataset (images are batched and ordered here)")
+    if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise ArgumentError(
+            f"data is the name of a dataset, (images, labels), or a Dataset with a length and an index, not {type(data).__name__}"
+        )
+    classes = getattr(data, "classes", None) or getattr(inner, "classes", None)  # of a Subset: its dataset's
+    return _from_dataset(data, choice, limit, layout, classes, meter)
+
+
+def with_classes(images: ImageSet, count: int) -> ImageSet:
+    """The images with as many classes as a network tells apart, where only their labels said how many there are."""
+    from dataclasses import replace
+
+    unnamed = images.classes == tuple(map(str, range(len(images.classes))))
+    return replace(images, classes=tuple(map(str, range(count)))) if unnamed and count > len(images.classes) else images
+
+
+def _as_nchw(images: object, layout: str | None) -> NDArray[np.uint8]:
+    import numpy as np
+
+    array = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
+    if array.dtype != np.uint8:
+        raise ArgumentError(f"images are 8-bit (uint8, 0 to 255), not {array.dtype}; give them unscaled, with normalize=")
+    axes = "NHW" if array.ndim == 3 and layout is None else layout_of(array.shape, layout)
+    if "N" not in axes or not len(array):
+        raise ArgumentError(f"data holds several images, (N, C, H, W) or (N, H, W, C), not an array of shape {array.shape}")
+    array = array if "C" in axes else array[:, None]
+    return array.transpose(0, 3, 1, 2) if axes == "NHWC" else array
+
+
+def _labels(labels: object, count: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    array = np.asarray(labels.cpu() if hasattr(labels, "cpu") else labels)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise ArgumentError(f"labels are whole numbers, one per image, not {array.dtype} of shape {array.shape}")
+    if len(array) != count:
+        raise ArgumentError(f"there are {count:,} images and {len(array):,} labels")
+    if not 0 <= array.min() <= array.max() < _MOST_CLASSES:
+        raise ArgumentError(f"labels go from 0 to the number of classes - 1, not from {array.min()} to {array.max()}")
+    return array.astype(np.int64)
+
+
+def _numbered(labels: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(map(str, range(int(labels.max()) + 1)))
+
+
+def _from_dataset(
+    data: Dataset, choice: ImageChoice, limit: int | None, layout: str | None, classes: Sequence[object] | None, meter: Meter
+) -> ImageSet:
+
+    total = len(data)
+    if total == 0:
+        raise ArgumentError("the Dataset is empty")
+    ids = chosen_ids(total, limit)
+    labels = []
+    images: NDArray[np.uint8] | None = None
+    # One by one, as a Dataset need not bear several threads.
+    with meter("reading", len(ids)) as advance:
+        for place, index in enumerate(map(int, ids)):
+            pixels, label = _item(data, index, choice, layout)
+            if images is None:
+                images = room_for((len(ids), *pixels.shape))
+            if pixels.shape != images.shape[1:]:
+                raise ArgumentError(
+                    f"images of unequal size: image {ids[0]} is {size_text(images[0])}, image {index} is {size_text(pixels)}; "
+                    "give resize= and crop="
+                )
+            images[place] = pixels
+            labels.append(label)
+            advance(1)
+    assert images is not None
+    checked = _labels(labels, len(ids))
+    names = _numbered(checked) if classes is None else tuple(map(str, classes))
+    if len(names) <= checked.max():
+        raise ArgumentError(f"the Dataset names {len(names)} classes, but has the label {checked.max()}")
+    return ImageSet(
+        name=choice.name,
+        images=images,
+        labels=checked,
+        ids=ids,
+        classes=names,
+        total=total,
+        resize=choice.resize,
+        crop=choice.crop,
+    )
+
+
+def _item(data: Dataset, index: int, choice: ImageChoice, layout: str | None) -> tuple[NDArray[np.uint8], object]:
+    """Pixels (C, H, W) and label of an index."""
+    import numpy as np
+    import PIL.Image
+
+    item = data[index]
+    if not isinstance(item, (tuple, list)) or len(item) < 2:
+        raise ArgumentError(f"a Dataset gives (image, label), not {type(item).__name__}")
+    image, label = item[:2]
+    if not isinstance(image, PIL.Image.Image):
+        image = _picture(image, layout)
+    elif image.mode not in ("L", "RGB"):
+        raise ArgumentError(f"image {index} has the PIL mode {image.mode}; give L or RGB")
+    if choice.resize is not None or choice.crop is not None:
+        image = resized(image, choice.resize, choice.crop)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1), getattr(label, "item", lambda: label)()
+
+
+def _picture(image: object, layout: str | None) -> Image:
+    """An array or tensor of one image as PIL holds it."""
+    import numpy as np
+    import PIL.Image
+
+    array = np.asarray(image.cpu() if hasattr(image, "cpu") else image)
+    if array.dtype != np.uint8:
+        raise ArgumentError(
+            f"the Dataset gives images of {array.dtype}, not 8-bit ones (PIL or uint8): leave ToTensor and Normalize out of its "
+            "transforms, and give normalize="
+        )
+    axes = layout_of(array.shape, layout)
+    array = array.transpose(1, 2, 0) if axes == "CHW" else array
+    return PIL.Image.fromarray(array[..., 0] if array.shape[-1] == 1 and array.ndim == 3 else array)

@@ -1,0 +1,132 @@
+"""Networks that are objects in the caller's program: what tells one from another, and leaving them as they were."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_la.models.build import activation_types
+
+_LIBRARIES = ("torch", "torchvision")
+"""Which version of them was used is a part of every record."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network within torch.compile's and data-parallel wrappers."""
+    inner = getattr(model, "_orig_mod", None)
+    if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        inner = model.module
+    return unwrapped(inner) if isinstance(inner, nn.Module) else model
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256 of all values that a network computes with.
+
+    Those are the entries of its state dict (in the order of their names: name, type, shape, bytes), and the numbers, texts and
+    functions that its modules hold as plain attributes.
+    """
+    model, digest = unwrapped(model), hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        if isinstance(value, Tensor):
+            value = value.dequantize() if value.is_quantized else value.to_dense() if value.is_sparse else value
+            digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        else:  # the extra state of a module
+            digest.update(_ADDRESS.sub("", repr((key, value))).encode())
+    for path, module in model.named_modules():
+        digest.update(repr((path, _plain_attributes(module))).encode())
+    return digest.hexdigest()
+
+
+def _plain_attributes(module: nn.Module) -> list[tuple[str, str]]:
+    def plain(value: object) -> bool:
+        several = isinstance(value, (tuple, list)) and all(map(plain, value))
+        return several or value is None or isinstance(value, (bool, int, float, str, functools.partial)) or callable(value)
+
+    hidden = ("training", "_is_full_backward_hook")
+    held = {name: value for name, value in vars(module).items() if name not in hidden and plain(value)}
+    return [(name, _ADDRESS.sub("", repr(value))) for name, value in sorted(held.items())]
+
+
+def code_sha256(model: nn.Module) -> str:
+    """SHA-256 of what computes with the values: the modules without their activations, and the files of their classes.
+
+    Networks that differ in nothing but activation and weights have the same code, so they may be compared. Classes of torch and
+    torchvision count by their names alone. A class without a file (typed into a notebook) counts by the source of its functions.
+    """
+    model, digest = unwrapped(model), hashlib.sha256()
+    activations = activation_types()
+    for path, module in model.named_modules():
+        if type(module) not in activations:
+            digest.update(_ADDRESS.sub("", repr((path, _name(type(module)), module.extra_repr()))).encode())
+    kinds = {base for module in model.modules() for base in type(module).__mro__ if issubclass(base, nn.Module)}
+    own = sorted((kind for kind in kinds - activations if kind.__module__.partition(".")[0] not in _LIBRARIES), key=_name)
+    for kind in own:
+        digest.update(_name(kind).encode())
+        digest.update(_source(kind))
+    return digest.hexdigest()
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _source(kind: type) -> bytes:
+    try:
+        file = Path(inspect.getsourcefile(kind) or "")
+    except (TypeError, OSError):  # a class of a notebook, or made by a program
+        file = Path()
+    if file.is_file():
+        return file.read_bytes()
+    functions = [value for value in vars(kind).values() if inspect.isfunction(value)]
+    return b"".join(map(_source_of_function, functions))
+
+
+def _source_of_function(function: object) -> bytes:
+    assert inspect.isfunction(function)
+    try:
+        return inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        code = function.__code__
+        return code.co_code + _ADDRESS.sub("", repr((code.co_names, code.co_consts))).encode()
+
+
+def device_of(models: Iterable[nn.Module]) -> torch.device | None:
+    """The device of the first weight of the first network that has any."""
+    tensors = (tensor for model in models for tensor in (*model.parameters(), *model.buffers()))
+    first = next(tensors, None)
+    return None if first is None else first.device
+
+
+@contextlib.contextmanager
+def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
+    """Networks in eval mode, which may be moved while the context lasts; afterwards all is as it was: modes, tensors, devices."""
+    modules = list(dict.fromkeys(module for model in models for module in model.modules()))
+    training = [(module, module.training) for module in modules]
+    parameters = [(module, dict(module._parameters)) for module in modules]
+    buffers = [(module, dict(module._buffers)) for module in modules]
+    # Moving a network gives its parameters other memory: what they had is kept, with its device and its order of axes.
+    memory = [(parameter, parameter.data) for _, own in parameters for parameter in own.values() if parameter is not None]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, mode in training:
+            module.training = mode
+        for parameter, data in memory:
+            if parameter.data is not data:
+                parameter.data = data
+        for module, own in parameters:
+            module._parameters.update(own)
+        for module, kept in buffers:
+            module._buffers.update(kept)
