@@ -12,32 +12,57 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # to type checkers it is True; importing typing for it would take half of the time
 if TYPE_CHECKING:
+    from typing import Any
+
+    from robustbench_la.api.checking import CheckResult, check
+    from robustbench_la.api.comparing import Comparison, compare
     from robustbench_la.api.corrupting import corrupt
-    from robustbench_la.errors import UserError
+    from robustbench_la.api.evaluating import EvaluationResult, evaluate
+    from robustbench_la.api.fluctuating import FluctuationResult, fluctuation
+    from robustbench_la.api.storing import StoreView, open_store
+    from robustbench_la.errors import NotComparableError, RunError, UserError
     from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckResult",
+    "Comparison",
+    "EvaluationResult",
+    "FluctuationResult",
     "LAHardSiLU",
     "LASiLU",
+    "NotComparableError",
+    "RunError",
+    "StoreView",
     "UserError",
     "__version__",
+    "check",
+    "compare",
     "corrupt",
+    "evaluate",
+    "fluctuation",
     "la_hardsilu",
     "la_silu",
+    "open_store",
 ]
 
-_PUBLIC: Mapping[str, str] = MappingProxyType(
+_HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "corrupt": "robustbench_la.api.corrupting",
-        "UserError": "robustbench_la.errors",
-        **dict.fromkeys(("LAHardSiLU", "LASiLU", "la_hardsilu", "la_silu"), "robustbench_la.models.layeract"),
+        "robustbench_la.api.checking": ("CheckResult", "check"),
+        "robustbench_la.api.comparing": ("Comparison", "compare"),
+        "robustbench_la.api.corrupting": ("corrupt",),
+        "robustbench_la.api.evaluating": ("EvaluationResult", "evaluate"),
+        "robustbench_la.api.fluctuating": ("FluctuationResult", "fluctuation"),
+        "robustbench_la.api.storing": ("StoreView", "open_store"),
+        "robustbench_la.errors": ("NotComparableError", "RunError", "UserError"),
+        "robustbench_la.models.layeract": ("LAHardSiLU", "LASiLU", "la_hardsilu", "la_silu"),
     }
 )
+_PUBLIC: Mapping[str, str] = MappingProxyType({name: module for module, names in _HOLDS.items() for name in names})
 """Name -> the module that holds it."""
 
 

@@ -1,14 +1,18 @@
-"""Progress on stderr, for a person who waits. Nothing is shown where stderr is not a terminal."""
+"""Progress for a person who waits: on stderr where that is a terminal, below the cell in a notebook, nowhere else."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 Advance = Callable[[int], None]
 Meter = Callable[[str, int], AbstractContextManager[Advance]]
 """From (what is being done, how many items) to a context that gives ``advance(items done since)``."""
+_PAUSE = 0.2
+"""Seconds between two updates of a notebook."""
 
 
 @contextlib.contextmanager
@@ -19,7 +23,10 @@ def silent(what: str, total: int) -> Iterator[Advance]:
 
 def bar(unit: str) -> Meter:
     """A progress bar that shows ``unit`` per second and the time left."""
+    return _notebook_bar(unit) if _in_notebook() else _terminal_bar(unit)
 
+
+def _terminal_bar(unit: str) -> Meter:
     @contextlib.contextmanager
     def meter(what: str, total: int) -> Iterator[Advance]:
         from rich.console import Console
@@ -37,3 +44,51 @@ def bar(unit: str) -> Meter:
             yield lambda items: progress.advance(task, items)
 
     return meter
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this; IPython in a terminal does not count."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _notebook_bar(unit: str) -> Meter:
+    """Plain HTML, which every notebook shows; widgets would have to be installed. It is gone once the work is done."""
+
+    @contextlib.contextmanager
+    def meter(what: str, total: int) -> Iterator[Advance]:
+        import IPython.display
+
+        def html(seconds: float) -> object:
+            return IPython.display.HTML(_html(what, done, total, seconds, unit))  # type: ignore[no-untyped-call]  # IPython's
+
+        done = 0
+        handle = IPython.display.display(html(0.0), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
+        began = shown = time.monotonic()
+
+        def advance(items: int) -> None:
+            nonlocal done, shown
+            done += items
+            now = time.monotonic()
+            if now - shown >= _PAUSE:
+                shown = now
+                handle.update(html(now - began))
+
+        try:
+            yield advance
+        finally:
+            handle.update(IPython.display.HTML(""))  # type: ignore[no-untyped-call]  # IPython's
+
+    return meter
+
+
+def _html(what: str, done: int, total: int, seconds: float, unit: str) -> str:
+    """A bar with words beside it.
+
+    >>> _html("evaluating", 50, 200, 10.0, "images")
+    'evaluating <progress max="200" value="50"></progress> 50/200, 5 images/s, 30 s left'
+    """
+    rate = done / seconds if seconds else 0.0
+    more = f", {rate:,.0f} {unit}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+    return f'{what} <progress max="{total}" value="{done}"></progress> {done:,}/{total:,}{more}'

@@ -31,9 +31,12 @@ def errors_in_python(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def reworded(message: str) -> str:
-    """A message that names flags, naming arguments.
+    """A message that names flags, naming arguments; a command that it gives stays one.
 
     >>> reworded("images of unequal size; give --resize and --crop")
     'images of unequal size; give resize= and crop='
+    >>> reworded("there is no baseline; make one with: larobust baseline --ckpt model.pt")
+    'there is no baseline; make one with: larobust baseline --ckpt model.pt'
     """
-    return _FLAG.sub(lambda flag: f"{_OTHER_NAMES.get(flag[1], flag[1].replace('-', '_'))}=", message)
+    before, command, after = message.partition("larobust ")
+    return _FLAG.sub(lambda flag: f"{_OTHER_NAMES.get(flag[1], flag[1].replace('-', '_'))}=", before) + command + after

@@ -147,7 +147,9 @@ class _Source:
                 raise UserError(
                     "say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured"
                 )
-            return _measured(_selected(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
+            from robustbench_la.gate.selection import to_measure
+
+            return _measured(to_measure(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
         from robustbench_la.gate.from_store import from_store
         from robustbench_la.images.normalization import canonical
 
@@ -187,27 +189,10 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
     if not noise and not severity:
         return None
     from robustbench_la.cli.results import select
+    from robustbench_la.gate.selection import only_these
 
     wanted = select(None, None, None, None, noise, severity, None)
-
-    def only(condition: Condition) -> bool:
-        named = not wanted.corruptions or condition.corruption in wanted.corruptions
-        return named and (not wanted.severities or condition.severity in wanted.severities)
-
-    return only
-
-
-def _selected(known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
-    """Of a baseline what is to be measured again."""
-    import dataclasses
-
-    from robustbench_la.errors import NothingSelectedError
-
-    answers = tuple(one for one in known.answers if only is None or only(one.condition))
-    if not answers:
-        raise NothingSelectedError("the baseline holds no condition" + ("" if only is None else " that matches"))
-    fluctuations = tuple(one for one in known.fluctuations if only is None or only(one.condition))
-    return dataclasses.replace(known, answers=answers, fluctuations=fluctuations)
+    return only_these(wanted.corruptions, wanted.severities)
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -44,6 +44,7 @@ def prepare_by_baseline(
     flags: Mapping[str, Any],
     *,
     changed: Mapping[str, Any] = MappingProxyType({}),
+    prepare: Callable[[EvaluationPlan], Evaluation] | None = None,
     download: bool = False,
     meter: Meter = silent,
 ) -> Evaluation:
@@ -51,6 +52,7 @@ def prepare_by_baseline(
 
     flags: as of ``read_plan``; checkpoints, device, batch_size, data, and what a foreign checkpoint does not tell (where it is
     not said, the baseline's is taken).  changed: flags of what is to be measured otherwise; all else stays the baseline's.
+    prepare: in place of loading what the plan names, for networks or images that are in memory.
     Raises: NotComparableError, before anything is measured, where images or preprocessing differ and nothing was to change.
     """
     said = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
@@ -72,7 +74,7 @@ def prepare_by_baseline(
     if other_noise:
         own |= _noise(conditions, baseline.profile, severities="noise" not in changed)
     plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}, **changed})
-    evaluation = prepare_evaluation(plan, download=download, meter=meter)
+    evaluation = prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter)
     check_one(evaluation)
     if not changed:
         setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))

@@ -13,9 +13,10 @@ from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.models import paper_networks
-from robustbench_la.models.build import NetworkSpec, make_activation, native_activations
-from robustbench_la.models.checkpoints.file import Network
+from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.checkpoints.recognise import recognise
+from robustbench_la.models.exchange import make_activation, native_activations
 from robustbench_la.models.in_memory import code_sha256, unwrapped, weights_sha256
 
 _TRIED = 4

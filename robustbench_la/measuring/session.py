@@ -75,20 +75,13 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     check_names(plan)
     resolve(plan.device)
     paths = find_checkpoints(plan.checkpoints)
-    if len(plan.activation) > 1:
-        raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
-    overrides = LoadOverrides(
-        architecture=plan.arch,
-        activation=plan.activation[0] if plan.activation else None,
-        alpha=plan.layeract_alpha,
-        normalization=parse_normalization(plan.normalize) if plan.normalize else None,
-    )
+    overrides = overrides_of(plan)
     files = [read_checkpoint(path) for path in paths]
-    dataset = decoding.open_dataset(_choice(plan, files), download=download)
+    dataset = decoding.open_dataset(choice_for(plan, files), download=download)
     shape = dataset.shape()
     networks = [assemble_network(file, overrides, shape) for file in files]
     for network in networks:
-        _check_fit(network, shape, dataset.choice.name)
+        check_fit(network, shape, dataset.choice.name)
     plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last of what can fail: it may take minutes
     return evaluation_of(networks, images, plan)
@@ -114,7 +107,7 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     channels, height, width = images.images.shape[1:]
     shape = Shape(classes=len(images.classes), channels=channels, height=height, width=width)
     for network in networks:
-        _check_fit(network, shape, images.name)
+        check_fit(network, shape, images.name)
     conditions = plan.conditions(height=height, width=width)
     for network in networks:
         network.model.to(device)
@@ -130,6 +123,22 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
         batch_size=plan.batch_size or batch_size_for(device, height * width),
         amp=plan.amp,
         noise_seeds=plan.noise_seeds,
+    )
+
+
+def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
+    """What a plan says of its checkpoints.
+
+    Raises:
+        UserError: Where it names several activations.
+    """
+    if len(plan.activation) > 1:
+        raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
+    return LoadOverrides(
+        architecture=plan.arch,
+        activation=plan.activation[0] if plan.activation else None,
+        alpha=plan.layeract_alpha,
+        normalization=parse_normalization(plan.normalize) if plan.normalize else None,
     )
 
 
@@ -149,7 +158,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _choice(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:
+def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:
     """The data to evaluate on: as given, or as the checkpoints say."""
     said = {file.data for file in files if file.data is not None}
     names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}
@@ -164,7 +173,7 @@ def _choice(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoic
     return ImageChoice(name, plan.resize or resize, plan.crop or crop)
 
 
-def _check_fit(network: Network, shape: Shape, name: str) -> None:
+def check_fit(network: Network, shape: Shape, name: str) -> None:
     """Raise UserError unless a network can take the images of the dataset ``name``."""
     spec = network.spec
     if spec.classes != shape.classes:

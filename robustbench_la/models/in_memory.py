@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from robustbench_la.models.build import activation_types
+from robustbench_la.models.exchange import activation_types
 
 _LIBRARIES = ("torch", "torchvision")
 """Which version of them was used is a part of every record."""
@@ -112,8 +112,10 @@ def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
     """Networks in eval mode, which may be moved while the context lasts; afterwards all is as it was: modes, tensors, devices."""
     modules = list(dict.fromkeys(module for model in models for module in model.modules()))
     training = [(module, module.training) for module in modules]
-    parameters = [(module, dict(module._parameters)) for module in modules]
-    buffers = [(module, dict(module._buffers)) for module in modules]
+    scripted = [(model, device_of([model])) for model in models if isinstance(model, torch.jit.ScriptModule)]
+    written = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    parameters = [(module, dict(module._parameters)) for module in written]
+    buffers = [(module, dict(module._buffers)) for module in written]
     # Moving a network gives its parameters other memory: what they had is kept, with its device and its order of axes.
     memory = [(parameter, parameter.data) for _, own in parameters for parameter in own.values() if parameter is not None]
     try:
@@ -130,3 +132,6 @@ def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
             module._parameters.update(own)
         for module, kept in buffers:
             module._buffers.update(kept)
+        for model, device in scripted:  # TorchScript does not show where it keeps its tensors
+            if device is not None:
+                model.to(device)

@@ -1,6 +1,6 @@
-"""Tables as one HTML page that needs nothing but itself: on a screen light or dark, on a phone, in print.
+"""Tables as HTML: a page that needs nothing but itself (on a screen light or dark, on a phone, in print), or a part of a page.
 
-The page is the template page.html next to this file.
+The templates page.html, fragment.html and tables.html are next to this file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,24 @@ from robustbench_la.output.layout import heading, laid_out
 
 def page(tables: Sequence[Table]) -> str:
     """A whole page; everything that comes from outside is escaped."""
+    return _rendered("page.html", tables, title=tables[0].title if tables else "no results")
+
+
+def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[str] = ()) -> str:
+    """Tables as a part of a page, such as the output of a notebook's cell; everything that comes from outside is escaped.
+
+    Args:
+        tables: What is shown.
+        headline: A line above them.
+        remarks: Lines below them.
+    """
+    return _rendered("fragment.html", tables, headline=headline, remarks=remarks)
+
+
+def _rendered(template: str, tables: Sequence[Table], **more: object) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("robustbench_la.output", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["heading"] = heading
     shown = [{"title": table.title, "notes": table.notes, "grid": laid_out(table)} for table in tables]
-    title = tables[0].title if tables else "no results"
-    return environment.get_template("page.html").render(title=title, tables=shown, zip=zip) + "\n"
+    return environment.get_template(template).render(tables=shown, zip=zip, **more) + "\n"

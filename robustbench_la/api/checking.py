@@ -1,0 +1,207 @@
+"""``check``: is a network as robust as its baseline?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.preparing import Normalize, evaluation_in_memory, normalize_text, sources
+from robustbench_la.api.selecting import Numbers, Only, selection_of
+from robustbench_la.api.shown import ShownAsTables, frame
+from robustbench_la.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustbench_la.analysis.table import Table
+    from robustbench_la.api.preparing import Data, Model, Sources
+    from robustbench_la.gate.verdict import Judgement, Verdict
+    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.progress import Meter
+    from robustbench_la.records.answers import Snapshot
+    from robustbench_la.records.plan import EvaluationPlan
+
+Tolerances: TypeAlias = float | str | Iterable[str] | Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CheckResult(ShownAsTables):
+    """A verdict. Shows itself as what ``larobust check`` prints."""
+
+    verdict: Verdict
+    """The judgement of each condition, worst first."""
+    strict: bool
+    """Whether what is inconclusive fails too."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing fails."""
+        return not self.failing
+
+    @property
+    def failing(self) -> list[Judgement]:
+        """The regressions; with ``strict`` also what is inconclusive."""
+        return self.verdict.failing(strict=self.strict)
+
+    def headline(self) -> str:
+        """The verdict in a line."""
+        from robustbench_la.gate import report
+
+        return report.headline(self.verdict, strict=self.strict)
+
+    def tables(self) -> list[Table]:
+        """The tables, as data."""
+        from robustbench_la.gate import report
+
+        return report.verdict_tables(self.verdict)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was measured, and what could not be judged."""
+        from robustbench_la.gate import report
+
+        return (report.about(self.verdict), *self.verdict.remarks)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per condition: accuracies as fractions, their difference and interval, p-value, outcome."""
+        from robustbench_la.gate import report
+
+        rows = report.verdict_document(self.verdict, strict=self.strict)["judgements"]
+        return frame([{name: value for name, value in row.items() if name != "condition"} for row in rows])
+
+    def to_json(self) -> str:
+        """The JSON document that ``larobust check --json`` prints."""
+        from robustbench_la.gate import report
+
+        return json.dumps(report.verdict_document(self.verdict, strict=self.strict), indent=1, allow_nan=False)
+
+
+@errors_in_python
+def check(
+    model: Model,
+    data: Data | None = None,
+    *,
+    baseline: str | Path = "robustness-baseline.json",
+    max_drop: Tolerances = (),
+    max_rise: Tolerances = (),
+    alpha: float = 0.05,
+    strict: bool = False,
+    noise: Only = None,
+    severity: Numbers = None,
+    normalize: Normalize | None = None,
+    activation: str | None = None,
+    layeract_alpha: float | None = None,
+    arch: str | None = None,
+    layout: str | None = None,
+    download: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> CheckResult:
+    """Judge a network by a baseline; what ``larobust check`` does.
+
+    Images, noise, levels and seeds are the baseline's.
+
+    Args:
+        model: A ``torch.nn.Module``, or the path of a checkpoint.
+        data: As of ``evaluate``, where the baseline's name of the images is not theirs here.
+        baseline: What ``larobust baseline`` wrote.
+        max_drop: Points of accuracy that may be lost (1.0): a number, words such as ``"gaussian_noise:2.0"``, or a dictionary by
+            name: corruptions, ``"clean"`` and ``"mean"``.
+        max_rise: By how much the relative fluctuation may rise: ``"fluctuation:10%"``.
+        alpha: Significance over all conditions; 1: the tolerance alone decides.
+        strict: Whether an inconclusive fall fails too.
+        noise: Judge only these corruptions.
+        severity: Judge only these severities.
+        normalize: As of ``evaluate``; the baseline's if not given.
+        activation: As of ``evaluate``.
+        layeract_alpha: As of ``evaluate``.
+        arch: As of ``evaluate``.
+        layout: As of ``evaluate``.
+        download: As of ``evaluate``.
+        device: As of ``evaluate``.
+        batch_size: As of ``evaluate``.
+        progress: As of ``evaluate``.
+
+    Returns:
+        The verdict, with ``passed``.
+
+    Raises:
+        NotComparableError: Where there is no baseline, or images or preprocessing are not the baseline's; a UserError.
+        UserError: For what else does not fit.
+
+    >>> import robustbench_la as la
+    >>> la.check("net.pt", baseline="no.json")
+    Traceback (most recent call last):
+    robustbench_la.errors.NotComparableError: no.json: there is no baseline; make one with: larobust baseline --ckpt net.pt -o no.json
+    """
+    from robustbench_la.gate import baseline as baselines
+    from robustbench_la.gate.judge import check_rules, judge
+    from robustbench_la.gate.rules import parse_rules
+    from robustbench_la.gate.selection import only_these, to_measure
+    from robustbench_la.progress import bar, silent
+
+    given = sources(model, data, layout=layout, download=download, needs_data=False)
+    rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
+    wanted = selection_of(
+        noise=noise, severity=severity, checkpoint=None, activation=None, architecture=None, data=None, noise_seed=None
+    )
+    only = only_these(wanted.corruptions, wanted.severities)
+    path = Path(baseline)
+    name = model if isinstance(model, (str, Path)) else "model.pt"
+    known = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
+    if "fluctuation" in rules.named and not known.fluctuations:
+        raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
+    check_rules(known, rules, only)
+    flags = {
+        "normalize": normalize_text(normalize) or (known.normalization if given.modules else None),
+        "activation": activation,
+        "layeract_alpha": layeract_alpha,
+        "arch": arch,
+        "device": device,
+        "batch_size": batch_size,
+    }
+    meter = silent if progress is False else bar("images")
+    now = _measured(given, to_measure(known, only), flags, meter)
+    return CheckResult(verdict=judge(known, now, rules, only=only), strict=strict)
+
+
+def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: Meter) -> Snapshot:
+    """The network, measured as the baseline's was."""
+    from robustbench_la.measuring.answers import measure_snapshot, prepare_by_baseline
+    from robustbench_la.models.in_memory import borrowed, device_of
+
+    device = device_of(given.modules)
+    told = {
+        "device": None if device is None else str(device),
+        "checkpoints": [model for _, model in given.models if isinstance(model, str)],
+        "data": given.data if isinstance(given.data, str) else None,
+        **{name: value for name, value in flags.items() if value is not None},
+    }
+    if given.modules:  # what was said of the baseline's file is not said of a network in memory
+        known = dataclasses.replace(known, given={})
+
+    def prepare(plan: EvaluationPlan) -> Evaluation:
+        in_memory = given.data is not None and not isinstance(given.data, str)
+        return evaluation_in_memory(given, plan.model_copy(update={"data": None}) if in_memory else plan, meter)
+
+    with borrowed(given.modules):
+        evaluation = prepare_by_baseline(
+            known, told, prepare=None if given.in_files else prepare, download=given.download, meter=meter
+        )
+        return measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+
+
+def _tolerances(given: Tolerances) -> tuple[str, ...]:
+    """As the command line says them.
+
+    >>> _tolerances({"clean": 0.5}), _tolerances(1)
+    (('clean:0.5',), ('1',))
+    """
+    if isinstance(given, Mapping):
+        return tuple(f"{name}:{value}" for name, value in given.items())
+    return (str(given),) if isinstance(given, (str, int, float)) else tuple(map(str, given))

@@ -1,0 +1,152 @@
+"""``compare``: what is in a store, as tables. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.selecting import Numbers, Only, one_of, selection_of, words_of
+from robustbench_la.api.shown import ShownAsTables, frame
+from robustbench_la.errors import ArgumentError, NothingSelectedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustbench_la.analysis.contenders import Against, By
+    from robustbench_la.analysis.groups import Group
+    from robustbench_la.analysis.image_differences import Answers
+    from robustbench_la.analysis.means import Detail
+    from robustbench_la.analysis.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(ShownAsTables):
+    """Networks of a store compared. Shows itself as the tables that ``larobust compare`` prints."""
+
+    compared: tuple[Table, ...]
+
+    def tables(self) -> list[Table]:
+        """The tables, as data."""
+        return list(self.compared)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per number: what tells it apart, its value, and all that is known of it. Shares are fractions."""
+        import csv
+        import io
+
+        rows = list(csv.DictReader(io.StringIO(self._as("csv"))))
+        table = frame(rows)
+        for name in ("value", "low", "high", "deviation", "count", "noise_deviation", "p", "corrected", "effect", "statistic"):
+            if name in table:
+                table[name] = [float(text) if text else None for text in table[name]]
+        return table
+
+    def to_json(self) -> str:
+        """The JSON document that ``larobust compare --format json`` prints."""
+        return self._as("json")
+
+
+@errors_in_python
+def compare(
+    store: str | Path,
+    *,
+    by: Literal["activation", "checkpoint"] = "activation",
+    metric: str = "top1",
+    detail: Literal["group", "corruption", "severity"] = "corruption",
+    against: Literal["counterpart", "best", "both", "none"] = "both",
+    reference: str | None = None,
+    columns: Iterable[str] = (),
+    sort: str | None = None,
+    intervals: bool = False,
+    tests: bool | None = None,
+    allow_missing: bool = False,
+    checkpoint: Only = None,
+    activation: Only = None,
+    architecture: Only = None,
+    data: Only = None,
+    noise: Only = None,
+    severity: Numbers = None,
+    noise_seed: int | Iterable[int] | None = None,
+) -> Comparison:
+    """Compare what is in a store: activations over training seeds, or checkpoints; what ``larobust compare`` does.
+
+    Args:
+        store: Its file, such as ``"runs/results.sqlite"``.
+        by: What a row is.
+        metric: ``"top1"``, ``"top5"``, ``"nll"``, ``"ece"``, ``"mce"``, ``"relative-mce"``, ``"unnormalised-mce"``,
+            ``"effective"``, ``"relative"`` or ``"area"``.
+        detail: What a column is.
+        against: What layer-level activations are compared with.
+        reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"``.
+        columns: Only these columns, in this order.
+        sort: Best of this column first.
+        intervals: Whether to show 95 % intervals.
+        tests: Whether to add a table of every difference with its test; if not given, only by checkpoint.
+        allow_missing: Whether to show gaps where something was not measured, which is an error otherwise.
+        checkpoint: As of ``open_store``.
+        activation: As of ``open_store``.
+        architecture: As of ``open_store``.
+        data: As of ``open_store``.
+        noise: As of ``open_store``.
+        severity: As of ``open_store``.
+        noise_seed: As of ``open_store``.
+
+    Returns:
+        The comparison, which shows itself as tables.
+
+    Raises:
+        UserError: Where nothing matches, or what is there cannot be compared.
+
+    >>> import tempfile, torch, robustbench_la as la
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
+    >>> store = tempfile.mkdtemp() + "/results.sqlite"
+    >>> la.evaluate(model, "digits", noise="gaussian", limit=100).save(store)
+    6
+    >>> [table.title for table in la.compare(store).tables()]
+    ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
+    """
+    from robustbench_la.analysis.comparison import compare as compare_cells
+    from robustbench_la.analysis.metrics import METRICS
+    from robustbench_la.analysis.request import Request
+    from robustbench_la.store.store import Store
+
+    bys: tuple[By, ...] = ("activation", "checkpoint")
+    details: tuple[Detail, ...] = ("group", "corruption", "severity")
+    both: tuple[Against, ...] = ("counterpart", "best")
+    side = one_of("against", against, ("counterpart", "best", "both", "none"))
+    request = Request(
+        by=one_of("by", by, bys),
+        metric=one_of("metric", metric, tuple(METRICS)),
+        detail=one_of("detail", detail, details),
+        against=both if side == "both" else tuple(one for one in both if one == side),
+        reference=reference,
+        columns=words_of(columns),
+        sort=sort,
+        intervals=intervals,
+        tests=by == "checkpoint" if tests is None else tests,
+        allow_missing=allow_missing,
+    )
+    if reference is not None and not METRICS[metric].needs_reference:
+        raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
+    selection = selection_of(
+        checkpoint=checkpoint,
+        activation=activation,
+        architecture=architecture,
+        data=data,
+        noise=noise,
+        severity=severity,
+        noise_seed=noise_seed,
+    )
+    with Store(Path(store), reading=True) as opened:
+        cells = opened.cells(selection)
+        if not cells:
+            raise NothingSelectedError(f"{store} holds no cell that matches")
+
+        def answers_of(group: Group) -> Answers:
+            labels = opened.labels(group.fingerprint)
+            return lambda stored: opened.predictions(stored) == labels
+
+        return Comparison(compared=tuple(compare_cells(cells, request, answers_of)))

@@ -1,0 +1,205 @@
+"""``evaluate``: accuracy on clean and on corrupted images, and its result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.preparing import Normalize, Severities, Words, notes_of, plan_of, prepared, sources
+from robustbench_la.api.shown import ShownAsTables, flat, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from robustbench_la.analysis.table import Table
+    from robustbench_la.api.preparing import Data, Models
+    from robustbench_la.records.cells import Cell, Provenance, Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class EvaluationResult(ShownAsTables):
+    """How networks classified, under each condition. Shows itself as the table that ``larobust eval`` prints."""
+
+    cells: tuple[Cell, ...]
+    """One network under one condition each: counts, predicted classes, losses, calibration."""
+    about: str
+    """What was measured on, in a sentence."""
+    notes: tuple[str, ...]
+    """What was assumed of the networks."""
+    setting: Setting
+    """Images, machine and versions."""
+    provenance: Provenance
+    labels: bytes = field(repr=False)
+    """Of the images, packed."""
+
+    def tables(self, *, detail: bool = False) -> list[Table]:
+        """The tables, as data. detail: also one with every severity, top-5 and loss."""
+        from robustbench_la.analysis import accuracy_tables
+
+        summary = accuracy_tables.summary(self.cells, about=self.about)
+        return [summary, *([accuracy_tables.detail(self.cells)] if detail else [])]
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was assumed of the networks."""
+        return self.notes
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per network and condition: all that is known of both, counts, and ``accuracy`` and ``nll`` (the mean)."""
+        return frame(
+            [
+                flat(cell.as_dict()) | {"accuracy": cell.correct / cell.total, "nll": cell.nll_sum / cell.total}
+                for cell in self.cells
+            ]
+        )
+
+    def to_json(self) -> str:
+        """The JSON document that ``larobust eval --json`` prints."""
+        from robustbench_la.output.documents import cells_document
+
+        return json.dumps(cells_document(self.cells, self.provenance), indent=1, allow_nan=False)
+
+    def save(self, store: str | Path) -> int:
+        """Add the cells to a store, from which ``larobust results``, ``compare`` and ``plot`` read.
+
+        Args:
+            store: Its file, such as ``"runs/results.sqlite"``; made where there is none.
+
+        Returns:
+            The number of cells that were not there.
+        """
+        from robustbench_la.store.store import Store
+
+        with Store(Path(store)) as opened:
+            return opened.add(self.setting, self.cells, labels=self.labels)
+
+    @errors_in_python
+    def plot(self, kind: Literal["severity", "groups", "scatter"] = "severity", *, metric: str = "top1") -> Figure:
+        """The figure that ``larobust plot`` draws of the cells; matplotlib's, so that a notebook shows it."""
+        from robustbench_la.analysis.one_group import cells_of_one
+        from robustbench_la.errors import lookup
+        from robustbench_la.output.figures import cells as figures
+        from robustbench_la.store.store import Stored
+
+        draw = lookup({"severity": figures.severity, "groups": figures.group_bars, "scatter": None}, kind, kind="figure")
+        stored = [Stored(id=place, setting=self.setting, cell=cell) for place, cell in enumerate(self.cells)]
+        group = cells_of_one(stored, number=None, allow_missing=False)
+        return draw(group, metric=metric) if draw is not None else figures.scatter(group)
+
+
+@errors_in_python
+def evaluate(
+    model: Models,
+    data: Data | None = None,
+    *,
+    noise: Words = "paper",
+    severity: Severities | None = None,
+    profile: str | None = None,
+    normalize: Normalize | None = None,
+    activation: str | None = None,
+    layeract_alpha: float | None = None,
+    arch: str | None = None,
+    noise_seed: int = 0,
+    noise_seeds: int = 1,
+    limit: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    layout: str | None = None,
+    data_name: str | None = None,
+    download: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    amp: bool = False,
+    store: str | Path | None = None,
+    fresh: bool = False,
+    progress: bool | None = None,
+) -> EvaluationResult:
+    """Measure accuracy on clean and on corrupted images; what ``larobust eval`` does.
+
+    Every network sees the same images with the same noise. Networks in memory are measured in eval mode without gradients, and
+    are left as they were: mode, device, weights.
+
+    Args:
+        model: A ``torch.nn.Module``, the path of a checkpoint (or a pattern such as ``"runs/*.pt"``), or several of them: a list,
+            or a dictionary by name. A name that is an activation's (``"relu"``, ``"la_silu"``) is taken for the network's
+            activation; otherwise the activation is found in its forward pass.
+        data: The name of a dataset as on the command line (``"cifar10:data"``, ``"folder:photos"``), ``(images, labels)`` with
+            8-bit images (N, C, H, W) or (N, H, W, C), or a torch Dataset of (PIL image or uint8 tensor, label). Checkpoints that
+            say what they were trained on need none.
+        noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or levels of your own (``"gaussian=0.05,0.1"``);
+            ``"clean"`` for clean images alone.
+        severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
+        profile: The level table; chosen by the size of the images if not given.
+        normalize: Of the networks' inputs: a name (``"cifar10"``, ``"imagenet"`` ...), or (means, standard deviations) of pixels
+            on [0, 1]. Pixels on [0, 1] as they are if not given.
+        activation: The activation of the networks, where it is neither in the file nor to be found.
+        layeract_alpha: LayerAct's alpha, where it is neither in the file nor to be found.
+        arch: The architecture of checkpoint files that do not record it.
+        noise_seed: Of the noise.
+        noise_seeds: With how many seeds to measure: ``noise_seed``, ``noise_seed + 1`` ...
+        limit: Take so many images of a fixed permutation.
+        resize: Bring the shorter side to so many pixels.
+        crop: Cut a square of so many pixels from the centre.
+        layout: Where the axes of images in memory are, if their shape does not show it: ``"NCHW"``, ``"NHWC"`` ...
+        data_name: What images in memory are called in tables and stores.
+        download: Whether a dataset that is missing may be fetched, where torchvision can.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``. If not given, that of the first network in memory,
+            or ``"auto"`` for files.
+        batch_size: Images at a time; chosen by the device if not given.
+        amp: bfloat16 autocast: faster, not the same numbers.
+        store: A file of results: what it holds is not measured again, and what is measured is kept there at once.
+        fresh: Measure also what is in the store, and replace it.
+        progress: False shows no progress bar; otherwise terminals and notebooks show one.
+
+    Returns:
+        The result, which shows itself as a table.
+
+    Raises:
+        UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+
+    >>> import torch, robustbench_la as la
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
+    >>> result = la.evaluate(model, "digits", noise="gaussian", severity=3, limit=100)
+    >>> [(cell.activation, str(cell.condition), cell.total) for cell in result.cells]
+    [('silu', 'clean', 100), ('silu', 'gaussian_noise 3', 100)]
+    """
+    from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.quantities import Accuracy
+    from robustbench_la.measuring.resume import measure_missing
+    from robustbench_la.measuring.session import describe
+    from robustbench_la.progress import bar, silent
+    from robustbench_la.records.packing import pack_classes
+
+    given = sources(model, data, layout=layout, data_name=data_name, download=download)
+    settings = {
+        "noise": noise,
+        "severity": severity,
+        "profile": profile,
+        "normalize": normalize,
+        "activation": activation,
+        "layeract_alpha": layeract_alpha,
+        "arch": arch,
+        "noise_seed": noise_seed,
+        "noise_seeds": noise_seeds,
+        "limit": limit,
+        "resize": resize,
+        "crop": crop,
+        "device": device,
+        "batch_size": batch_size,
+        "amp": amp or None,
+    }
+    meter = silent if progress is False else bar("images")
+    with prepared(given, plan_of(given, settings), meter) as evaluation:
+        path = None if store is None else Path(store)
+        results = measure_missing(evaluation, Accuracy(predictions=True), store=path, fresh=fresh, meter=meter)
+        return EvaluationResult(
+            cells=results.records,
+            about=describe(evaluation),
+            notes=notes_of(evaluation),
+            setting=results.setting,
+            provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),
+            labels=pack_classes(evaluation.images.labels),
+        )

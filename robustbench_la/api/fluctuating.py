@@ -1,0 +1,233 @@
+"""``fluctuation``: what noise does inside networks, layer by layer, and its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.preparing import Normalize, Severities, Words, notes_of, plan_of, prepared, sources
+from robustbench_la.api.shown import ShownAsTables, flat, frame
+from robustbench_la.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from robustbench_la.analysis.table import Table
+    from robustbench_la.api.preparing import Data, Models
+    from robustbench_la.records.cells import Provenance, Setting
+    from robustbench_la.records.layers import NetworkFluctuation
+
+_THRESHOLD = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FluctuationResult(ShownAsTables):
+    """How much activations moved under noise. Shows itself as the tables that ``larobust fluctuation`` prints."""
+
+    networks: tuple[NetworkFluctuation, ...]
+    """All layers of one network under one condition each."""
+    about: str
+    """What was measured on, in a sentence."""
+    notes: tuple[str, ...]
+    """What was assumed of the networks."""
+    setting: Setting
+    """Images, machine and versions."""
+    provenance: Provenance
+
+    def tables(self, *, detail: bool = False) -> list[Table]:
+        """The tables, as data. detail: every condition instead of means over them."""
+        from robustbench_la.analysis import layer_tables
+        from robustbench_la.analysis.layer_pairs import pairs
+
+        layers = layer_tables.layers(self.networks, detail=detail, about=self.about)
+        compared = pairs(self.networks)
+        return [layers, layer_tables.activations(self.networks), *([compared] if compared is not None else [])]
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was assumed of the networks."""
+        return self.notes
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per network, condition and layer, with every statistic."""
+        return frame([flat(layer.as_dict()) for network in self.networks for layer in network.layers])
+
+    def to_json(self) -> str:
+        """The JSON document that ``larobust fluctuation --json`` prints."""
+        from robustbench_la.analysis.layer_pairs import pairs
+        from robustbench_la.output.documents import fluctuation_document
+
+        document = fluctuation_document(self.networks, pairs(self.networks), self.provenance)
+        return json.dumps(document, indent=1, allow_nan=False)
+
+    def save(self, store: str | Path) -> int:
+        """Add the layer records to a store, from which ``larobust results`` and ``plot layers`` read.
+
+        Args:
+            store: Its file, such as ``"runs/results.sqlite"``; made where there is none.
+
+        Returns:
+            The number of records that were not there.
+        """
+        from robustbench_la.store import layer_rows
+        from robustbench_la.store.store import Store
+
+        with Store(Path(store)) as opened:
+            return sum(
+                opened.add_layers(self.setting, layer_rows.rows(one), replace=one.threshold is not None) for one in self.networks
+            )
+
+    @errors_in_python
+    def plot(self, kind: Literal["layers", "distribution"] = "layers") -> Figure:
+        """The figure that ``larobust fluctuation --plot`` writes; matplotlib's, so that a notebook shows it."""
+        from robustbench_la.errors import lookup
+        from robustbench_la.output.figures import layers as figures
+
+        kinds: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
+            "layers": figures.layers,
+            "distribution": figures.distribution,
+        }
+        return lookup(kinds, kind, kind="figure")(self.networks)
+
+
+@errors_in_python
+def fluctuation(
+    model: Models,
+    data: Data | None = None,
+    *,
+    noise: Words = "paper",
+    severity: Severities | None = None,
+    profile: str | None = None,
+    inject: Words | None = None,
+    only: Literal["fluctuation"] | None = None,
+    threshold: float | None = None,
+    normalize: Normalize | None = None,
+    activation: str | None = None,
+    layeract_alpha: float | None = None,
+    arch: str | None = None,
+    noise_seed: int = 0,
+    limit: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    layout: str | None = None,
+    data_name: str | None = None,
+    download: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    amp: bool = False,
+    store: str | Path | None = None,
+    fresh: bool = False,
+    progress: bool | None = None,
+) -> FluctuationResult:
+    """Measure what noise does inside networks, layer by layer; what ``larobust fluctuation`` does.
+
+    Every activation call is compared between a clean image and the same image with noise.
+
+    Args:
+        model: As of ``evaluate``.
+        data: As of ``evaluate``.
+        noise: As of ``evaluate``; clean images alone do not fluctuate.
+        severity: As of ``evaluate``.
+        profile: As of ``evaluate``.
+        inject: In place of noise on the images, noise on each pre-activation, one layer at a time: ``"gaussian=0.1"`` (a tenth of
+            the image's own spread there), ``"gaussian-absolute=0.1"`` (in its units), or several.
+        only: ``"fluctuation"`` measures nothing but that, in less time.
+        threshold: An element is saturated when its scale is below this; 0.01 if not given.
+        normalize: As of ``evaluate``.
+        activation: As of ``evaluate``.
+        layeract_alpha: As of ``evaluate``.
+        arch: As of ``evaluate``.
+        noise_seed: Of the noise.
+        limit: As of ``evaluate``.
+        resize: As of ``evaluate``.
+        crop: As of ``evaluate``.
+        layout: As of ``evaluate``.
+        data_name: As of ``evaluate``.
+        download: As of ``evaluate``.
+        device: As of ``evaluate``.
+        batch_size: As of ``evaluate``.
+        amp: As of ``evaluate``.
+        store: As of ``evaluate``.
+        fresh: As of ``evaluate``.
+        progress: As of ``evaluate``.
+
+    Returns:
+        The result, which shows itself as tables.
+
+    Raises:
+        UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+
+    >>> import torch, robustbench_la as la
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), la.LASiLU(), torch.nn.Linear(32, 10))
+    >>> result = la.fluctuation(model, "digits", noise="gaussian", severity=3, limit=100)
+    >>> [(layer.layer, layer.function, layer.elements) for network in result.networks for layer in network.layers]
+    [('2', 'la_silu', 32)]
+    """
+    from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.layer_pass import FluctuationOptions
+    from robustbench_la.measuring.quantities import Fluctuation
+    from robustbench_la.measuring.resume import measure_missing
+    from robustbench_la.measuring.session import describe
+    from robustbench_la.progress import bar, silent
+
+    given = sources(model, data, layout=layout, data_name=data_name, download=download)
+    injections = _injections(inject)
+    if injections and (noise != "paper" or severity is not None or profile is not None):
+        raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
+    options = FluctuationOptions(
+        only=_only(only, threshold), threshold=_THRESHOLD if threshold is None else threshold, injections=injections
+    )
+    settings: dict[str, Any] = {
+        "noise": "clean" if injections else noise,
+        "severity": severity,
+        "profile": profile,
+        "normalize": normalize,
+        "activation": activation,
+        "layeract_alpha": layeract_alpha,
+        "arch": arch,
+        "noise_seed": noise_seed,
+        "limit": limit,
+        "resize": resize,
+        "crop": crop,
+        "device": device,
+        "batch_size": batch_size,
+        "amp": amp or None,
+    }
+    meter = silent if progress is False else bar("images")
+    with prepared(given, plan_of(given, settings), meter) as evaluation:
+        quantity = Fluctuation(options=options)
+        if not quantity.wanted(evaluation):
+            raise ArgumentError("activations fluctuate under noise, and no noise is asked for; give one with noise=")
+        path = None if store is None else Path(store)
+        results = measure_missing(evaluation, quantity, store=path, fresh=fresh, meter=meter)
+        saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
+        return FluctuationResult(
+            networks=results.records,
+            about=describe(evaluation) + saturated,
+            notes=notes_of(evaluation),
+            setting=results.setting,
+            provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),
+        )
+
+
+def _injections(inject: Words | None) -> tuple[Any, ...]:
+    from robustbench_la.measuring.inject import parse_injection
+
+    words = [inject] if isinstance(inject, str) else inject or ()
+    return tuple(dict.fromkeys(injection for word in words for injection in parse_injection(word)))
+
+
+def _only(only: str | None, threshold: float | None) -> Literal["fluctuation"] | None:
+    if threshold is not None and not 0 < threshold < 1:
+        raise ArgumentError(f"threshold= is a scale between 0 and 1, not {threshold}")
+    if only is None:
+        return None
+    if only != "fluctuation":
+        raise ArgumentError(f'only= is "fluctuation" or nothing, not {only!r}')
+    if threshold is not None:
+        raise ArgumentError('only="fluctuation" counts no saturated elements, so threshold= would do nothing')
+    return "fluctuation"

@@ -1,0 +1,221 @@
+"""What the Python functions are given (networks and images, as paths or in memory) becomes what the commands measure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from robustbench_la.api.errors_in_python import reworded
+from robustbench_la.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from robustbench_la.images.decoding import Shape
+    from robustbench_la.images.from_memory import Arrays, Dataset
+    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.models.checkpoints.file import CheckpointFile
+    from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+    from robustbench_la.progress import Meter
+    from robustbench_la.records.plan import EvaluationPlan
+
+    Model: TypeAlias = nn.Module | str | Path
+    Models: TypeAlias = Model | Sequence[Model] | Mapping[str, Model]
+    DataInMemory: TypeAlias = Arrays | Dataset
+    Data: TypeAlias = str | Path | DataInMemory
+
+Words: TypeAlias = str | Iterable[str]
+Severities: TypeAlias = int | str | Iterable[int | str]
+Normalize: TypeAlias = str | tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where networks and images come from."""
+
+    models: Sequence[tuple[str | None, nn.Module | str]]
+    """Names, where they were given, and networks or paths."""
+    data: str | DataInMemory | None
+    layout: str | None = None
+    """Of the axes of images in memory."""
+    data_name: str | None = None
+    """What images in memory are called in tables and stores."""
+    download: bool = False
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The networks that are in memory."""
+        return [model for _, model in self.models if not isinstance(model, str)]
+
+    @property
+    def in_files(self) -> bool:
+        """Whether everything is given as the commands take it."""
+        return not self.modules and all(name is None for name, _ in self.models) and isinstance(self.data, str | None)
+
+
+def sources(
+    model: Models,
+    data: Data | None,
+    *,
+    layout: str | None = None,
+    data_name: str | None = None,
+    download: bool = False,
+    needs_data: bool = True,
+) -> Sources:
+    """Sort out what was given. needs_data: whether networks in memory cannot do without.
+
+    Raises:
+        ArgumentError: For what is neither a network nor a path.
+    """
+    from torch import nn
+
+    def one(model: object) -> nn.Module | str:
+        if isinstance(model, (str, Path)):
+            return str(model)
+        if not isinstance(model, nn.Module):
+            raise ArgumentError(f"model is a torch.nn.Module, a path, or several of them, not {type(model).__name__}")
+        return model
+
+    if isinstance(model, Mapping):
+        models: list[tuple[str | None, nn.Module | str]] = [(str(name), one(own)) for name, own in model.items()]
+    elif isinstance(model, (list, tuple)):
+        models = [(None, one(own)) for own in model]
+    else:
+        models = [(None, one(model))]
+    if not models:
+        raise ArgumentError("no model given")
+    if data is None and needs_data and any(not isinstance(own, str) for _, own in models):
+        raise ArgumentError(
+            'a network in memory does not say what data it is for; give the name of a dataset (such as "cifar10:data"), '
+            "(images, labels), or a torch Dataset"
+        )
+    named = f"folder:{data}" if isinstance(data, Path) else data
+    return Sources(models=models, data=named, layout=layout, data_name=data_name, download=download)
+
+
+def plan_of(given: Sources, settings: Mapping[str, Any]) -> EvaluationPlan:
+    """The plan of the settings, by the names of a plan's keys; None says nothing."""
+    from robustbench_la.models.in_memory import device_of
+    from robustbench_la.records.plan_file import read_plan
+
+    own = dict(settings)
+    for name in ("noise", "severity"):
+        if own.get(name) is not None:
+            own[name] = [own[name]] if isinstance(own[name], (str, int)) else list(own[name])
+            if not own[name]:
+                raise ArgumentError(f'{name}= is empty; noise="clean" measures clean images alone')
+    own["normalize"] = normalize_text(own.get("normalize"))
+    if own.get("device") is None and (device := device_of(given.modules)) is not None:
+        own["device"] = str(device)
+    paths = [model for _, model in given.models if isinstance(model, str)]
+    return read_plan(None, {**own, "checkpoints": paths, "data": given.data if isinstance(given.data, str) else None})
+
+
+def normalize_text(normalize: Normalize | None) -> str | None:
+    """A normalization as a plan has it: a name, or means/standard deviations.
+
+    >>> normalize_text(((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
+    '0.5,0.5,0.5/0.25,0.25,0.25'
+    """
+    if normalize is None or isinstance(normalize, str):
+        return normalize
+    try:
+        mean, std = (",".join(repr(float(value)) for value in values) for values in normalize)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"normalize= is a name, or (means, standard deviations), not {normalize!r}") from None
+    return f"{mean}/{std}"
+
+
+@contextlib.contextmanager
+def prepared(given: Sources, plan: EvaluationPlan, meter: Meter) -> Iterator[Evaluation]:
+    """What it takes to measure; networks in memory are in eval mode while the context lasts, and as they were afterwards."""
+    from robustbench_la.measuring.session import prepare_evaluation
+    from robustbench_la.models.in_memory import borrowed
+
+    if given.in_files:
+        yield prepare_evaluation(plan, download=given.download, meter=meter)
+        return
+    with borrowed(given.modules):
+        yield evaluation_in_memory(given, plan, meter)
+
+
+def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """What was assumed of networks, a sentence each."""
+    return tuple(f"{network.name}: {reworded(remark)}." for network in evaluation.networks for remark in network.remarks)
+
+
+def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> Evaluation:
+    """The evaluation of sources that are not all files. Networks in memory have to be ``borrowed``."""
+    from robustbench_la.images import decoding
+    from robustbench_la.images.from_memory import images_in_memory, with_classes
+    from robustbench_la.measuring import session
+    from robustbench_la.models.names import check_names
+
+    check_names(plan)
+    files = {model: _read(model) for _, model in given.models if isinstance(model, str)}
+    if given.data is None or isinstance(given.data, str):
+        choice = session.choice_for(plan, [file for own in files.values() for file in own])
+        undecoded = decoding.open_dataset(choice, download=given.download)
+        networks = _networks(given, plan, files, undecoded.shape())
+        for network in networks:
+            session.check_fit(network, undecoded.shape(), choice.name)  # before images are decoded, which may take minutes
+        return session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
+    default = "memory" if isinstance(given.data, (tuple, list)) else type(given.data).__name__
+    choice = decoding.ImageChoice(given.data_name or default, plan.resize, plan.crop)
+    images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)
+    _, channels, height, width = images.images.shape
+    shape = decoding.Shape(classes=len(images.classes), channels=channels, height=height, width=width)
+    networks = _networks(given, plan, files, shape)
+    return session.evaluation_of(networks, with_classes(images, networks[0].spec.classes), plan)
+
+
+def _read(pattern: str) -> list[CheckpointFile]:
+    from robustbench_la.measuring.session import find_checkpoints
+    from robustbench_la.models.checkpoints.file import read_checkpoint
+
+    return [read_checkpoint(path) for path in find_checkpoints([pattern])]
+
+
+def _networks(given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence[CheckpointFile]], shape: Shape) -> list[Network]:
+    from robustbench_la.measuring.session import overrides_of
+
+    overrides = overrides_of(plan)
+    networks: list[Network] = []
+    for name, model in given.models:
+        if isinstance(model, str):
+            networks += _from_files(name, files[model], overrides, shape)
+        else:
+            taken = {network.name for network in networks}
+            networks.append(_in_memory(name or _free_name(type(model).__name__, taken.__contains__), model, overrides, shape))
+    return networks
+
+
+def _from_files(name: str | None, files: Sequence[CheckpointFile], overrides: LoadOverrides, shape: Shape) -> list[Network]:
+    from robustbench_la.models.checkpoints.assemble import assemble_network
+
+    if name is not None and len(files) > 1:
+        raise ArgumentError(f"the name {name!r} is of one network, but its pattern matches {len(files)} files")
+    networks = [assemble_network(file, overrides, shape) for file in files]
+    return [replace(network, name=name) for network in networks] if name is not None else networks
+
+
+def _in_memory(name: str, model: nn.Module, overrides: LoadOverrides, shape: Shape) -> Network:
+    from robustbench_la.measuring.in_memory import network_in_memory
+
+    if overrides.architecture is not None:
+        raise ArgumentError("arch= is for checkpoint files; a network in memory has its code already")
+    return network_in_memory(
+        model, name, shape, activation=overrides.activation, alpha=overrides.alpha, normalization=overrides.normalization
+    )
+
+
+def _free_name(name: str, taken: Callable[[str], bool]) -> str:
+    """``Net``, and for further networks of the class ``Net[1]``, ``Net[2]`` ..."""
+    number, free = 0, name
+    while taken(free):
+        number += 1
+        free = f"{name}[{number}]"
+    return free

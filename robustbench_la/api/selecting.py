@@ -1,0 +1,71 @@
+"""Filters of a store, as Python says them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from robustbench_la.errors import ArgumentError, did_you_mean
+
+if TYPE_CHECKING:
+    from robustbench_la.store.schema import Selection
+
+Only: TypeAlias = str | Iterable[str] | None
+Numbers: TypeAlias = int | str | Iterable[int | str] | None
+Word = TypeVar("Word", bound=str)
+
+
+def selection_of(
+    *,
+    checkpoint: Only,
+    activation: Only,
+    architecture: Only,
+    data: Only,
+    noise: Only,
+    severity: Numbers,
+    noise_seed: int | Iterable[int] | None,
+) -> Selection:
+    """The selection that filters say."""
+    from robustbench_la.records.noise_words import parse_severities
+    from robustbench_la.store.schema import Selection
+
+    severities = [severity] if isinstance(severity, (int, str)) else list(severity or ())
+    return Selection(
+        checkpoints=words_of(checkpoint),
+        activations=words_of(activation),
+        architectures=words_of(architecture),
+        data=words_of(data),
+        corruptions=corruptions_of(noise),
+        severities=parse_severities([str(one) for one in severities]) if severities else (),
+        noise_seeds=() if noise_seed is None else (noise_seed,) if isinstance(noise_seed, int) else tuple(noise_seed),
+    )
+
+
+def corruptions_of(noise: Only) -> tuple[str, ...]:
+    """The names that corruptions, aliases, groups and ``clean`` stand for."""
+    from corruptions import names_of
+    from corruptions.registry import known_words
+
+    found: list[str] = []
+    for word in words_of(noise):
+        names = ("clean",) if word == "clean" else names_of(word)
+        if not names:
+            raise ArgumentError(f"unknown corruption {word!r}{did_you_mean(word, ('clean', *known_words()))}")
+        found += names
+    return tuple(found)
+
+
+def words_of(given: Only) -> tuple[str, ...]:
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
+
+
+def one_of(name: str, word: str, known: tuple[Word, ...]) -> Word:
+    """The word, once it is known to be one of those.
+
+    Raises:
+        ArgumentError: For another.
+    """
+    for one in known:
+        if one == word:
+            return one
+    raise ArgumentError(f"{name}= is one of {', '.join(known)}, not {word!r}")

@@ -1,0 +1,126 @@
+"""``open_store``: what a store holds, as data frames. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.selecting import Numbers, Only, one_of, selection_of
+from robustbench_la.api.shown import flat, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robustbench_la.records.cells import Cell
+    from robustbench_la.store.schema import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StoreView:
+    """What a store holds of a selection."""
+
+    path: Path
+    selection: Selection
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Each network under each condition; without predictions."""
+        from robustbench_la.store.store import Store
+
+        with Store(self.path, reading=True) as store:
+            return [stored.cell for stored in store.cells(self.selection)]
+
+    def to_pandas(self, what: Literal["cells", "layers"] = "cells") -> pd.DataFrame:
+        """One row per cell, with ``accuracy`` and ``nll``, or one row per layer; what is known of the run is in each row.
+
+        Args:
+            what: ``"cells"`` or ``"layers"``.
+        """
+        from robustbench_la.store import layer_rows
+        from robustbench_la.store.store import Store
+
+        one_of("what", what, ("cells", "layers"))
+        with Store(self.path, reading=True) as store:
+            if what == "cells":
+                rows = [
+                    flat(stored.cell.as_dict())
+                    | {"accuracy": stored.cell.correct / stored.cell.total, "nll": stored.cell.nll_sum / stored.cell.total}
+                    | _of_the_run(stored.setting.as_dict())
+                    for stored in store.cells(self.selection)
+                ]
+            else:
+                rows = [
+                    flat(layer_rows.as_dict(row)) | _of_the_run(setting.as_dict())
+                    for setting, row in store.layers(self.selection)
+                ]
+        return frame(rows)
+
+    def __len__(self) -> int:
+        """The number of cells."""
+        return len(self.cells)
+
+    def __repr__(self) -> str:
+        cells = self.cells
+        networks = {(cell.checkpoint, cell.sha256) for cell in cells}
+        return f"{self.path}: {len(cells):,} cells of {len(networks):,} networks"
+
+
+@errors_in_python
+def open_store(
+    path: str | Path,
+    *,
+    checkpoint: Only = None,
+    activation: Only = None,
+    architecture: Only = None,
+    data: Only = None,
+    noise: Only = None,
+    severity: Numbers = None,
+    noise_seed: int | Iterable[int] | None = None,
+) -> StoreView:
+    """Look into a store, all of it or what matches every filter.
+
+    Args:
+        path: Its file, such as ``"runs/results.sqlite"``.
+        checkpoint: A name, a pattern, or the beginning of a SHA-256; or several.
+        activation: Such as ``"la_silu"``; or several.
+        architecture: Such as ``"resnet20"``; or several.
+        data: The name of a dataset, or a pattern such as ``"mnist:*"``; or several.
+        noise: A corruption, an alias, a group, or ``"clean"``; or several.
+        severity: 1 to 5, several of them, or a range such as ``"1-3"``.
+        noise_seed: A seed of the noise; or several.
+
+    Returns:
+        A view that reads the file when it is asked, such as by ``to_pandas()``.
+
+    Raises:
+        UserError: Where there is no store, or a filter names what is not known.
+
+    >>> import tempfile, torch, robustbench_la as la
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
+    >>> store = tempfile.mkdtemp() + "/results.sqlite"
+    >>> la.evaluate(model, "digits", noise="gaussian", limit=100).save(store)
+    6
+    >>> [(cell.checkpoint, cell.activation, str(cell.condition)) for cell in la.open_store(store, severity="4-5").cells]
+    [('Sequential', 'silu', 'gaussian_noise 4'), ('Sequential', 'silu', 'gaussian_noise 5')]
+    """
+    from robustbench_la.store.store import Store
+
+    selection = selection_of(
+        checkpoint=checkpoint,
+        activation=activation,
+        architecture=architecture,
+        data=data,
+        noise=noise,
+        severity=severity,
+        noise_seed=noise_seed,
+    )
+    Store(Path(path), reading=True).close()
+    return StoreView(path=Path(path), selection=selection)
+
+
+def _of_the_run(row: Mapping[str, object]) -> dict[str, object]:
+    """What is known of a run, without the table of versions."""
+    return {name: value for name, value in row.items() if name != "versions"}
