@@ -135,7 +135,7 @@ def _baseline_of(model: nn.Module, folder: Path) -> None:
 
 
 def counts(cells: Any) -> list[tuple[object, ...]]:
-    return [(str(cell.condition), cell.activation, cell.correct, cell.correct_top5, cell.total) for cell in cells]
+    return [(str(cell.condition), cell.network.activation, cell.correct, cell.correct_top5, cell.total) for cell in cells]
 
 
 def test_the_numbers_are_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], digits_pair: list[Path]) -> None:
@@ -157,13 +157,20 @@ def test_the_numbers_are_the_commands(tmp_path: Path, capsys: pytest.CaptureFixt
 
     for result in (by_path, in_memory, as_arrays, as_nhwc):
         rows = [
-            (cell.condition.corruption, cell.condition.severity, cell.activation, cell.correct, cell.correct_top5, cell.nll_sum)
+            (
+                cell.condition.corruption,
+                cell.condition.severity,
+                cell.network.activation,
+                cell.correct,
+                cell.correct_top5,
+                cell.nll_sum,
+            )
             for cell in result.cells
         ]
         assert rows == command
     assert by_path.setting.fingerprint == as_arrays.setting.fingerprint
-    assert in_memory.cells[0].alpha == by_path.cells[0].alpha
-    assert in_memory.cells[0].architecture == "cnn"
+    assert in_memory.cells[0].network.alpha == by_path.cells[0].network.alpha
+    assert in_memory.cells[0].network.architecture == "cnn"
     assert all(model.training for model in models.values())
     document = json.loads(by_path.to_json())
     assert [{**row, "seconds": 0} for row in document["cells"]] == [{**row, "seconds": 0} for row in printed["cells"]]
@@ -272,7 +279,7 @@ class Functional(Net):
 def test_the_activation_is_found(model: Any, label: str) -> None:
     result = la.evaluate(model, (GREY, LABELS), noise="gaussian", severity=1, normalize="none")
 
-    assert {cell.activation for cell in result.cells} == {label}
+    assert {cell.network.activation for cell in result.cells} == {label}
     assert "gaussian" in repr(result)
     assert result.to_markdown()
 
@@ -283,14 +290,14 @@ def test_torchscript_is_measured_under_the_name_of_its_key() -> None:
 
     result = la.evaluate({"elu": traced}, (GREY, LABELS), noise="clean")
 
-    assert [cell.activation for cell in result.cells] == ["elu"]
+    assert [cell.network.activation for cell in result.cells] == ["elu"]
 
 
 def test_functional_activations_are_found() -> None:
     model = Functional(nn.Identity)
     model.act = nn.Identity()
 
-    assert la.evaluate(model, (GREY, LABELS), noise="clean", normalize="none").cells[0].activation == "gelu"
+    assert la.evaluate(model, (GREY, LABELS), noise="clean", normalize="none").cells[0].network.activation == "gelu"
 
 
 def test_a_name_that_is_not_the_networks_activation_is_said() -> None:

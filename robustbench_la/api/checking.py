@@ -135,9 +135,9 @@ def check(
         UserError: For what else does not fit.
 
     >>> import robustbench_la as la
-    >>> la.check("net.pt", baseline="no.json")
+    >>> la.check("net.pt", baseline="no.json")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    robustbench_la.errors.NotComparableError: no.json: there is no baseline; make one with: larobust baseline --ckpt net.pt -o no.json
+    robustbench_la.errors.NotComparableError: no.json: there is no baseline; make one with: larobust baseline ...
     """
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.judge import check_rules, judge
@@ -158,7 +158,7 @@ def check(
         raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
     check_rules(known, rules, only)
     flags = {
-        "normalize": normalize_text(normalize) or (known.normalization if given.modules else None),
+        "normalize": normalize_text(normalize) or (known.network.normalization if given.modules else None),
         "activation": activation,
         "layeract_alpha": layeract_alpha,
         "arch": arch,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from robustbench_la.analysis.table import Table
     from robustbench_la.api.preparing import Data, Models
-    from robustbench_la.records.cells import Cell, Provenance, Setting
+    from robustbench_la.records.cells import Cell, Provenance, RunSetting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -30,7 +30,7 @@ class EvaluationResult(ShownAsTables):
     """What was measured on, in a sentence."""
     notes: tuple[str, ...]
     """What was assumed of the networks."""
-    setting: Setting
+    setting: RunSetting
     """Images, machine and versions."""
     provenance: Provenance
     labels: bytes = field(repr=False)
@@ -163,7 +163,7 @@ def evaluate(
     >>> import torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
     >>> result = la.evaluate(model, "digits", noise="gaussian", severity=3, limit=100)
-    >>> [(cell.activation, str(cell.condition), cell.total) for cell in result.cells]
+    >>> [(cell.network.activation, str(cell.condition), cell.total) for cell in result.cells]
     [('silu', 'clean', 100), ('silu', 'gaussian_noise 3', 100)]
     """
     from robustbench_la.measuring import provenance

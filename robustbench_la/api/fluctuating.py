@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from robustbench_la.analysis.table import Table
     from robustbench_la.api.preparing import Data, Models
-    from robustbench_la.records.cells import Provenance, Setting
+    from robustbench_la.records.cells import Provenance, RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
 
 _THRESHOLD = 0.01
@@ -35,7 +35,7 @@ class FluctuationResult(ShownAsTables):
     """What was measured on, in a sentence."""
     notes: tuple[str, ...]
     """What was assumed of the networks."""
-    setting: Setting
+    setting: RunSetting
     """Images, machine and versions."""
     provenance: Provenance
 

@@ -39,7 +39,6 @@ class StoreView:
         Args:
             what: ``"cells"`` or ``"layers"``.
         """
-        from robustbench_la.store import layer_rows
         from robustbench_la.store.store import Store
 
         one_of("what", what, ("cells", "layers"))
@@ -52,10 +51,7 @@ class StoreView:
                     for stored in store.cells(self.selection)
                 ]
             else:
-                rows = [
-                    flat(layer_rows.as_dict(row)) | _of_the_run(setting.as_dict())
-                    for setting, row in store.layers(self.selection)
-                ]
+                rows = [flat(row.as_dict()) | _of_the_run(setting.as_dict()) for setting, row in store.layers(self.selection)]
         return frame(rows)
 
     def __len__(self) -> int:
@@ -64,7 +60,7 @@ class StoreView:
 
     def __repr__(self) -> str:
         cells = self.cells
-        networks = {(cell.checkpoint, cell.sha256) for cell in cells}
+        networks = {(cell.network.checkpoint, cell.network.sha256) for cell in cells}
         return f"{self.path}: {len(cells):,} cells of {len(networks):,} networks"
 
 
@@ -103,8 +99,8 @@ def open_store(
     >>> store = tempfile.mkdtemp() + "/results.sqlite"
     >>> la.evaluate(model, "digits", noise="gaussian", limit=100).save(store)
     6
-    >>> [(cell.checkpoint, cell.activation, str(cell.condition)) for cell in la.open_store(store, severity="4-5").cells]
-    [('Sequential', 'silu', 'gaussian_noise 4'), ('Sequential', 'silu', 'gaussian_noise 5')]
+    >>> [(cell.network.activation, str(cell.condition)) for cell in la.open_store(store, severity="4-5").cells]
+    [('silu', 'gaussian_noise 4'), ('silu', 'gaussian_noise 5')]
     """
     from robustbench_la.store.store import Store
 
