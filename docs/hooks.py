@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import json
+import os
 import re
 import sqlite3
 import tempfile
@@ -14,11 +14,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+_command = "build"
+
+
+def on_startup(*, command: str, dirty: bool) -> None:
+    """Remember what MkDocs was asked to do: `serve` builds at each change and must not run notebooks each time."""
+    global _command
+    _command = command
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -32,7 +43,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for notebook in sorted(Path(config.docs_dir).rglob("*.ipynb")):
         place = notebook.relative_to(config.docs_dir).with_suffix(".md").as_posix()
-        pages[place] = as_markdown(json.loads(notebook.read_text(encoding="utf-8")))
+        pages[place] = as_markdown(notebook, run=_command == "build")
     for place, content in pages.items():
         files.append(File.generated(config, place, content=content))
     return files
@@ -115,8 +126,13 @@ def _first_sentence(path: Path) -> str:
     return found[0] if found else text
 
 
-def as_markdown(notebook: Mapping[str, Any]) -> str:
-    """A notebook as a page: its text, its code, and the outputs that it was saved with."""
+def as_markdown(path: Path, *, run: bool) -> str:
+    """A notebook as a page: its text, its code, and its outputs. run: run it first, in a folder that is thrown away."""
+    notebook = nbformat.read(path, as_version=4)
+    if run:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, threads that spin are many times slower
+        with tempfile.TemporaryDirectory() as folder:
+            NotebookClient(notebook, resources={"metadata": {"path": folder}}).execute()
     parts = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"]).strip()
@@ -133,6 +149,8 @@ def _output(output: Mapping[str, Any]) -> str:
     if "image/png" in data:
         return f"![output](data:image/png;base64,{''.join(data['image/png']).strip()})"
     text = "".join(output.get("text", []) if output.get("name") == "stdout" else data.get("text/plain", [])).rstrip()
+    if text.startswith("<"):  # the name of an object that shows itself otherwise, such as a progress bar
+        return ""
     return f"```text\n{text}\n```" if text else ""
 
 
