@@ -19,7 +19,9 @@ from robustbench_la import cli
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.one_group import cells_of_one, layers_of_one
 from robustbench_la.errors import UserError
-from robustbench_la.output.figures import cells as cell_figures
+from robustbench_la.output.figures.bars import group_bars
+from robustbench_la.output.figures.scatter import scatter
+from robustbench_la.output.figures.severity import severity
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 from robustbench_la.records.network_id import NetworkRecord
@@ -175,7 +177,7 @@ def larobust(monkeypatch, *arguments: str) -> int:
 def test_lines_are_means_over_seeds_and_bands_one_standard_deviation(path) -> None:
     answers = fill(path, SMALL)
 
-    figure = cell_figures.severity(one(path))
+    figure = severity(one(path))
 
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["mean over 2 corruptions", "gaussian noise", "gaussian blur"]
@@ -199,7 +201,7 @@ def test_lines_are_means_over_seeds_and_bands_one_standard_deviation(path) -> No
 def test_the_first_panel_is_the_mean_over_corruptions_at_each_severity(path) -> None:
     answers = fill(path, SMALL)
 
-    axes = cell_figures.severity(one(path)).axes[0]
+    axes = severity(one(path)).axes[0]
 
     for label, (across, up) in lines(axes).items():
         own = {
@@ -213,7 +215,7 @@ def test_the_first_panel_is_the_mean_over_corruptions_at_each_severity(path) -> 
 def test_a_mean_over_corruptions_is_only_drawn_where_all_were_measured(path) -> None:
     fill(path, (CLEAN, noise("gaussian_noise", 1), noise("gaussian_noise", 3), noise("gaussian_blur", 3)))
 
-    figure = cell_figures.severity(one(path))
+    figure = severity(one(path))
 
     assert [list(lines(axes)["ReLU"][0]) for axes in figure.axes] == [[0, 3], [0, 1, 3], [0, 3]]
 
@@ -221,7 +223,7 @@ def test_a_mean_over_corruptions_is_only_drawn_where_all_were_measured(path) -> 
 def test_a_single_network_has_wilson_intervals_but_not_for_a_mean(path) -> None:
     answers = fill(path, SMALL, activations=("relu",), seeds=(11,))
 
-    figure = cell_figures.severity(one(path))
+    figure = severity(one(path))
 
     assert not figure.axes[0].collections
     corners = figure.axes[1].collections[0].get_paths()[0].vertices
@@ -237,7 +239,7 @@ def test_a_single_network_has_wilson_intervals_but_not_for_a_mean(path) -> None:
 def test_noise_seeds_are_averaged_within_each_network(path) -> None:
     answers = fill(path, SMALL, activations=("relu",), seeds=(11,), noise_seeds=(0, 1, 2))
 
-    figure = cell_figures.severity(one(path))
+    figure = severity(one(path))
 
     condition = noise("gaussian_noise", 3)
     expected = 100 * np.mean([answers["relu", 11, condition, draw].mean() for draw in (0, 1, 2)])
@@ -249,12 +251,12 @@ def test_noise_seeds_are_averaged_within_each_network(path) -> None:
 def test_other_figures_of_a_cell_have_curves_too(path) -> None:
     answers = fill(path, SMALL)
 
-    axes = cell_figures.severity(one(path), metric="nll").axes[1]
+    axes = severity(one(path), metric="nll").axes[1]
 
     wrong = 1 - each_seed(answers, "relu", noise("gaussian_noise", 3)).mean() / 100
     assert lines(axes)["ReLU"][1][2] == pytest.approx(1.5 * wrong, rel=1e-12)
     with pytest.raises(UserError, match="not known of each severity by itself; those that are: top1, top5, nll, ece"):
-        cell_figures.severity(one(path), metric="area")
+        severity(one(path), metric="area")
 
 
 def test_levels_of_ones_own_have_no_severity(path) -> None:
@@ -262,14 +264,14 @@ def test_levels_of_ones_own_have_no_severity(path) -> None:
     fill(path, (CLEAN, own))
 
     with pytest.raises(UserError, match="levels of your own"):
-        cell_figures.severity(one(path))
-    assert cell_figures.group_bars(one(path)).axes
+        severity(one(path))
+    assert group_bars(one(path)).axes
 
 
 def test_bars_are_means_of_whole_groups_with_standard_deviations_over_seeds(path) -> None:
     answers = fill(path, NOISES)
 
-    figure = cell_figures.group_bars(one(path))
+    figure = group_bars(one(path))
 
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["clean", "Noise", "mean corr."]
@@ -291,8 +293,8 @@ def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path
     fill(path, NOISES)
     fill(tmp_path / "y.sqlite", (CLEAN, *(noise("gaussian_noise", level) for level in (12, 13))))
 
-    cut = cell_figures.group_bars(one(path))
-    whole = cell_figures.group_bars(one(tmp_path / "y.sqlite"))
+    cut = group_bars(one(path))
+    whole = group_bars(one(tmp_path / "y.sqlite"))
 
     assert cut.axes[0].get_ylim()[0] > 0
     assert "does not begin at 0" in small_print(cut)
@@ -303,19 +305,19 @@ def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path
 def test_bars_of_relative_robustness_are_those_of_layer_level_activations(path) -> None:
     answers = fill(path, NOISES)
 
-    (axes,) = cell_figures.group_bars(one(path), metric="relative").axes
+    (axes,) = group_bars(one(path), metric="relative").axes
 
     differences = [each_seed(answers, "la_silu", own) - each_seed(answers, "silu", own) for own in NOISES[1:]]
     (box,) = [box for box in axes.containers if box.get_label() in NAMES]
     assert [bar.get_height() for bar in box] == pytest.approx([np.mean(differences)] * 2, rel=1e-9)
     with pytest.raises(UserError, match="not known of groups"):
-        cell_figures.group_bars(one(path), metric="mce")
+        group_bars(one(path), metric="mce")
 
 
 def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_logits(path) -> None:
     answers = fill(path, SMALL)
 
-    figure = cell_figures.scatter(one(path))
+    figure = scatter(one(path))
 
     (axes,) = figure.axes
     points = {}
@@ -336,7 +338,7 @@ def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_lo
 def test_with_few_element_level_networks_there_is_no_line_and_the_small_print_says_why(path) -> None:
     fill(path, SMALL, activations=("la_silu", "silu"), seeds=(11, 22))
 
-    figure = cell_figures.scatter(one(path))
+    figure = scatter(one(path))
 
     assert not [one for one in figure.axes[0].lines if one.get_label() == "_line"]
     assert "No line of effective robustness: a line needs 3 baselines" in small_print(figure)
@@ -349,23 +351,23 @@ def test_what_lacks_is_refused_or_a_gap_never_a_mean_over_a_part(path) -> None:
     with pytest.raises(UserError, match=r"relu-22\.pt lacks gaussian_noise 3"):
         one(path)
     found = one(path, allow_missing=True)
-    figure = cell_figures.severity(found)
+    figure = severity(found)
     assert [math.isnan(value) for value in lines(figure.axes[1])["ReLU"][1]] == [False, False, True]
     assert [math.isnan(value) for value in lines(figure.axes[0])["ReLU"][1]] == [False, False, True]
     assert "Gaps: not all measured." in small_print(figure)
-    (axes,) = cell_figures.group_bars(found).axes
+    (axes,) = group_bars(found).axes
     heights = [bar.get_height() for box in axes.containers if box.get_label() == "ReLU" for bar in box]
     assert [math.isnan(height) for height in heights] == [False, True]
-    assert "Left out, as not all was measured: 1 of 18 networks." in small_print(cell_figures.scatter(found))
+    assert "Left out, as not all was measured: 1 of 18 networks." in small_print(scatter(found))
 
 
 def test_clean_images_alone_have_neither_curve_nor_scatter(path) -> None:
     fill(path, (CLEAN,))
 
     with pytest.raises(UserError, match="only clean images"):
-        cell_figures.severity(one(path))
+        severity(one(path))
     with pytest.raises(UserError, match="clean and corrupted"):
-        cell_figures.scatter(one(path))
+        scatter(one(path))
 
 
 def test_several_groups_are_listed_and_one_is_chosen_by_its_number(path) -> None:
@@ -384,8 +386,8 @@ def test_two_networks_of_one_activation_and_seed_are_refused(path) -> None:
     fill(path, SMALL, name="again/{activation}-{seed}.pt")
 
     with pytest.raises(UserError, match="both la_silu of training seed 11"):
-        cell_figures.severity(one(path))
-    assert cell_figures.scatter(one(path)).axes
+        severity(one(path))
+    assert scatter(one(path)).axes
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -396,7 +398,7 @@ def test_many_corruptions_and_activations_fit_the_width(path, columns) -> None:
     fill(path, (CLEAN, *(noise(name, level) for name in names for level in (1, 2))), seeds=(11, 22))
     found = one(path)
 
-    many, grouped = cell_figures.severity(found, columns=columns), cell_figures.group_bars(found, columns=columns)
+    many, grouped = severity(found, columns=columns), group_bars(found, columns=columns)
 
     assert len(many.axes) == 20
     shown = [text.get_text() for axes in grouped.axes for text in axes.get_xticklabels()]

@@ -17,8 +17,7 @@ from robustbench_la import cli
 from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.errors import UserError
 from robustbench_la.models import layeract
-from robustbench_la.output.figures import layers as layer_figures
-from robustbench_la.output.figures import style
+from robustbench_la.output.figures import curves, distributions, layers, style
 from robustbench_la.output.figures.panels import panels
 from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
@@ -109,7 +108,7 @@ def small_print(figure) -> str:
 def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
     measured = [record(name, seed=seed) for name in ("silu", "la_silu", "relu") for seed in (11, 22)]
 
-    (axes,) = layer_figures.layers(measured).axes
+    (axes,) = layers.layers(measured).axes
 
     drawn = lines(axes)
     assert list(drawn) == ["LA-SiLU", "SiLU", "ReLU"]
@@ -128,7 +127,7 @@ def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
 def test_a_band_lies_between_the_quartiles_over_images() -> None:
     measured = record("relu")
 
-    (axes,) = layer_figures.layers([measured]).axes
+    (axes,) = layers.layers([measured]).axes
 
     corners = axes.collections[0].get_paths()[0].vertices
     for layer in measured.layers:
@@ -140,7 +139,7 @@ def test_a_band_lies_between_the_quartiles_over_images() -> None:
 def test_per_element_divides_by_the_elements_of_each_layer() -> None:
     measured = record("relu", only=True)
 
-    (axes,) = layer_figures.layers([measured], per_element=True).axes
+    (axes,) = layers.layers([measured], per_element=True).axes
 
     expected = [layer.statistics["fluctuation_mean"] / layer.elements for layer in measured.layers]
     assert lines(axes)["ReLU"][1] == pytest.approx(expected, rel=1e-12)
@@ -151,15 +150,15 @@ def test_where_only_the_fluctuation_was_measured_the_rest_is_refused() -> None:
     measured = [record("relu", only=True)]
 
     with pytest.raises(UserError, match="per element"):
-        layer_figures.layers(measured)
+        layers.layers(measured)
     with pytest.raises(UserError, match="only the fluctuation"):
-        layer_figures.distribution(measured, relative=True)
+        distributions.distribution(measured, relative=True)
     with pytest.raises(UserError, match="only the fluctuation"):
-        layer_figures.activation_means(measured)
-    assert len(layer_figures.distribution(measured).axes) == 1
+        distributions.activation_means(measured)
+    assert len(distributions.distribution(measured).axes) == 1
 
 
-@pytest.mark.parametrize("draw", [layer_figures.layers, layer_figures.distribution, layer_figures.activation_means])
+@pytest.mark.parametrize("draw", [layers.layers, distributions.distribution, distributions.activation_means])
 def test_nothing_measured_is_told(draw) -> None:
     with pytest.raises(UserError, match="nothing was measured"):
         draw([])
@@ -167,13 +166,13 @@ def test_nothing_measured_is_told(draw) -> None:
 
 def test_networks_measured_on_other_images_are_not_drawn_together() -> None:
     with pytest.raises(UserError, match="different images"):
-        layer_figures.distribution([record("relu"), record("silu", images=30)])
+        distributions.distribution([record("relu"), record("silu", images=30)])
 
 
 def test_networks_of_one_layer_have_a_row_each() -> None:
     measured = [record(name, depth=1, seed=seed) for name in ("relu", "la_silu", "silu") for seed in (11, 22)]
 
-    figure = layer_figures.layers(measured)
+    figure = layers.layers(measured)
 
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["LA-SiLU", "SiLU", "ReLU"]
@@ -192,7 +191,7 @@ def test_panels_share_their_axis_and_all_values_lie_within() -> None:
     measured = [record(name, depth=depth, condition=noise(s)) for depth in (1, 4) for name in ("relu", "silu") for s in (1, 5)]
 
     for depth in (1, 4):
-        figure = layer_figures.layers([one for one in measured if len(one.layers) == depth])
+        figure = layers.layers([one for one in measured if len(one.layers) == depth])
         limits = {axes.get_xlim() if depth == 1 else axes.get_ylim() for axes in figure.axes}
         highest = max(line[0 if depth == 1 else 1].max() for axes in figure.axes for line in lines(axes).values())
         assert len(limits) == 1
@@ -211,7 +210,7 @@ def test_many_conditions_are_averaged_to_six_panels_at_most() -> None:
     assert [panel.title for panel in some] == [f"{name.replace('_', ' ')}\nmean over severities 1, 2, 3" for name in names]
     assert [panel.title for panel in one] == ["mean over 3 corruptions"]
     expected = [np.mean([own.layers[i].statistics["relative_mean"] for own in measured[3:6]]) for i in range(3)]
-    assert lines(layer_figures.layers(measured).axes[1])["ReLU"][1] == pytest.approx(expected, rel=1e-12)
+    assert lines(layers.layers(measured).axes[1])["ReLU"][1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_corruptions_weigh_the_same_however_many_levels_each_has() -> None:
@@ -236,7 +235,7 @@ def test_a_checkpoint_without_every_condition_is_left_out_of_means() -> None:
 def test_architectures_have_panels_of_their_own() -> None:
     measured = [record("relu"), record("relu", architecture="mlp", depth=1, seed=22)]
 
-    figure = layer_figures.layers(measured)
+    figure = layers.layers(measured)
 
     assert [axes.get_title() for axes in figure.axes] == [
         "resnet20: gaussian noise, severity 3",
@@ -248,7 +247,7 @@ def test_architectures_have_panels_of_their_own() -> None:
 def test_alphas_of_one_activation_are_lines_of_their_own() -> None:
     measured = [record("la_silu", alpha=alpha) for alpha in (0.1, 1e-5)]
 
-    figure = layer_figures.layers(measured)
+    figure = layers.layers(measured)
 
     assert legend(figure) == ["LA-SiLU, α = 1e-05", "LA-SiLU, α = 0.1"]
     colours = [one.get_color() for one in figure.axes[0].lines]
@@ -258,7 +257,7 @@ def test_alphas_of_one_activation_are_lines_of_their_own() -> None:
 def test_distribution_shows_mean_and_quartiles_of_the_images_of_all_checkpoints() -> None:
     measured = [record("la_silu", seed=seed) for seed in (11, 22)] + [record("silu")]
 
-    left, right = layer_figures.distribution(measured).axes
+    left, right = distributions.distribution(measured).axes
 
     for axes, name in ((left, "fluctuation"), (right, "input_fluctuation")):
         values = np.concatenate([one.per_image[name] for one in measured[:2]])
@@ -273,7 +272,7 @@ def test_distribution_shows_mean_and_quartiles_of_the_images_of_all_checkpoints(
 def test_distribution_averages_conditions_image_by_image() -> None:
     measured = [record("relu", condition=noise(severity)) for severity in (1, 2, 3, 4)]
 
-    left, _ = layer_figures.distribution(measured).axes
+    left, _ = distributions.distribution(measured).axes
 
     values = np.mean([one.per_image["fluctuation"] for one in measured], axis=0)
     bars = [one for one in left.collections if hasattr(one, "get_segments")]
@@ -283,7 +282,7 @@ def test_distribution_averages_conditions_image_by_image() -> None:
 def test_activation_means_count_each_checkpoint_once_and_show_zero() -> None:
     measured = [record("elu", seed=seed, condition=noise(severity)) for seed in (11, 22) for severity in (1, 2)]
 
-    (axes,) = layer_figures.activation_means(measured).axes
+    (axes,) = distributions.activation_means(measured).axes
 
     values = np.concatenate([mean for one in (measured[0], measured[2]) for mean in one.activation_means])
     assert lines(axes)["ELU"][0] == pytest.approx([values.mean()], rel=1e-12)
@@ -296,7 +295,7 @@ def test_an_outline_is_a_smooth_density() -> None:
 
     values = np.random.default_rng(0).normal(5, 2, 200_000)
 
-    places, heights = layer_figures.outline(values)
+    places, heights = distributions.outline(values)
 
     middle = np.abs(places - 5) < 4
     assert heights[middle] == pytest.approx(norm.pdf(places[middle], 5, 2) / norm.pdf(5, 5, 2), abs=0.03)
@@ -305,7 +304,7 @@ def test_an_outline_is_a_smooth_density() -> None:
 def test_an_outline_ends_where_the_values_end_also_on_a_logarithmic_axis() -> None:
     values = np.random.default_rng(0).lognormal(0, 2, 1000)
 
-    places, heights = layer_figures.outline(values, log=True)
+    places, heights = distributions.outline(values, log=True)
 
     assert values.min() < places[0] < places[-1] < values.max()
     assert heights.max() == 1
@@ -314,7 +313,7 @@ def test_an_outline_ends_where_the_values_end_also_on_a_logarithmic_axis() -> No
 
 @pytest.mark.parametrize("name", ["la_silu", "la_hardsilu"])
 def test_curves_are_what_the_activation_gives(name: str) -> None:
-    grid = layer_figures.activation_curves(alpha=0.1).axes
+    grid = curves.activation_curves(alpha=0.1).axes
     row = grid[:2] if name == "la_silu" else grid[2:]
 
     for axes, parameters in zip(row, ([(-2, 1), (0, 1), (2, 1)], [(0, 0.25), (0, 1), (0, 4)]), strict=True):
@@ -357,7 +356,7 @@ def test_levels_differ_in_lines_and_fillings_and_counterparts_share_a_hue() -> N
 def test_ten_activations_are_ten_entries_in_the_order_of_the_tables() -> None:
     measured = [record(name) for name in reversed(ACTIVATIONS)]
 
-    figure = layer_figures.layers(measured)
+    figure = layers.layers(measured)
 
     assert legend(figure) == [style.name_of(name) for name in in_order(ACTIVATIONS)]
     assert legend(figure)[:4] == ["LA-SiLU", "SiLU", "LA-HardSiLU", "HardSiLU"]
@@ -373,11 +372,11 @@ def test_nothing_reaches_over_the_edge_or_over_a_neighbour(columns) -> None:
     flat, deep = ([one for one in measured if len(one.layers) == depth] for depth in (1, 19))
 
     for figure in (
-        layer_figures.layers(flat, columns=columns),
-        layer_figures.layers(deep, columns=columns),
-        layer_figures.distribution(deep, columns=columns),
-        layer_figures.activation_means(deep, columns=columns),
-        layer_figures.activation_curves(columns=columns),
+        layers.layers(flat, columns=columns),
+        layers.layers(deep, columns=columns),
+        distributions.distribution(deep, columns=columns),
+        distributions.activation_means(deep, columns=columns),
+        curves.activation_curves(columns=columns),
     ):
         with style.themed():
             figure.draw_without_rendering()
@@ -411,11 +410,11 @@ HARD = {
 @pytest.mark.parametrize("measured", HARD.values(), ids=HARD)
 def test_hard_cases_are_drawn_without_a_warning(measured) -> None:
     for figure in (
-        layer_figures.layers(measured),
-        layer_figures.layers(measured, per_element=True, log=True, columns=1),
-        layer_figures.distribution(measured, relative=True, columns=1),
-        layer_figures.distribution(measured, log=True),
-        layer_figures.activation_means(measured, columns=1),
+        layers.layers(measured),
+        layers.layers(measured, per_element=True, log=True, columns=1),
+        distributions.distribution(measured, relative=True, columns=1),
+        distributions.distribution(measured, log=True),
+        distributions.activation_means(measured, columns=1),
     ):
         with style.themed():
             figure.draw_without_rendering()
@@ -424,7 +423,7 @@ def test_hard_cases_are_drawn_without_a_warning(measured) -> None:
 def test_a_layer_without_a_number_is_a_gap() -> None:
     whole, broken = record("silu"), record("silu", seed=22, none=True)
 
-    (axes,) = layer_figures.layers([whole, broken, record("relu")]).axes
+    (axes,) = layers.layers([whole, broken, record("relu")]).axes
 
     assert np.isnan(lines(axes)["SiLU"][1]).all()
     assert np.isfinite(lines(axes)["ReLU"][1]).all()
@@ -433,12 +432,12 @@ def test_a_layer_without_a_number_is_a_gap() -> None:
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "PNG"])
 def test_the_same_records_give_the_same_bytes(suffix, tmp_path) -> None:
     measured = [record(name, depth=2) for name in ("la_silu", "silu")]
-    figure = layer_figures.layers(measured)
+    figure = layers.layers(measured)
 
-    layer_figures.save(figure, tmp_path / f"one.{suffix}")
-    layer_figures.save(figure, tmp_path / f"again.{suffix}")
+    style.save(figure, tmp_path / f"one.{suffix}")
+    style.save(figure, tmp_path / f"again.{suffix}")
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 7, "savefig.dpi": 30, "svg.hashsalt": "other"}):
-        layer_figures.save(layer_figures.layers(measured), tmp_path / f"elsewhere.{suffix}")
+        style.save(layers.layers(measured), tmp_path / f"elsewhere.{suffix}")
 
     content = (tmp_path / f"one.{suffix}").read_bytes()
     assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix.lower()])
@@ -450,7 +449,7 @@ def test_the_same_records_give_the_same_bytes(suffix, tmp_path) -> None:
 def test_other_suffixes_are_refused_and_nothing_is_written(tmp_path) -> None:
     for name in ("figure.jpg", "figure", "figure.png.bak"):
         with pytest.raises(UserError, match=r"\.png, \.svg, \.pdf"):
-            layer_figures.save(layer_figures.activation_curves(), tmp_path / name)
+            style.save(curves.activation_curves(), tmp_path / name)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -458,11 +457,11 @@ def test_other_suffixes_are_refused_and_nothing_is_written(tmp_path) -> None:
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
     path = tmp_path / "figure.png"
     path.write_bytes(b"old")
-    figure = layer_figures.activation_curves()
+    figure = curves.activation_curves()
     monkeypatch.setattr(figure, "savefig", lambda file, **_: (file.write(b"half"), 1 / 0))
 
     with pytest.raises(ZeroDivisionError):
-        layer_figures.save(figure, path)
+        style.save(figure, path)
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -471,7 +470,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
 def test_drawing_leaves_the_settings_of_matplotlib_as_it_found_them() -> None:
     before = dict(matplotlib.rcParams)
 
-    layer_figures.layers([record("relu")])
+    layers.layers([record("relu")])
 
     assert dict(matplotlib.rcParams) == before
 

@@ -221,12 +221,13 @@ def _measure_and_print(
 
 
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:
-    from robustbench_la.output.figures import layers as plots
     from robustbench_la.output.figures import style
+    from robustbench_la.output.figures.distributions import activation_means, distribution
+    from robustbench_la.output.figures.layers import layers
 
     figures: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
-        "layers": plots.layers,
-        "distribution": plots.distribution,
-        "means": plots.activation_means,
+        "layers": layers,
+        "distribution": distribution,
+        "means": activation_means,
     }
     style.save(figures[kind](measured), path)

@@ -102,24 +102,26 @@ def command(
 
 
 def _activations(columns: Columns) -> Figure:
-    from robustbench_la.output.figures import layers
+    from robustbench_la.output.figures.curves import activation_curves
 
-    return layers.activation_curves(columns=columns)
+    return activation_curves(columns=columns)
 
 
 def _cells(
     path: Path, selection: Selection, kind: str, metric: str | None, number: int | None, *, allow_missing: bool, columns: Columns
 ) -> Figure:
     from robustbench_la.analysis.one_group import cells_of_one
-    from robustbench_la.output.figures import cells
+    from robustbench_la.output.figures.bars import group_bars
+    from robustbench_la.output.figures.scatter import scatter
+    from robustbench_la.output.figures.severity import severity
 
     def read(store: Store) -> list[Stored]:
         return store.cells(selection)
 
     found = cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing)
     if kind == "scatter":
-        return cells.scatter(found, columns=columns)
-    draw = cells.severity if kind == "severity" else cells.group_bars
+        return scatter(found, columns=columns)
+    draw = severity if kind == "severity" else group_bars
     return draw(found, metric=metric or "top1", columns=columns)
 
 

@@ -1,14 +1,15 @@
-"""Which records of a fluctuation measurement share a panel of a figure, and which share a line. Draws nothing: see plots.py."""
+"""Which records of a fluctuation measurement share a panel of a figure, and which share a line. Draws nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_la.activations import in_order
+from robustbench_la.activations import counterparts, in_order
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.style import Look, look
 from robustbench_la.records.cells import Condition
@@ -22,12 +23,12 @@ class Series:
     activation: str
     look: Look
     checkpoints: tuple[tuple[NetworkFluctuation, ...], ...]
-    """For each checkpoint, one record a condition, all in the same order."""
+    """For each checkpoint, one record per condition, all in the same order."""
     weights: tuple[float, ...]
     """Of the conditions: corruptions weigh the same, and so do the levels of each."""
 
     def over_layers(self, value: Callable[[LayerStats], float | None]) -> NDArray[np.float64]:
-        """One number a checkpoint and layer: the mean over conditions. NaN where a condition has no such number.
+        """One number per checkpoint and layer: the mean over conditions. NaN where a condition has no such number.
 
         Returns: (checkpoints, layers).
         """
@@ -35,13 +36,13 @@ class Series:
         return np.asarray(np.average(np.array(found, dtype=np.float64), axis=1, weights=self.weights))
 
     def over_images(self, name: str) -> NDArray[np.float64]:
-        """One number a checkpoint and image of the sample: the mean over layers and conditions. Without those that are NaN."""
+        """One number per checkpoint and image of the sample: the mean over layers and conditions. Without those that are NaN."""
         each = [[record.per_image[name] for record in records] for records in self.checkpoints]
         found = np.concatenate([np.average(values, axis=0, weights=self.weights) for values in each])
         return np.asarray(found[np.isfinite(found)])
 
     def over_elements(self) -> NDArray[np.float64]:
-        """One number a checkpoint, layer and element: the activation averaged over clean images."""
+        """One number per checkpoint, layer and element: the activation averaged over clean images."""
         means = [mean for records in self.checkpoints for mean in records[0].activation_means]
         return np.concatenate(means) if means else np.empty(0)
 
@@ -56,13 +57,42 @@ class Panel:
     """Of the deepest series, in the order of the calls."""
 
 
+_MOST_BANDS = 4
+"""Lines with bands in a panel; those of more would cover each other."""
+
+
+class _OfActivation(Protocol):
+    @property
+    def activation(self) -> str: ...
+
+
+Line = TypeVar("Line", bound=_OfActivation)
+
+
+def banded(lines: Sequence[Line]) -> list[Line]:
+    """Which lines of a panel get a band: all, or those at both levels if all are many; none if those are many too."""
+    if len(lines) <= _MOST_BANDS:
+        return list(lines)
+    shown = {line.activation for line in lines}
+    pairs = [line for line in lines if shown.intersection(counterparts(line.activation))]
+    return pairs if len(pairs) <= _MOST_BANDS else []
+
+
+def images_and_checkpoints(shown: Sequence[Panel]) -> str:
+    """How many images and checkpoints the means are over."""
+    images = shown[0].series[0].checkpoints[0][0].layers[0].images
+    counts = sorted({len(one.checkpoints) for panel in shown for one in panel.series})
+    some = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{images:,} images" + ("" if counts == [1] else f" and {some} checkpoints per activation")
+
+
 def clean_panels(measured: Sequence[NetworkFluctuation]) -> list[Panel]:
-    """One panel an architecture, for what does not depend on the condition: the first record of each checkpoint stands for it."""
+    """One panel per architecture, for what does not depend on the condition: of each checkpoint the first record."""
     return _found(measured, [None])
 
 
 def panels(measured: Sequence[NetworkFluctuation], *, most: int) -> list[Panel]:
-    """One panel an architecture and condition; one a corruption if that makes more than ``most``; else one an architecture.
+    """One panel per architecture and condition; one per corruption if that makes more than ``most``; else one per architecture.
 
     A mean over corruptions is that of their means over levels, as in the tables. A checkpoint that was not measured under every
     condition of a panel is left out of it.
@@ -81,7 +111,7 @@ def panels(measured: Sequence[NetworkFluctuation], *, most: int) -> list[Panel]:
 
 
 def _found(measured: Sequence[NetworkFluctuation], groups: Sequence[Sequence[Condition] | None]) -> list[Panel]:
-    """A panel an architecture and group of conditions; None: one record a checkpoint, whatever its condition."""
+    """A panel per architecture and group of conditions; None: one record per checkpoint, whatever its condition."""
     if not measured:
         raise UserError("nothing was measured, so there is nothing to draw")
     if any(not np.array_equal(record.sample, measured[0].sample) for record in measured):

@@ -1,6 +1,6 @@
 """How figures look, and how they are saved: fonts, sizes, one look for each activation, the same bytes each time.
 
-Draws nothing itself: see plots.py. Layer-level activations are solid and filled, element-level ones dashed and hollow, and an
+Layer-level activations are solid and filled, element-level ones dashed and hollow, and an
 activation shares its hue with its counterpart. Nothing here touches the state of pyplot or a user's matplotlibrc.
 """
 
@@ -30,7 +30,7 @@ WIDTHS: Mapping[Columns, float] = MappingProxyType({1: 3.5, 2: 7.16})
 """In inches."""
 SUFFIXES = (".png", ".svg", ".pdf")
 GREY = "#6e6e6e"
-"""For what stands beside the measured: zero lines, notes."""
+"""For what is next to the measured: zero lines, notes."""
 
 _MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
 """In turn, for the variants of an activation."""
@@ -140,6 +140,32 @@ def canvas(columns: Columns, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTHS[columns], height), layout="constrained")
+
+
+def grid(figure: Figure, panels: int, *, across: int, sharey: bool = False) -> list[Axes]:
+    """Axes for so many panels, ``across`` of them side by side; a rest of the last row stays empty."""
+    found = list(figure.subplots(math.ceil(panels / across), across, squeeze=False, sharey=sharey).flat)
+    for unused in found[panels:]:
+        unused.remove()
+    return found[:panels]
+
+
+def shade(look: Look) -> dict[str, Any]:
+    """For the band around a line."""
+    return {"color": look.colour, "alpha": 0.16 if look.solid else 0.1, "linewidth": 0}
+
+
+def name_rows(axes: Axes, looks: Sequence[Look]) -> None:
+    """Activations down the vertical axis, the first on top."""
+    axes.set_yticks(range(len(looks)), [one.label for one in looks])
+    axes.set_ylim(len(looks) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def name_values(figure: Figure, label: str) -> None:
+    """Name the vertical axis, once for all rows of panels: next to each row there may be no room for it."""
+    figure.supylabel(label, fontsize=8)
 
 
 Marks = Literal["lines", "points", "areas"]

@@ -1,0 +1,87 @@
+"""Mean corrupted against clean accuracy: a point per network, with the line of effective robustness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robustbench_la.analysis.means import MEAN
+from robustbench_la.analysis.robustness import BaselineLine, fit_baselines
+from robustbench_la.errors import UserError
+from robustbench_la.output.figures.cells import about_group, columns_of, kinds_of, numbers
+from robustbench_la.output.figures.style import GREY, Columns, canvas, key, note, themed
+from robustbench_la.records.cells import CLEAN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from robustbench_la.analysis.groups import Group
+
+
+def scatter(group: Group, *, columns: Columns = 2) -> Figure:
+    """Mean corrupted against clean accuracy: one point per network, with the line of effective robustness (Taori et al. 2020).
+
+    The line is straight on logits (robustness.fit_baselines), and goes through the element-level networks; if they are too few,
+    or alike, it is left out and the small print says why.
+
+    Args:
+        group: What to show.
+        columns: Of the page, which the figure spans.
+
+    Raises:
+        UserError: Where clean or corrupted images were not measured.
+    """
+    if CLEAN not in group.conditions or not group.corruptions:
+        raise UserError(f"{group.title}: clean and corrupted images are needed, and only one of them was measured")
+    rows = columns_of(group, "top1", "corruption").rows
+    points = numbers([[row[CLEAN.corruption], row[MEAN]] for row in rows])
+    whole = np.asarray(np.isfinite(points).all(axis=1))
+    if not whole.any():
+        raise UserError(f"{group.title}: no network was measured under every condition, so there is nothing to draw")
+    kinds = kinds_of(group, by_seed=False)
+    element = np.array([one.network.activation_level == "element" for one in group.networks])
+    line, about_line = _line(points[whole & element])
+    with themed():
+        figure = canvas(columns, 2.6 if columns == 1 else 3.2)
+        axes = figure.subplots()
+        if line is not None:
+            _draw_line(axes, line, points[whole, 0])
+        for kind in kinds:
+            own = 100 * points[list(kind.places)]
+            axes.plot(own[:, 0], own[:, 1], label=kind.look.label, linestyle="", **kind.look.points())
+        axes.set_xlabel("top-1 accuracy on clean images (%)")
+        axes.set_ylabel("mean corrupted accuracy (%)")
+        key(figure, [kind.look for kind in kinds], marks="points")
+        names = ", ".join(group.corruptions) if len(group.corruptions) <= 6 else f"all {len(group.corruptions)} corruptions"
+        sentences = [
+            about_group(group),
+            f"A point: one network; its mean is over {names}, of each the mean over its levels.",
+            about_line,
+            "Filled: layer level; hollow: element level.",
+        ]
+        if not whole.all():
+            sentences.append(f"Left out, as not all was measured: {(~whole).sum()} of {len(whole)} networks.")
+        note(figure, " ".join(sentences))
+    return figure
+
+
+def _line(points: NDArray[np.float64]) -> tuple[BaselineLine | None, str]:
+    """The line through clean and corrupted accuracies, (networks, 2), and a sentence about it."""
+    try:
+        line = fit_baselines(points[:, 0].tolist(), points[:, 1].tolist())
+    except ValueError as error:
+        return None, f"No line of effective robustness: {error}."
+    return line, (
+        f"Line: least squares through the {len(points)} element-level networks, on logits; effective robustness is the "
+        "height above it (Taori et al. 2020)."
+    )
+
+
+def _draw_line(axes: Axes, line: BaselineLine, clean: NDArray[np.float64]) -> None:
+    margin = 0.05 * (clean.max() - clean.min())
+    across = np.clip(np.linspace(clean.min() - margin, clean.max() + margin, 101), 1e-6, 1 - 1e-6)
+    up = [line.predict(float(value)) for value in across]
+    axes.plot(100 * across, 100 * np.array(up), color=GREY, linewidth=0.9, label="_line", zorder=1.5)
