@@ -255,7 +255,7 @@ def test_other_figures_of_a_cell_have_curves_too(path) -> None:
 
     wrong = 1 - each_seed(answers, "relu", noise("gaussian_noise", 3)).mean() / 100
     assert lines(axes)["ReLU"][1][2] == pytest.approx(1.5 * wrong, rel=1e-12)
-    with pytest.raises(UserError, match="not known of each severity by itself; those that are: top1, top5, nll, ece"):
+    with pytest.raises(UserError, match="not known of each severity on its own; those that are: top1, top5, nll, ece"):
         severity(one(path), metric="area")
 
 
@@ -263,7 +263,7 @@ def test_levels_of_ones_own_have_no_severity(path) -> None:
     own = Condition(corruption="gaussian_noise", severity=None, parameters=(0.2,), profile=None)
     fill(path, (CLEAN, own))
 
-    with pytest.raises(UserError, match="levels of your own"):
+    with pytest.raises(UserError, match="custom levels"):
         severity(one(path))
     assert group_bars(one(path)).axes
 

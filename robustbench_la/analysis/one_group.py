@@ -21,12 +21,17 @@ _NAMED = 6
 def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False) -> Group:
     """The one group of cells that a figure is to show.
 
-    number: which of several, from 1.  allow_missing: let networks lack cells that others of the group have.
-    Raises: UserError where there are several, or where cells lack, unless that is allowed.
+    Args:
+        stored: Cells of any groups.
+        number: Which of several groups, from 1.
+        allow_missing: Accept networks without some cells that others of the group have.
+
+    Raises:
+        UserError: Where there are several groups, or missing cells that are not allowed.
     """
-    found = group(stored, allow_missing=True)
-    chosen = found[_place([one.title for one in found], number)]
-    if not allow_missing:  # of this group alone: what others lack is no matter here
+    groups = group(stored, allow_missing=True)
+    chosen = groups[_chosen([one.title for one in groups], number)]
+    if not allow_missing:  # of this group alone: what others lack does not matter here
         group([entry for network in chosen.networks for entry in network.cells.values()])
     return chosen
 
@@ -34,9 +39,18 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
 def layers_of_one(
     stored: Iterable[tuple[RunSetting, LayerRow]], *, number: int | None = None, allow_missing: bool = False
 ) -> tuple[str, list[NetworkFluctuation]]:
-    """The layer records that a figure is to show, by network and condition, and what tells them from others.
+    """The layer records that a figure is to show, by network and condition. One group has one noise seed.
 
-    number, allow_missing, errors: as in ``cells_of_one``. One group has one seed of the noise.
+    Args:
+        stored: Rows of any groups, each with the setting it was measured in.
+        number: Which of several groups, from 1.
+        allow_missing: Accept networks without some conditions that others of the group have.
+
+    Returns:
+        The title of the group, and its records.
+
+    Raises:
+        UserError: Where there are several groups, or missing records that are not allowed.
     """
     shared: dict[tuple[object, ...], tuple[RunSetting, list[LayerRow]]] = {}
     for setting, row in stored:
@@ -45,23 +59,24 @@ def layers_of_one(
     groups = list(shared.values())
     seeds = len({rows[0].noise_seed for _, rows in groups}) > 1
     titles = [_title(setting, rows[0], seeds=seeds) for setting, rows in groups]
-    place = _place(titles, number)
-    measured = list(networks(groups[place][1], None).values())
+    index = _chosen(titles, number)
+    measured = list(networks(groups[index][1], None).values())
     if not allow_missing:
-        _require_all(titles[place], measured)
-    return titles[place], measured
+        _require_all(titles[index], measured)
+    return titles[index], measured
 
 
 def _title(setting: RunSetting, row: LayerRow, *, seeds: bool) -> str:
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
     profile = row.condition.profile
-    levels = f"levels of {profile}" if profile else "own levels"
-    said = [f"{row.network.architecture} on {setting.data}", f"{setting.images:,}{partial} images", levels]
-    said += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
-    return ", ".join(said)
+    levels = f"levels of {profile}" if profile else "custom levels"
+    parts = [f"{row.network.architecture} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
+    return ", ".join(parts)
 
 
-def _place(titles: Sequence[str], number: int | None) -> int:
+def _chosen(titles: Sequence[str], number: int | None) -> int:
+    """The index of the group that is meant."""
     if number is not None:
         if not 1 <= number <= len(titles):
             raise UserError(f"--group {number}: there is {_listed(titles)}")
@@ -75,19 +90,19 @@ def _place(titles: Sequence[str], number: int | None) -> int:
 
 def _listed(titles: Sequence[str]) -> str:
     more = f"; and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
-    return "; ".join(f"{place}. {title}" for place, title in enumerate(titles[:_NAMED], start=1)) + more
+    return "; ".join(f"{index}. {title}" for index, title in enumerate(titles[:_NAMED], start=1)) + more
 
 
 def _require_all(title: str, measured: Sequence[NetworkFluctuation]) -> None:
     conditions = dict.fromkeys(one.layers[0].condition for one in measured)
-    there: dict[str, set[object]] = {}
+    by_network: dict[str, set[object]] = {}
     for one in measured:
-        there.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
-    for checkpoint, own in there.items():
-        lacking = [str(condition) for condition in conditions if condition not in own]
-        if lacking:
-            more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+        by_network.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
+    for checkpoint, present in by_network.items():
+        missing = [str(condition) for condition in conditions if condition not in present]
+        if missing:
+            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             raise UserError(
-                f"{title}: not all measured; {checkpoint} lacks {', '.join(lacking[:_NAMED])}{more}; measure that, leave it out "
+                f"{title}: not all measured; {checkpoint} lacks {', '.join(missing[:_NAMED])}{more}; measure that, leave it out "
                 "by --ckpt, --noise or --severity, or give --allow-missing to leave networks out where they lack something"
             )
