@@ -81,13 +81,15 @@ class EvaluationResult(ShownAsTables):
         """The figure that ``larobust plot`` draws of the cells; matplotlib's, so that a notebook shows it."""
         from robustbench_la.analysis.one_group import cells_of_one
         from robustbench_la.errors import lookup
-        from robustbench_la.output.figures import cells as figures
+        from robustbench_la.output.figures.bars import group_bars
+        from robustbench_la.output.figures.scatter import scatter
+        from robustbench_la.output.figures.severity import severity
         from robustbench_la.store.store import Stored
 
-        draw = lookup({"severity": figures.severity, "groups": figures.group_bars, "scatter": None}, kind, kind="figure")
+        draw = lookup({"severity": severity, "groups": group_bars, "scatter": None}, kind, kind="figure")
         stored = [Stored(id=place, setting=self.setting, cell=cell) for place, cell in enumerate(self.cells)]
         group = cells_of_one(stored, number=None, allow_missing=False)
-        return draw(group, metric=metric) if draw is not None else figures.scatter(group)
+        return draw(group, metric=metric) if draw is not None else scatter(group)
 
 
 @errors_in_python

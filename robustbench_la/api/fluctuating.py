@@ -85,11 +85,12 @@ class FluctuationResult(ShownAsTables):
     def plot(self, kind: Literal["layers", "distribution"] = "layers") -> Figure:
         """The figure that ``larobust fluctuation --plot`` writes; matplotlib's, so that a notebook shows it."""
         from robustbench_la.errors import lookup
-        from robustbench_la.output.figures import layers as figures
+        from robustbench_la.output.figures.distributions import distribution
+        from robustbench_la.output.figures.layers import layers
 
         kinds: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
-            "layers": figures.layers,
-            "distribution": figures.distribution,
+            "layers": layers,
+            "distribution": distribution,
         }
         return lookup(kinds, kind, kind="figure")(self.networks)
 
