@@ -158,7 +158,7 @@ class Judged(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int | None, str]:
-        """Where it stands: in the baseline."""
+        """Where it is defined: in the baseline."""
         return self.parent.name if self.parent else "", None, f"larobust: {self.name}"
 
 

@@ -23,7 +23,19 @@ from robustbench_la.records.packing import pack_classes
 
 
 def measure_cells(evaluation: Evaluation, *, known: Container[Key] = (), meter: Meter = silent) -> Iterator[Cell]:
-    """Measure, pass by pass; the cells of a pass come as soon as it is finished. Those that are ``known`` are left out."""
+    """Measure pass by pass.
+
+    Args:
+        evaluation: Networks, images and conditions.
+        known: Keys of cells that need not be measured, see ``session.key_of``.
+        meter: Shows the progress.
+
+    Yields:
+        The cells of a pass, as soon as it is finished.
+
+    Raises:
+        RunError: For a network whose outputs or losses are not finite, and where memory runs out.
+    """
     keep_freed_memory()
     todo: list[Evaluation] = []
     for condition, seed in evaluation.passes:
@@ -37,7 +49,7 @@ def measure_cells(evaluation: Evaluation, *, known: Container[Key] = (), meter: 
 
 
 class _Answers:
-    """What one network says to every image under one condition; grows batch by batch."""
+    """What one network answers to every image under one condition; grows batch by batch."""
 
     def __init__(self, count: int, classes: int) -> None:
         self.predicted = np.empty(count, dtype=np.uint16)
@@ -58,6 +70,7 @@ class _Answers:
 
 @torch.inference_mode()
 def _measure_pass(evaluation: Evaluation, condition: Condition, advance: Advance) -> list[Cell]:
+    """The cells of all networks under one condition: batches are corrupted, and normalized, once for all of them."""
     images, device = evaluation.images, evaluation.device
     answers = [_Answers(len(images.ids), network.spec.classes) for network in evaluation.networks]
     for start in range(0, len(images.ids), evaluation.batch_size):

@@ -22,7 +22,7 @@ _NETWORKS = 16
 
 
 def conditions_of(evaluation: Evaluation, options: FluctuationOptions) -> list[Condition]:
-    """What ``measure_layers`` measures under: the injections, or every condition but clean."""
+    """What ``measure_layers`` measures under: the injections, or every condition except clean."""
     injected = [injection.condition for injection in options.injections]
     return injected or [condition for condition in evaluation.conditions if condition != CLEAN]
 
@@ -30,22 +30,32 @@ def conditions_of(evaluation: Evaluation, options: FluctuationOptions) -> list[C
 def measure_layers(
     evaluation: Evaluation, options: FluctuationOptions | None = None, *, known: Container[Key] = (), meter: Meter = silent
 ) -> Iterator[NetworkFluctuation]:
-    """Measure every checkpoint under every condition but clean; results come as soon as a few conditions are finished.
+    """Measure every network under every condition except clean, with the first noise seed.
 
-    known: what need not be measured, as ``session.key_of`` names it.
-    Raises: UserError for a network whose activations cannot be seen, RunError for one whose numbers are not finite.
+    Args:
+        evaluation: Networks, images and conditions.
+        options: What is measured of every layer.
+        known: Keys of what need not be measured, see ``session.key_of``.
+        meter: Shows the progress.
+
+    Yields:
+        One network under one condition, as soon as a few conditions are finished.
+
+    Raises:
+        UserError: For a network whose activations cannot be seen.
+        RunError: For a network whose numbers are not finite.
     """
     keep_freed_memory()
     options = options or FluctuationOptions()
-    lacking: dict[tuple[Condition, ...], list[Network]] = {}
+    by_missing: dict[tuple[Condition, ...], list[Network]] = {}
     for network in evaluation.networks:
         wanted = conditions_of(evaluation, options)
         missing = tuple(condition for condition in wanted if key_of(network, condition, evaluation.seed) not in known)
-        lacking.setdefault(missing, []).append(network)
+        by_missing.setdefault(missing, []).append(network)
     together = _TOGETHER if evaluation.batch_size >= 2 * ROWS else 1
     todo = [
         (missing[start : start + together], networks[first : first + _NETWORKS])
-        for missing, networks in lacking.items()
+        for missing, networks in by_missing.items()
         for first in range(0, len(networks), _NETWORKS)
         for start in range(0, len(missing), together)
     ]

@@ -18,7 +18,16 @@ _SMALLEST_BATCH = 4
 
 
 def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Tensor:
-    """The images of a slice under a condition, uint8 on the device."""
+    """Some of the images under a condition.
+
+    Args:
+        evaluation: For images, noise seed and device.
+        condition: What is done to them.
+        where: Which images.
+
+    Returns:
+        uint8 (N, C, H, W), on the device of the evaluation.
+    """
     images = torch.from_numpy(evaluation.images.images[where])
     ids = torch.from_numpy(evaluation.images.ids[where])
     # Apple's GPU lacks float64, which blurs need.
@@ -30,7 +39,19 @@ def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Ten
 
 
 def finite_logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
-    """Logits (N, classes) of ``inputs``, float32 (N, C, H, W)."""
+    """Logits of a batch, which may be smaller than torch computes reproducibly.
+
+    Args:
+        network: On the device of the evaluation.
+        inputs: Normalized, float32 (N, C, H, W).
+        evaluation: For device and precision.
+
+    Returns:
+        (N, classes).
+
+    Raises:
+        RunError: Where a logit is NaN or infinite, and where memory runs out.
+    """
     count = len(inputs)
     if count < _SMALLEST_BATCH:
         inputs = inputs.repeat(-(-_SMALLEST_BATCH // count), 1, 1, 1)
@@ -41,12 +62,25 @@ def finite_logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> T
 
 
 def run_network(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:
-    """One forward pass of ``inputs``, float32 (N, C, H, W), in the precision asked for: logits (N, classes), finite or not."""
+    """One forward pass in the precision of the evaluation.
+
+    Args:
+        network: On the device of the evaluation.
+        inputs: Normalized, float32 (N, C, H, W).
+        evaluation: For device and precision.
+
+    Returns:
+        Logits (N, classes), finite or not.
+
+    Raises:
+        RunError: Where memory runs out.
+        UserError: Where the network gives no logits of that shape.
+    """
     if has_convolutions(network):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     precision = torch.autocast(evaluation.device.type, dtype=torch.bfloat16) if evaluation.amp else contextlib.nullcontext()
     try:
-        # TF32, CUDA's default for convolutions, keeps 10 bits: not the float32 that the provenance speaks of.
+        # TF32, CUDA's default for convolutions, keeps 10 bits: not the float32 that the provenance states.
         with precision, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             logits = network.model(inputs)
     except torch.OutOfMemoryError:

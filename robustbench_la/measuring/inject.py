@@ -32,14 +32,14 @@ class Injection:
         return Condition(corruption=f"inject:{self.kind}", severity=None, parameters=(self.level,), profile=None)
 
     def on(self, pre_activation: Tensor, sigma: Tensor, keys: Tensor) -> Tensor:
-        """Noisy pre-activations: float32 (N, D), from theirs, their spread float64 (N,), and one key an image."""
+        """Noisy pre-activations: float32 (N, D), from theirs, their spread float64 (N,), and one key per image."""
         width = self.level * sigma if self.kind == "gaussian" else torch.full_like(sigma, self.level)
         noise = normals(keys, pre_activation.shape[1]).mul_(width[:, None])
         return pre_activation + noise.float()
 
 
 def layer_keys(seed: int, layer: int, ids: Tensor) -> Tensor:
-    """One key an image, for the noise at the call ``layer`` (its place in the order of calls): int64 (N,)."""
+    """One key per image, for the noise at the call ``layer`` (its place in the order of calls): int64 (N,)."""
     return image_keys(seed, f"inject/{layer}", ids)
 
 

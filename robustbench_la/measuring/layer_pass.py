@@ -129,7 +129,7 @@ class LayerPass:
         self._take_in()
 
     def _look(self, few: Tensor, rows: int) -> Tensor:
-        """Note the calls for a few images, so that among more of them the axis of the images shows; gives their logits."""
+        """Note the calls for a few images: the axis that is longer for more of them is that of the images. Gives their logits."""
         seen: list[tuple[str, tuple[int, ...]]] = []
         probe = Probe(self.network.model, lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape))))
         with probe.watching():
@@ -195,23 +195,23 @@ class LayerPass:
             self.skipped[layer] = None
             return
         versions = self._versions(axis, pre_activation, activation, apply)
-        told = (layer, function, versions[0][0].shape[1])
+        call_of = (layer, function, versions[0][0].shape[1])
         scaled = has_scale(function)
         if self.options.only is not None:
-            call = _Call(*told, fluctuations(versions[0][1], [other for _, other in versions[1:]]))
+            call = _Call(*call_of, fluctuations(versions[0][1], [other for _, other in versions[1:]]))
         elif not scaled:
             clean, noisy = sums_without_scale(versions[0], versions[1:])
-            call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
+            call = _Call(*call_of, noisy, clean, sums_over_images(versions[0][1]))
         else:
             limits = torch.finfo(pre_activation.dtype)
-            # A scale that is read off is off by roundings: one that stands at the threshold is not below it.
+            # A scale that is read off is off by roundings: one that is at the threshold is not below it.
             threshold = self.options.threshold * (1 - 4 * limits.eps)
             clean, noisy = sums(versions[0], versions[1:], threshold)
             if not bool(noisy.isfinite().all() & clean.isfinite().all()):  # a pre-activation of exactly 0, most likely
                 pre_activation = pre_activation.masked_fill(pre_activation == 0, min(_NEAR_ZERO, -limits.tiny))
                 versions = self._versions(axis, pre_activation, apply(pre_activation), apply)
                 clean, noisy = sums(versions[0], versions[1:], threshold)
-            call = _Call(*told, noisy, clean, sums_over_images(versions[0][1]))
+            call = _Call(*call_of, noisy, clean, sums_over_images(versions[0][1]))
         numbers = call.noisy if scaled or self.options.only is not None else call.noisy[:, NoisySums.WITHOUT_SCALE]
         if not bool(numbers.isfinite().all()):
             raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
@@ -247,7 +247,7 @@ class LayerPass:
         return versions
 
     def results(self) -> Iterator[NetworkFluctuation]:
-        """One a condition, after the last image."""
+        """One per condition, after the last image."""
         assert self.totals is not None
         reached = {layer for layer, _, _ in self.layers}
         unreached = tuple(path for path in activation_paths(self.network.model) if path not in reached)

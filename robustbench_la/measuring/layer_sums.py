@@ -105,7 +105,7 @@ class _Rows:
     """
 
     def __init__(self, sums: int, squares: int, like: Tensor) -> None:
-        """For so many sums, and behind them sums of squares, of the images of ``like``, (N, D)."""
+        """For this many sums, followed by sums of squares, of the images of ``like``, (N, D)."""
         images, elements = like.shape
         self.whole = elements // _SEGMENT * _SEGMENT
         self.sums = sums

@@ -25,7 +25,7 @@ def parse_severities(words: list[str]) -> tuple[int, ...]:
 
 
 def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
-    """Names of corruptions, each with levels of the user's own or none.
+    """Names of corruptions, each with custom levels or none.
 
     A comma separates both names and levels: what is a number belongs to the name before it. The numbers of a level with several
     parameters are joined by ``/``. ``clean`` adds nothing: clean images are always measured.

@@ -134,11 +134,9 @@ class EvaluationPlan(_SharedPlan):
         asked = parse_noise(self.noise)
         own = {name for name, levels in asked if levels}
         if both := own & {name for name, levels in asked if not levels}:
-            raise UserError(f"{both.pop()} is asked for by severity and with levels of its own; give one of the two")
+            raise UserError(f"{both.pop()} is asked for by severity and with custom levels; give one of the two")
         if "severity" in self.model_fields_set and len(own) == len(asked):
-            raise UserError(
-                "severities have no effect: " + ("every noise has levels of its own" if own else "no noise is asked for")
-            )
+            raise UserError("severities have no effect: " + ("every noise has custom levels" if own else "no noise is asked for"))
         conditions = []
         for name, levels in asked:
             if levels:

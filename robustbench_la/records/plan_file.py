@@ -34,7 +34,7 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
     changes = given.pop("train", {})
     if recipe is None:
         recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)
-    # A length of one's own replaces the recipe's, and its milestones with it.
+    # A length given by flags replaces the recipe's, and its milestones with it.
     if any(recipe.get(unit) != changes[unit] for unit in ("epochs", "iterations") if unit in changes):
         recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
     merged = {**content, **given, "train": {**recipe, **changes}}
