@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 HELP = """Measure a checkpoint and write what `larobust check` judges later ones by.
 
-The file is small, readable, and meant to be reviewed and committed like code.
-
-Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"""
+The file is small, readable, and meant to be reviewed and committed like code."""
+EXAMPLE = "Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"
 
 DEFAULT = "robustness-baseline.json"
 

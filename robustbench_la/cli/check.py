@@ -28,9 +28,8 @@ HELP = """Judge a checkpoint by a baseline: exit code 1 where its robustness fel
 The plan (images, noise, levels, seed) is the baseline's. With --results nothing is measured and torch is not needed.
 
 Exit codes: 0 no regression; 1 a regression (with --strict also what is inconclusive); 2 a mistake in what was given; 3 could not
-run here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted.
-
-Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5 --junit report.xml"""
+run here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted."""
+EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5 --junit report.xml"
 
 REGRESSION = 1
 """The exit code of a regression, and of nothing else."""

@@ -22,9 +22,8 @@ Word = TypeVar("Word", bound=str)
 HELP = """Compare what is in the store: activations over training seeds, layer-level ones beside their element-level counterparts.
 
 One table for each architecture, dataset and level table, with mean, standard deviation, differences and their significance. What
-was not measured throughout is refused, not averaged.
-
-Example: larobust compare --data 'mnist:*' --against counterpart --format markdown -o mnist.md"""
+was not measured throughout is refused, not averaged."""
+EXAMPLE = "Example: larobust compare --data 'mnist:*' --against counterpart --format markdown -o mnist.md"
 
 
 def command(

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 HELP = """Measure accuracy on clean and on corrupted images.
 
 Every checkpoint sees the same images with the same noise, so differences are paired. What is finished goes into a store, and
-what is there is not measured again.
-
-Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian --noise poisson --noise blur"""
+what is there is not measured again."""
+EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian --noise poisson --noise blur"
 
 
 def command(

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 HELP = """Measure what noise does inside the network, layer by layer.
 
 Every activation call of the network is compared between a clean image and the same image with noise: fluctuation (L1), its upper
-bound, saturation, activation means, spread. Layer-level activations are compared with their element-level counterparts.
-
-Example: larobust fluctuation --ckpt 'runs/*.pt' --noise gaussian --severity 3 --plot layers.png"""
+bound, saturation, activation means, spread. Layer-level activations are compared with their element-level counterparts."""
+EXAMPLE = "Example: larobust fluctuation --ckpt 'runs/*.pt' --noise gaussian --severity 3 --plot layers.png"
 
 PLOTS = ("layers", "distribution", "means")
 

@@ -11,9 +11,8 @@ from robustbench_la.cli import options
 
 HELP = """Remove from the store what matches every filter; shows it and asks first.
 
-The file keeps its size; the room is used for what comes next.
-
-Example: larobust forget --ckpt 'runs/old-*.pt' --noise blur"""
+The file keeps its size; the room is used for what comes next."""
+EXAMPLE = "Example: larobust forget --ckpt 'runs/old-*.pt' --noise blur"
 
 
 def command(

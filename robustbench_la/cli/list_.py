@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from corruptions import Corruption
     from robustbench_la.analysis.table import Table
 
-HELP = """Show what there is: corruptions, activations, architectures or datasets.
-
-Example: larobust list corruptions"""
+HELP = """Show what there is: corruptions, activations, architectures or datasets."""
+EXAMPLE = "Example: larobust list corruptions"
 
 
 def command(

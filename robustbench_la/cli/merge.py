@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 HELP = """Join stores, such as those of several machines, into one.
 
 OUTPUT may be there already, or be one of the FILES: what it lacks is added, in the order of the FILES. Where two hold the same
-cell with different answers (another device can tip a few), that of the first stays, and it is said.
-
-Example: larobust merge here.sqlite there.sqlite -o all.sqlite"""
+cell with different answers (another device can tip a few), that of the first stays, and it is said."""
+EXAMPLE = "Example: larobust merge here.sqlite there.sqlite -o all.sqlite"
 
 _SHOWN = 3
 """How many conflicts are named."""

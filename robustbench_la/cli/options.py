@@ -1,4 +1,4 @@
-"""The flags that commands share: one name, one meaning, one help text."""
+"""The flags that commands share: one name, one meaning, one help text, one panel of the help."""
 
 from __future__ import annotations
 
@@ -9,28 +9,40 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
+CHECKPOINT, IMAGES, NOISE = "Checkpoint", "Images", "Noise"
+COMPUTATION, OUTPUT, STORE, FILTERS = "Computation", "Output", "Store", "Filters"
+
 Checkpoints = Annotated[
     list[str] | None,
-    typer.Option("--ckpt", metavar="FILE", help="Checkpoint file; repeatable, and patterns such as 'runs/*.pt'."),
+    typer.Option(
+        "--ckpt", metavar="FILE", help="Checkpoint, or a pattern such as 'runs/*.pt'; repeatable.", rich_help_panel=CHECKPOINT
+    ),
 ]
 Arch = Annotated[
     str | None,
     typer.Option(
-        "--arch", metavar="NAME", help="Architecture (see `larobust list architectures`), where the file does not tell."
+        "--arch",
+        metavar="NAME",
+        help="Architecture, if the file does not record it: see `larobust list architectures`.",
+        rich_help_panel=CHECKPOINT,
     ),
 ]
 Activation = Annotated[
     str | None,
-    typer.Option("--activation", metavar="NAME", help="Activation, where the file does not tell, such as relu or la_silu."),
-]
-Activations = Annotated[
-    list[str] | None,
-    typer.Option("--activation", metavar="NAME", help="Activation, such as la_silu; repeatable."),
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Activation, if the file does not record it, such as relu or la_silu.",
+        rich_help_panel=CHECKPOINT,
+    ),
 ]
 LayerActAlpha = Annotated[
     float | None,
     typer.Option(
-        "--layeract-alpha", metavar="NUMBER", help="LayerAct's alpha, above 0 (1e-5 if not given; the paper: 0.1 on ImageNet)."
+        "--layeract-alpha",
+        metavar="NUMBER",
+        help="LayerAct's alpha, above 0 (default 1e-5; the paper: 0.1 on ImageNet).",
+        rich_help_panel=CHECKPOINT,
     ),
 ]
 Normalize = Annotated[
@@ -38,78 +50,162 @@ Normalize = Annotated[
     typer.Option(
         "--normalize",
         metavar="NAME",
-        help="none, half, mnist, cifar10, cifar100, imagenet, or M,M,M/S,S,S: means/standard deviations of pixels on [0, 1].",
+        help="none, half, mnist, cifar10, cifar100, imagenet, or MEANS/STDS of pixels on 0 to 1, such as "
+        "0.5,0.5,0.5/0.2,0.2,0.2.",
+        rich_help_panel=CHECKPOINT,
     ),
 ]
+
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="DATASET", help="digits, mnist:ROOT, cifar10:ROOT, folder:DIR ... (see `larobust list datasets`)."
+        "--data",
+        metavar="DATASET",
+        help="digits, mnist:ROOT, cifar10:ROOT, folder:DIR ...: see `larobust list datasets`.",
+        rich_help_panel=IMAGES,
     ),
 ]
-Download = Annotated[bool, typer.Option("--download", help="Fetch the dataset into ROOT first, where torchvision can.")]
-Resize = Annotated[int | None, typer.Option("--resize", metavar="PIXELS", help="Bring the shorter side to so many pixels.")]
-Crop = Annotated[int | None, typer.Option("--crop", metavar="PIXELS", help="Cut a square of so many pixels from the centre.")]
+Download = Annotated[
+    bool,
+    typer.Option("--download", help="Fetch the dataset into ROOT first, if torchvision can.", rich_help_panel=IMAGES),
+]
+Resize = Annotated[
+    int | None,
+    typer.Option("--resize", metavar="PIXELS", help="Scale the shorter side to PIXELS.", rich_help_panel=IMAGES),
+]
+Crop = Annotated[
+    int | None,
+    typer.Option("--crop", metavar="PIXELS", help="Cut a square of PIXELS from the centre.", rich_help_panel=IMAGES),
+]
 Limit = Annotated[
     int | None,
     typer.Option(
-        "--limit", metavar="IMAGES", help="Take so many images of a fixed permutation; the result is marked as partial."
+        "--limit",
+        metavar="IMAGES",
+        help="Use only the first IMAGES of a fixed permutation; results are marked as partial.",
+        rich_help_panel=IMAGES,
     ),
 ]
+
 Noise = Annotated[
     list[str] | None,
     typer.Option(
         "--noise",
         metavar="NAMES",
-        help="Corruption: gaussian, poisson, blur ...; a group: paper, all; or own levels: gaussian_noise=0.05,0.1. Repeatable.",
+        help="Corruption (gaussian, poisson, blur ...), group (paper, all) or custom levels (gaussian=0.05,0.1). Repeatable.",
+        rich_help_panel=NOISE,
     ),
 ]
 Severity = Annotated[
-    list[str] | None, typer.Option("--severity", metavar="LEVELS", help="1 to 5, or a range such as 1-5; repeatable.")
+    list[str] | None,
+    typer.Option("--severity", metavar="LEVELS", help="1 to 5, or a range such as 1-5; repeatable.", rich_help_panel=NOISE),
 ]
 Profile = Annotated[
     str | None,
     typer.Option(
-        "--profile", metavar="NAME", help="Level table: cifar-c, tiny-c, imagenet-c, imagenet-c-299 (by image size if not given)."
+        "--profile",
+        metavar="NAME",
+        help="Level table: cifar-c, tiny-c, imagenet-c or imagenet-c-299 (default: by image size).",
+        rich_help_panel=NOISE,
     ),
 ]
-NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", metavar="SEED", help="Seed of the noise (0 if not given).")]
+NoiseSeed = Annotated[
+    int | None,
+    typer.Option("--noise-seed", metavar="SEED", help="Seed of the noise (default 0).", rich_help_panel=NOISE),
+]
 NoiseSeeds = Annotated[
     int | None,
-    typer.Option("--noise-seeds", metavar="COUNT", help="Measure with so many seeds of the noise: SEED, SEED + 1 ... (1)."),
+    typer.Option(
+        "--noise-seeds",
+        metavar="COUNT",
+        help="Repeat the noise with COUNT seeds: SEED, SEED + 1, ... (default 1).",
+        rich_help_panel=NOISE,
+    ),
 ]
-Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+
+Device = Annotated[
+    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION)
+]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", metavar="IMAGES", help="Images at a time (chosen by device if not given).")
+    int | None,
+    typer.Option("--batch-size", metavar="IMAGES", help="Images at a time (default: by device).", rich_help_panel=COMPUTATION),
 ]
-Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 autocast: faster, not the same numbers.")]
+Amp = Annotated[
+    bool,
+    typer.Option("--amp", help="Use bfloat16 autocast: faster, slightly different numbers.", rich_help_panel=COMPUTATION),
+]
 Config = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="PLAN", help="Plan in YAML, or the name of one that comes along, such as paper-mnist; flags win."
+        "--config",
+        metavar="PLAN",
+        help="YAML plan, or the name of a bundled one, such as paper-mnist. Flags win over it.",
+        rich_help_panel=COMPUTATION,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to this file.")]
-Store = Annotated[str | None, typer.Option("--store", metavar="FILE", help="File of results (runs/results.sqlite).")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Measure also what is in the store, and put it in the place of that.")]
-NoStore = Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.")]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.", rich_help_panel=OUTPUT)]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to FILE.", rich_help_panel=OUTPUT),
+]
+OutputInstead = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to FILE instead of the screen.", rich_help_panel=OUTPUT),
+]
+
+Store = Annotated[
+    str | None,
+    typer.Option("--store", metavar="FILE", help="File of results (default runs/results.sqlite).", rich_help_panel=STORE),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Measure again what the store holds, and replace it.", rich_help_panel=STORE),
+]
+NoStore = Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.", rich_help_panel=STORE)]
+
 FilterCheckpoint = Annotated[
     list[str] | None,
     typer.Option(
-        "--ckpt", "--checkpoint", metavar="NAME", help="Only this checkpoint: a name, a pattern, or the beginning of a SHA-256."
+        "--ckpt",
+        "--checkpoint",
+        metavar="NAME",
+        help="Only this checkpoint: a name, a pattern, or the first digits of its SHA-256.",
+        rich_help_panel=FILTERS,
     ),
 ]
-FilterActivation = Annotated[list[str] | None, typer.Option("--activation", metavar="NAME", help="Only this activation.")]
-FilterArch = Annotated[list[str] | None, typer.Option("--arch", metavar="NAME", help="Only this architecture.")]
+FilterActivation = Annotated[
+    list[str] | None,
+    typer.Option("--activation", metavar="NAME", help="Only this activation.", rich_help_panel=FILTERS),
+]
+FilterArch = Annotated[
+    list[str] | None, typer.Option("--arch", metavar="NAME", help="Only this architecture.", rich_help_panel=FILTERS)
+]
 FilterData = Annotated[
-    list[str] | None, typer.Option("--data", metavar="NAME", help="Only this dataset, or a pattern such as 'mnist:*'.")
+    list[str] | None,
+    typer.Option("--data", metavar="NAME", help="Only this dataset, or a pattern such as 'mnist:*'.", rich_help_panel=FILTERS),
 ]
 FilterNoise = Annotated[
-    list[str] | None, typer.Option("--noise", metavar="NAMES", help="Only this corruption, alias or group, or clean.")
+    list[str] | None,
+    typer.Option(
+        "--noise",
+        metavar="NAMES",
+        help="Only this corruption, group or custom level (gaussian=0.05), or clean.",
+        rich_help_panel=FILTERS,
+    ),
 ]
-FilterSeverity = Annotated[list[str] | None, typer.Option("--severity", metavar="LEVELS", help="Only these, such as 1-5.")]
-FilterNoiseSeed = Annotated[list[int] | None, typer.Option("--noise-seed", metavar="SEED", help="Only this seed of the noise.")]
+FilterSeverity = Annotated[
+    list[str] | None,
+    typer.Option("--severity", metavar="LEVELS", help="Only these severities, such as 1-5.", rich_help_panel=FILTERS),
+]
+FilterNoiseSeed = Annotated[
+    list[int] | None,
+    typer.Option("--noise-seed", metavar="SEED", help="Only this seed of the noise.", rich_help_panel=FILTERS),
+]
+AllowMissing = Annotated[
+    bool,
+    typer.Option("--allow-missing", help="Show gaps where something was not measured.", rich_help_panel=OUTPUT),
+]
 
 
 def store_path(given: str | None) -> Path:

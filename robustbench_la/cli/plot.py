@@ -33,9 +33,8 @@ groups: clean images, Noise, Blur ... and the mean over all as bars.
 
 scatter: mean corrupted against clean accuracy, a point a checkpoint, with the line of effective robustness.
 
-layers: fluctuation layer by layer, as `larobust fluctuation` measured it.
-
-Example: larobust plot severity --data 'mnist:*' -o severity.pdf"""
+layers: fluctuation layer by layer, as `larobust fluctuation` measured it."""
+EXAMPLE = "Example: larobust plot severity --data 'mnist:*' -o severity.pdf"
 
 KINDS = ("activations", "severity", "groups", "scatter", "layers")
 

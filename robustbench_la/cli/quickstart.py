@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-HELP = """Try it: train two small networks on real digits, corrupt, compare. Under a minute on a laptop.
-
-Example: larobust quickstart"""
+HELP = """Try it: train two small networks on real digits, corrupt, compare. Under a minute on a laptop."""
+EXAMPLE = "Example: larobust quickstart"
 
 
 def command(

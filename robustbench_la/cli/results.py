@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Stored
 
-HELP = """Show what is in the store, all of it or what matches every filter.
-
-Example: larobust results --activation la_silu --csv > results.csv"""
+HELP = """Show what is in the store, all of it or what matches every filter."""
+EXAMPLE = "Example: larobust results --activation la_silu --csv > results.csv"
 
 NOTHING_SELECTED = 5
 """The exit code where filters match nothing."""

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 HELP = """Train a network by a recipe, or several: one for each activation and seed.
 
-An interrupted training goes on when the same command is given again, to the same weights.
-
-Example: larobust train --data digits --arch cnn --activation la_silu --training-seed 11 -o runs/la_silu.pt"""
+An interrupted training goes on when the same command is given again, to the same weights."""
+EXAMPLE = "Example: larobust train --data digits --arch cnn --activation la_silu --training-seed 11 -o runs/la_silu.pt"
 
 
 def command(

@@ -1,0 +1,83 @@
+"""The application: it imports a command's file only when that command is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from robustbench_la import __version__
+from robustbench_la.cli.commands import ABOUT, COMMANDS, EXIT_CODES
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each made the first time that it is asked for: files import what their flags need."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            entry = COMMANDS[name]
+            module = importlib.import_module(f"robustbench_la.cli.{entry.module}")
+            only = typer.Typer(add_completion=False, rich_markup_mode="rich")
+            only.command(name, help=module.HELP, short_help=entry.summary, epilog=module.EXAMPLE, rich_help_panel=entry.panel)(
+                module.command
+            )
+            self._made[name] = typer.main.get_command(only)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Application(TyperGroup):
+    """The group of the commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": None})
+        self.commands = _Commands()  # type: ignore[assignment]  # nothing is ever added to it
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, without importing them."""
+        return list(COMMANDS)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The overview, without importing the commands, nor what typer's own help needs for Markdown."""
+        from robustbench_la.cli.overview import print_overview
+
+        options = [(", ".join(option.opts), option.help or "") for option in self.get_params(ctx)]
+        print_overview(COMMANDS, options)
+
+
+app = typer.Typer(
+    name="larobust",
+    cls=_Application,
+    help=ABOUT,
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"larobust {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,75 @@
+"""Every way out of a command has its exit code, and every mistake one line on stderr."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+
+import typer
+
+from robustbench_la.cli import streams
+from robustbench_la.cli.app import app
+from robustbench_la.errors import UserError
+
+_RENAMED = {"--alpha": ("--layeract-alpha",), "--seed": ("--training-seed", "--noise-seed")}
+"""Flags of earlier versions, and what they may be called now; the one that the command has is meant."""
+_COMPLETION = "_LAROBUST_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    streams.install()
+    code = _run()
+    if code == 0 and streams.stdout_lost_its_reader():
+        code = 128 + signal.SIGPIPE  # as a shell reports a program that its reader has left
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line; give the exit code."""
+    usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
+    try:
+        code = app(standalone_mode=False, prog_name="larobust")
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except SystemExit as error:  # code that we call asks to exit: never with the exit code of a regression (1)
+        if _COMPLETION in os.environ:
+            return 0
+        return _fail(f"could not run (something asked to exit with {error.code})", 3)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left there cannot be written either
+            return _fail("could not run (no space left to write)", 3)
+        if isinstance(error, usage_error):
+            message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out
+                print(message, file=sys.stderr)
+                return 2
+            return _fail(_renamed(error) or message, 2)
+        # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
+        traceback.print_exc()
+        return _fail("could not run (the traceback above shows where)", 3)
+    return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
+
+
+def _renamed(error: Exception) -> str | None:
+    """What to say of a flag that has another name now."""
+    given, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    flags = [flag for parameter in context.command.params for flag in parameter.opts] if context is not None else []
+    for flag in _RENAMED.get(given, ()):
+        if flag in flags:
+            return f"{given} is now {flag}"
+    return None
+
+
+def _fail(message: str, code: int) -> int:
+    """Say one line on stderr."""
+    print("larobust: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,53 @@
+"""stdout and stderr whose reader may go away, as in ``larobust list corruptions | head``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+
+class _Descriptor(io.FileIO):
+    """An open file descriptor; what is written after its reader has gone is dropped, and nothing fails."""
+
+    def __init__(self, descriptor: int, dropped: type[OSError]) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._dropped = dropped
+        self.lost_its_reader = False
+
+    def write(self, content: object, /) -> int:
+        try:
+            return super().write(content)  # type: ignore[arg-type]  # any bytes-like object, which the two stubs name differently
+        except self._dropped as error:
+            self.lost_its_reader |= isinstance(error, BrokenPipeError)
+            return memoryview(content).nbytes  # type: ignore[arg-type]  # as above
+
+
+_stdout: _Descriptor | None = None
+
+
+def install() -> None:
+    """Let output that nobody reads any more end no measurement, hide no verdict and leave no file unwritten.
+
+    stderr holds progress and remarks: whatever happens to it is ignored. A full disk below stdout is still an error.
+    """
+    global _stdout
+    if os.name != "posix" or sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
+        return
+    if sys.stdout is not None:
+        sys.stdout.flush()
+        _stdout = _Descriptor(sys.stdout.fileno(), BrokenPipeError)
+        # A terminal without − or √ shows ? and loses nothing.
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_stdout), encoding=sys.stdout.encoding, errors="replace", line_buffering=sys.stdout.isatty()
+        )
+    if sys.stderr is not None:
+        unheard = _Descriptor(sys.stderr.fileno(), OSError)
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(unheard), encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
+        )
+
+
+def stdout_lost_its_reader() -> bool:
+    """Whether anything that was written to stdout has found no reader."""
+    return _stdout is not None and _stdout.lost_its_reader
