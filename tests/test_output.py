@@ -208,14 +208,6 @@ def test_a_fault_of_ours_keeps_its_traceback_and_exits_3(monkeypatch, capsys) ->
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -c 'from robustbench_la.cli import main; main()' list corruptions | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-
-
 @pytest.mark.slow
 def test_a_real_ctrl_c_during_training_and_evaluation(tmp_path: Path) -> None:
     """SIGINT to the process: 130, no traceback, and the same command goes on."""

@@ -24,9 +24,9 @@ class _Commands(Mapping[str, Any]):
             entry = COMMANDS[name]
             module = importlib.import_module(f"robustbench_la.cli.{entry.module}")
             only = typer.Typer(add_completion=False, rich_markup_mode="rich")
-            only.command(name, help=module.HELP, short_help=entry.summary, epilog=module.EXAMPLE, rich_help_panel=entry.panel)(
-                module.command
-            )
+            only.command(
+                name, help=_paragraphs(module.HELP), short_help=entry.summary, epilog=module.EXAMPLE, rich_help_panel=entry.panel
+            )(module.command)
             self._made[name] = typer.main.get_command(only)
         return self._made[name]
 
@@ -35,6 +35,11 @@ class _Commands(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(COMMANDS)
+
+
+def _paragraphs(text: str) -> str:
+    """Paragraphs of one line each, which the help folds to the width of the terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 class _Application(TyperGroup):
@@ -52,7 +57,7 @@ class _Application(TyperGroup):
         """The overview, without importing the commands, nor what typer's own help needs for Markdown."""
         from robustbench_la.cli.overview import print_overview
 
-        options = [(", ".join(option.opts), option.help or "") for option in self.get_params(ctx)]
+        options = [(", ".join(option.opts), getattr(option, "help", None) or "") for option in self.get_params(ctx)]
         print_overview(COMMANDS, options)
 
 

@@ -17,12 +17,28 @@ if TYPE_CHECKING:
     from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.plan import EvaluationPlan
 
-HELP = """Measure a checkpoint and write what `larobust check` judges later ones by.
+HELP = """Record the robustness of a checkpoint, for `larobust check` to judge later ones by.
 
 The file is small, readable, and meant to be reviewed and committed like code."""
-EXAMPLE = "Example: larobust baseline --ckpt model.pt --noise paper --limit 2000 -o robustness-baseline.json"
+EXAMPLE = "Example: larobust baseline --ckpt model.pt --noise paper --limit 2000"
 
 DEFAULT = "robustness-baseline.json"
+
+Fluctuation = Annotated[
+    bool,
+    options.switch("--fluctuation", help="Also record how much activations fluctuate.", panel=options.COMPUTATION),
+]
+Update = Annotated[
+    bool,
+    options.switch(
+        "--update",
+        help="Replace the baseline: measure again by its own plan, changed by the flags given, and show what moved.",
+        panel=options.OUTPUT,
+    ),
+]
+Written = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.", rich_help_panel=options.OUTPUT)
+]
 
 
 def command(
@@ -45,12 +61,9 @@ def command(
     batch_size: options.BatchSize = None,
     amp: options.Amp = False,
     config: options.Config = None,
-    fluctuation: Annotated[bool, typer.Option("--fluctuation", help="Also hold how much activations move.")] = False,
-    update: Annotated[
-        bool,
-        typer.Option("--update", help="Replace the baseline, measured by its own plan and what is said here; tell what moved."),
-    ] = False,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The baseline to write.")] = DEFAULT,
+    fluctuation: Fluctuation = False,
+    update: Update = False,
+    output: Written = DEFAULT,
 ) -> None:
     """Read arguments, measure, write, say what moved."""
     from pathlib import Path

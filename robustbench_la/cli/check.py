@@ -23,70 +23,117 @@ if TYPE_CHECKING:
     from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.cells import Condition
 
-HELP = """Judge a checkpoint by a baseline: exit code 1 where its robustness fell.
+HELP = """Judge a checkpoint by a baseline: exit code 1 if its robustness got worse.
 
 The plan (images, noise, levels, seed) is the baseline's. With --results nothing is measured and torch is not needed.
 
-Exit codes: 0 no regression; 1 a regression (with --strict also what is inconclusive); 2 a mistake in what was given; 3 could not
-run here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted."""
-EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5 --junit report.xml"
+Exit codes: 0 no regression; 1 a regression (with --strict also an inconclusive fall); 2 a mistake in the input; 3 could not run
+here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted."""
+EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5"
 
 REGRESSION = 1
 """The exit code of a regression, and of nothing else."""
 
+RULES, BASELINE = "Rules", "Baseline"
+BaselineFile = Annotated[
+    str,
+    typer.Option("--baseline", metavar="FILE", help="What `larobust baseline` has written.", rich_help_panel=BASELINE),
+]
+AllowMissingBaseline = Annotated[
+    bool, options.switch("--allow-missing-baseline", help="Exit with 0 if there is no baseline yet.", panel=BASELINE)
+]
+Checkpoint = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ckpt",
+        metavar="FILE",
+        help="Checkpoint to measure; with --results, which of the results to judge.",
+        rich_help_panel=options.CHECKPOINT,
+    ),
+]
+Results = Annotated[
+    str | None,
+    typer.Option(
+        "--results",
+        metavar="FILE",
+        help="Judge what this store holds, and measure nothing.",
+        rich_help_panel=options.CHECKPOINT,
+    ),
+]
+MaxDrop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-drop",
+        metavar="POINTS",
+        help="Points of accuracy that may be lost (default 1.0); for one corruption or mean alone: gaussian:2.0, clean:0.5, "
+        "mean:0.5. Repeatable.",
+        rich_help_panel=RULES,
+    ),
+]
+MaxRise = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-rise",
+        metavar="RULE",
+        help="By how much the relative fluctuation may rise (default fluctuation:10%).",
+        rich_help_panel=RULES,
+    ),
+]
+Significance = Annotated[
+    float,
+    typer.Option(
+        "--alpha",
+        metavar="LEVEL",
+        help="Level of significance over all conditions; 1: the tolerance alone decides.",
+        rich_help_panel=RULES,
+    ),
+]
+Strict = Annotated[bool, options.switch("--strict", help="Fail also if a fall is inconclusive.", panel=RULES)]
+DataHere = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET",
+        help="Where the baseline's images are on this machine, such as mnist:data.",
+        rich_help_panel=options.IMAGES,
+    ),
+]
+Junit = Annotated[
+    str | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit report.", rich_help_panel=options.OUTPUT)
+]
+Summary = Annotated[
+    str | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Write Markdown; - prints it instead of the table (default: $GITHUB_STEP_SUMMARY, if set).",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+
 
 def command(
-    baseline: Annotated[str, typer.Option("--baseline", metavar="FILE", help="What `larobust baseline` wrote.")] = DEFAULT,
-    ckpt: Annotated[
-        list[str] | None,
-        typer.Option("--ckpt", metavar="FILE", help="Checkpoint to measure; with --results, the one of the results to judge."),
-    ] = None,
-    results: Annotated[
-        str | None, typer.Option("--results", metavar="FILE", help="Judge what is in this store; measure nothing.")
-    ] = None,
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--max-drop",
-            metavar="[NAME:]POINTS",
-            help="Points of accuracy that may be lost (1.0): 0.5, gaussian_noise:2.0, clean:0.5, mean:0.5; repeatable.",
-        ),
-    ] = None,
-    max_rise: Annotated[
-        list[str] | None,
-        typer.Option("--max-rise", metavar="fluctuation:N%", help="By how much the relative fluctuation may rise (10%)."),
-    ] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", metavar="LEVEL", help="Significance over all conditions; 1: the tolerance alone decides.")
-    ] = 0.05,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail also where a fall is inconclusive.")] = False,
+    baseline: BaselineFile = DEFAULT,
+    ckpt: Checkpoint = None,
+    results: Results = None,
+    max_drop: MaxDrop = None,
+    max_rise: MaxRise = None,
+    alpha: Significance = 0.05,
+    strict: Strict = False,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
     arch: options.Arch = None,
     activation: options.Activation = None,
-    layeract_alpha: Annotated[
-        float | None, typer.Option("--layeract-alpha", metavar="NUMBER", help="LayerAct's alpha, where the file does not tell.")
-    ] = None,
+    layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="DATASET", help="Where the baseline's images lie on this machine.")
-    ] = None,
+    data: DataHere = None,
     download: options.Download = False,
     device: options.Device = None,
     batch_size: options.BatchSize = None,
-    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit report.")] = None,
-    summary: Annotated[
-        str | None,
-        typer.Option(
-            "--summary",
-            metavar="FILE",
-            help="Write Markdown; - prints it in place of the table. In $GITHUB_STEP_SUMMARY by itself.",
-        ),
-    ] = None,
+    junit: Junit = None,
+    summary: Summary = None,
     json_: options.Json = False,
-    allow_missing_baseline: Annotated[
-        bool, typer.Option("--allow-missing-baseline", help="Exit with 0 where there is no baseline yet.")
-    ] = False,
+    allow_missing_baseline: AllowMissingBaseline = False,
 ) -> None:
     """Read arguments, judge, print, exit."""
     with _told_under_actions():
@@ -240,10 +287,9 @@ class _Outputs:
         try:
             self._print(verdict, markdown, strict=strict)
             sys.stdout.flush()
-        except OSError as error:
+        except OSError as error:  # such as a full disk; a reader that has gone is none
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):
-                failures.append(f"cannot print ({error.strerror})")
+            failures.append(f"cannot print ({error.strerror})")
         return failures
 
     def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:

@@ -19,47 +19,90 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Store
 
 Word = TypeVar("Word", bound=str)
-HELP = """Compare what is in the store: activations over training seeds, layer-level ones beside their element-level counterparts.
+HELP = """Compare activations over training seeds, or checkpoints.
 
-One table for each architecture, dataset and level table, with mean, standard deviation, differences and their significance. What
-was not measured throughout is refused, not averaged."""
-EXAMPLE = "Example: larobust compare --data 'mnist:*' --against counterpart --format markdown -o mnist.md"
+Layer-level activations are compared with their element-level counterparts. There is one table for each architecture, dataset and
+level table, with means, standard deviations, differences and their significance. Groups with missing cells are refused, not
+averaged."""
+EXAMPLE = "Example: larobust compare --data 'mnist:*' --against counterpart -o mnist.md"
+
+TABLE, TESTS = "Table", "Differences and tests"
+What = Annotated[
+    str, typer.Option("--by", metavar="WHAT", help="What a row is: activation or checkpoint.", rich_help_panel=TABLE)
+]
+MetricName = Annotated[
+    str,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="top1, top5, nll, ece, mce, relative-mce, unnormalised-mce, effective, relative or area.",
+        rich_help_panel=TABLE,
+    ),
+]
+DetailName = Annotated[
+    str | None,
+    typer.Option(
+        "--detail",
+        metavar="WHAT",
+        help="What a column is: group, corruption or severity (default corruption; group with --published).",
+        rich_help_panel=TABLE,
+    ),
+]
+Columns = Annotated[
+    str | None, typer.Option("--columns", metavar="A,B,C", help="Only these columns, in this order.", rich_help_panel=TABLE)
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="COLUMN", help="Sort by this column, best first.", rich_help_panel=TABLE)
+]
+PublishedFile = Annotated[
+    str | None,
+    typer.Option(
+        "--published",
+        metavar="FILE",
+        help="Show published numbers next to the measured ones: a file, or published (the paper's).",
+        rich_help_panel=TABLE,
+    ),
+]
+AgainstName = Annotated[
+    str,
+    typer.Option(
+        "--against",
+        metavar="WHAT",
+        help="What layer-level activations are compared with: counterpart, best, both or none.",
+        rich_help_panel=TESTS,
+    ),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option("--reference", metavar="CKPT", help="What mCE is relative to: a checkpoint, or alexnet.", rich_help_panel=TESTS),
+]
+Interval = Annotated[bool, options.switch("--interval", help="Show 95 % intervals.", panel=TESTS)]
+Tests = Annotated[bool, options.switch("--tests", help="Add a table of every difference, its test and p-value.", panel=TESTS)]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="text, markdown, latex, csv, json or html (default: by the suffix of -o).",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
 
 
 def command(
-    by: Annotated[str, typer.Option("--by", metavar="activation|checkpoint", help="What a row is.")] = "activation",
-    metric: Annotated[
-        str,
-        typer.Option(
-            "--metric",
-            metavar="NAME",
-            help="top1, top5, nll, ece, mce, relative-mce, unnormalised-mce, effective, relative, area.",
-        ),
-    ] = "top1",
-    detail: Annotated[
-        str | None,
-        typer.Option("--detail", metavar="group|corruption|severity", help="A column (corruption; group if --published)."),
-    ] = None,
-    against: Annotated[
-        str, typer.Option("--against", metavar="counterpart|best|both|none", help="What layer-level ones are compared with.")
-    ] = "both",
-    reference: Annotated[
-        str | None, typer.Option("--reference", metavar="CKPT", help="What mCE is relative to: a checkpoint, or alexnet.")
-    ] = None,
-    published: Annotated[
-        str | None,
-        typer.Option("--published", metavar="FILE", help="Printed figures beside ours: a file, or published (the paper's)."),
-    ] = None,
-    columns: Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help="Only these columns, in this order.")] = None,
-    sort: Annotated[str | None, typer.Option("--sort", metavar="COLUMN", help="Best of this column first.")] = None,
-    interval: Annotated[bool, typer.Option("--interval", help="Show 95 % intervals.")] = False,
-    tests: Annotated[bool, typer.Option("--tests", help="Add a table of every difference with its test and p-value.")] = False,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Show gaps where something was not measured.")] = False,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="text, markdown, latex, csv, json or html (by -o if not given)."),
-    ] = None,
-    output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead.")] = None,
+    by: What = "activation",
+    metric: MetricName = "top1",
+    detail: DetailName = None,
+    against: AgainstName = "both",
+    reference: Reference = None,
+    published: PublishedFile = None,
+    columns: Columns = None,
+    sort: Sort = None,
+    interval: Interval = False,
+    tests: Tests = False,
+    allow_missing: options.AllowMissing = False,
+    format_: Format = None,
+    output: options.OutputInstead = None,
     ckpt: options.FilterCheckpoint = None,
     activation: options.FilterActivation = None,
     arch: options.FilterArch = None,

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from robustbench_la.cli import measuring, options
 from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
@@ -21,9 +19,11 @@ if TYPE_CHECKING:
 
 HELP = """Measure accuracy on clean and on corrupted images.
 
-Every checkpoint sees the same images with the same noise, so differences are paired. What is finished goes into a store, and
-what is there is not measured again."""
-EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian --noise poisson --noise blur"
+Every checkpoint sees the same images with the same noise, so differences between checkpoints are paired. Results are kept in a
+store, and what the store holds is not measured again."""
+EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian,poisson,blur"
+
+Detail = Annotated[bool, options.switch("--detail", help="Also show every severity, top-5 and NLL.", panel=options.OUTPUT)]
 
 
 def command(
@@ -46,7 +46,7 @@ def command(
     batch_size: options.BatchSize = None,
     amp: options.Amp = False,
     config: options.Config = None,
-    detail: Annotated[bool, typer.Option("--detail", help="Show every severity, top-5 and NLL.")] = False,
+    detail: Detail = False,
     json_: options.Json = False,
     output: options.Output = None,
     store: options.Store = None,

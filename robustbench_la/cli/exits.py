@@ -40,8 +40,8 @@ def _run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except SystemExit as error:  # code that we call asks to exit: never with the exit code of a regression (1)
-        if _COMPLETION in os.environ:
-            return 0
+        if _COMPLETION in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
+            return error.code if isinstance(error.code, int) else 0
         return _fail(f"could not run (something asked to exit with {error.code})", 3)
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -50,7 +50,7 @@ def _run() -> int:
         if isinstance(error, usage_error):
             message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
             if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out
-                print(message, file=sys.stderr)
+                print(message, end="", file=sys.stderr)
                 return 2
             return _fail(_renamed(error) or message, 2)
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from robustbench_la.records.layers import NetworkFluctuation
     from robustbench_la.records.plan import EvaluationPlan
 
-HELP = """Measure what noise does inside the network, layer by layer.
+HELP = """Measure what noise does inside a network, layer by layer.
 
 Every activation call of the network is compared between a clean image and the same image with noise: fluctuation (L1), its upper
 bound, saturation, activation means, spread. Layer-level activations are compared with their element-level counterparts."""
-EXAMPLE = "Example: larobust fluctuation --ckpt 'runs/*.pt' --noise gaussian --severity 3 --plot layers.png"
+EXAMPLE = "Example: larobust fluctuation --ckpt model.pt --noise blur --plot layers.png"
 
 PLOTS = ("layers", "distribution", "means")
 
@@ -37,23 +37,43 @@ Inject = Annotated[
     typer.Option(
         "--inject",
         metavar="NOISE",
-        help="In place of noise on the images: noise on each pre-activation, one layer at a time. gaussian=0.1: a tenth of "
-        "the image's own spread there; gaussian-absolute=0.1: in its units. Repeatable.",
+        help="Instead of noise on the images: noise on each pre-activation, one layer at a time. gaussian=0.1: a tenth of the "
+        "image's own spread there; gaussian-absolute=0.1: in the units of the pre-activation. Repeatable.",
+        rich_help_panel=options.NOISE,
     ),
 ]
-Only = Annotated[str | None, typer.Option("--only", metavar="WHAT", help="fluctuation: nothing but that, in less time.")]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only", metavar="WHAT", help="fluctuation: measure only that, in less time.", rich_help_panel=options.COMPUTATION
+    ),
+]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", metavar="SCALE", help="An element is saturated when its scale is below this (0.01)."),
+    typer.Option(
+        "--threshold",
+        metavar="SCALE",
+        help="An element counts as saturated if its scale is below this (default 0.01).",
+        rich_help_panel=options.COMPUTATION,
+    ),
+]
+Detail = Annotated[
+    bool,
+    options.switch("--detail", help="Show every condition instead of means over them.", panel=options.OUTPUT),
 ]
 Plot = Annotated[
     list[str] | None,
     typer.Option(
         "--plot",
-        metavar="[KIND=]FILE",
-        help="Write a figure, .png, .svg or .pdf. KIND: layers (if not given), distribution (over images) or means (of the "
-        "activations). Repeatable.",
+        metavar="FILE",
+        help="Write a figure of the layers as .png, .svg or .pdf; distribution=FILE: of the images; means=FILE: of the "
+        "activation means. Repeatable.",
+        rich_help_panel=options.OUTPUT,
     ),
+]
+Csv = Annotated[
+    str | None,
+    typer.Option("--csv", metavar="FILE", help="Write one row per layer and condition.", rich_help_panel=options.OUTPUT),
 ]
 
 
@@ -79,9 +99,9 @@ def command(
     batch_size: options.BatchSize = None,
     amp: options.Amp = False,
     config: options.Config = None,
-    detail: Annotated[bool, typer.Option("--detail", help="Show every condition instead of means over them.")] = False,
+    detail: Detail = False,
     plot: Plot = None,
-    csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write one row a layer and condition.")] = None,
+    csv: Csv = None,
     json_: options.Json = False,
     output: options.Output = None,
     store: options.Store = None,
@@ -230,3 +250,4 @@ def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None
         "means": activation_means,
     }
     style.save(figures[kind](measured), path)
+    print(f"{path} written", file=sys.stderr)

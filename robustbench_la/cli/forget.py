@@ -9,10 +9,13 @@ import typer
 
 from robustbench_la.cli import options
 
-HELP = """Remove from the store what matches every filter; shows it and asks first.
+HELP = """Remove the results that match every filter; shows them and asks first.
 
-The file keeps its size; the room is used for what comes next."""
+The file keeps its size; later results use the space."""
 EXAMPLE = "Example: larobust forget --ckpt 'runs/old-*.pt' --noise blur"
+
+
+Yes = Annotated[bool, options.switch("--yes", "-y", help="Do not ask.", panel=options.OUTPUT)]
 
 
 def command(
@@ -23,7 +26,7 @@ def command(
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
     noise_seed: options.FilterNoiseSeed = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     store: options.Store = None,
 ) -> None:
     """Read arguments, show, ask, remove."""

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from corruptions import Corruption
     from robustbench_la.analysis.table import Table
 
-HELP = """Show what there is: corruptions, activations, architectures or datasets."""
+HELP = """List the known corruptions, activations, architectures or datasets."""
 EXAMPLE = "Example: larobust list corruptions"
 
 
 def command(
     what: Annotated[
-        str, typer.Argument(metavar="[corruptions|activations|architectures|datasets]", help="What to show.", show_default=False)
+        str, typer.Argument(metavar="WHAT", help="corruptions, activations, architectures or datasets.", show_default=False)
     ],
     json_: options.Json = False,
 ) -> None:

@@ -9,22 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robustbench_la.cli import options
+
 if TYPE_CHECKING:
     from robustbench_la.records.cells import Cell
 
 HELP = """Join stores, such as those of several machines, into one.
 
-OUTPUT may be there already, or be one of the FILES: what it lacks is added, in the order of the FILES. Where two hold the same
-cell with different answers (another device can tip a few), that of the first stays, and it is said."""
+OUTPUT may exist already, or be one of the FILES: the cells it is missing are added, in the order of the FILES. If two files hold
+the same cell with different answers (another device can change a few), the first is kept and the conflict is reported."""
 EXAMPLE = "Example: larobust merge here.sqlite there.sqlite -o all.sqlite"
 
 _SHOWN = 3
 """How many conflicts are named."""
 
 
+Files = Annotated[list[str], typer.Argument(metavar="FILES", help="Stores to join.", show_default=False)]
+Written = Annotated[
+    str, typer.Option("--output", "-o", metavar="OUTPUT", help="The store to write.", rich_help_panel=options.OUTPUT)
+]
+
+
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Stores to join.", show_default=False)],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="OUTPUT", help="The store to put them into.")],
+    files: Files,
+    output: Written,
 ) -> None:
     """Read arguments, join, say what became of it."""
     from robustbench_la.store.store import Store, check

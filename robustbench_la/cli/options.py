@@ -5,12 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHECKPOINT, IMAGES, NOISE = "Checkpoint", "Images", "Noise"
 COMPUTATION, OUTPUT, STORE, FILTERS = "Computation", "Output", "Store", "Filters"
+
+
+def switch(*names: str, help: str, panel: str) -> OptionInfo:
+    """A flag without a value, which the help shows without a type."""
+    option: OptionInfo = typer.Option(*names, metavar="", help=help, rich_help_panel=panel)
+    return option
+
+
+def layeract_alpha(panel: str) -> OptionInfo:
+    """LayerAct's alpha, which ``train`` chooses and which a checkpoint of others does not record."""
+    text = "LayerAct's alpha, above 0 (default 1e-5; the paper: 0.1 on ImageNet)."
+    option: OptionInfo = typer.Option("--layeract-alpha", metavar="NUMBER", help=text, rich_help_panel=panel)
+    return option
+
+
+def normalize(panel: str) -> OptionInfo:
+    """The normalization of pixels, likewise."""
+    text = "none, half, mnist, cifar10, cifar100, imagenet, or MEANS/STDS of pixels on 0 to 1: 0.5,0.5,0.5/0.2,0.2,0.2."
+    option: OptionInfo = typer.Option("--normalize", metavar="NAME", help=text, rich_help_panel=panel)
+    return option
+
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -36,25 +58,8 @@ Activation = Annotated[
         rich_help_panel=CHECKPOINT,
     ),
 ]
-LayerActAlpha = Annotated[
-    float | None,
-    typer.Option(
-        "--layeract-alpha",
-        metavar="NUMBER",
-        help="LayerAct's alpha, above 0 (default 1e-5; the paper: 0.1 on ImageNet).",
-        rich_help_panel=CHECKPOINT,
-    ),
-]
-Normalize = Annotated[
-    str | None,
-    typer.Option(
-        "--normalize",
-        metavar="NAME",
-        help="none, half, mnist, cifar10, cifar100, imagenet, or MEANS/STDS of pixels on 0 to 1, such as "
-        "0.5,0.5,0.5/0.2,0.2,0.2.",
-        rich_help_panel=CHECKPOINT,
-    ),
-]
+LayerActAlpha = Annotated[float | None, layeract_alpha(CHECKPOINT)]
+Normalize = Annotated[str | None, normalize(CHECKPOINT)]
 
 Data = Annotated[
     str | None,
@@ -67,7 +72,7 @@ Data = Annotated[
 ]
 Download = Annotated[
     bool,
-    typer.Option("--download", help="Fetch the dataset into ROOT first, if torchvision can.", rich_help_panel=IMAGES),
+    switch("--download", help="Fetch the dataset into ROOT first, if torchvision can.", panel=IMAGES),
 ]
 Resize = Annotated[
     int | None,
@@ -132,7 +137,7 @@ BatchSize = Annotated[
 ]
 Amp = Annotated[
     bool,
-    typer.Option("--amp", help="Use bfloat16 autocast: faster, slightly different numbers.", rich_help_panel=COMPUTATION),
+    switch("--amp", help="Use bfloat16 autocast: faster, slightly different numbers.", panel=COMPUTATION),
 ]
 Config = Annotated[
     str | None,
@@ -144,7 +149,7 @@ Config = Annotated[
     ),
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.", rich_help_panel=OUTPUT)]
+Json = Annotated[bool, switch("--json", help="Print one JSON document instead of the table.", panel=OUTPUT)]
 Output = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document to FILE.", rich_help_panel=OUTPUT),
@@ -160,9 +165,9 @@ Store = Annotated[
 ]
 Fresh = Annotated[
     bool,
-    typer.Option("--fresh", help="Measure again what the store holds, and replace it.", rich_help_panel=STORE),
+    switch("--fresh", help="Measure again what the store holds, and replace it.", panel=STORE),
 ]
-NoStore = Annotated[bool, typer.Option("--no-store", help="Neither read nor write a store.", rich_help_panel=STORE)]
+NoStore = Annotated[bool, switch("--no-store", help="Neither read nor write a store.", panel=STORE)]
 
 FilterCheckpoint = Annotated[
     list[str] | None,
@@ -204,7 +209,7 @@ FilterNoiseSeed = Annotated[
 ]
 AllowMissing = Annotated[
     bool,
-    typer.Option("--allow-missing", help="Show gaps where something was not measured.", rich_help_panel=OUTPUT),
+    switch("--allow-missing", help="Show gaps where something was not measured.", panel=OUTPUT),
 ]
 
 

@@ -23,40 +23,69 @@ if TYPE_CHECKING:
 Record = TypeVar("Record")
 HELP = """Draw a figure, as PNG, SVG or PDF.
 
-activations: the output curves of LA-SiLU and LA-HardSiLU for several means and spreads of a layer, beside SiLU and HardSiLU.
+severity: accuracy against severity; a line per activation, a panel per corruption and one for their mean.
 
-Of the store, all of it or what matches every filter:
+groups: bars of clean images, Noise, Blur ... and the mean over all.
 
-severity: accuracy against severity, one line an activation, one panel a corruption and one for their mean.
+scatter: mean accuracy under corruption against clean accuracy, a point per checkpoint, with the line of effective robustness.
 
-groups: clean images, Noise, Blur ... and the mean over all as bars.
+layers: fluctuation layer by layer, as `larobust fluctuation` measured it.
 
-scatter: mean corrupted against clean accuracy, a point a checkpoint, with the line of effective robustness.
-
-layers: fluctuation layer by layer, as `larobust fluctuation` measured it."""
+activations: the output curves of LA-SiLU and LA-HardSiLU for several means and spreads of a layer, next to SiLU and HardSiLU;
+it reads no results."""
 EXAMPLE = "Example: larobust plot severity --data 'mnist:*' -o severity.pdf"
 
 KINDS = ("activations", "severity", "groups", "scatter", "layers")
+FIGURE = "Figure"
+Kind = Annotated[
+    str, typer.Argument(metavar="KIND", help="severity, groups, scatter, layers or activations.", show_default=False)
+]
+Written = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write, with the suffix .png, .svg or .pdf.",
+        show_default=False,
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+PageColumns = Annotated[
+    int, typer.Option("--columns", metavar="1|2", help="Columns of a page that the figure spans.", rich_help_panel=FIGURE)
+]
+MetricName = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="severity, groups: top1 (default), top5, nll, ece; groups also effective, relative.",
+        rich_help_panel=FIGURE,
+    ),
+]
+PerElement = Annotated[
+    bool,
+    options.switch("--per-element", help="layers: fluctuation per element, not relative to the clean activation.", panel=FIGURE),
+]
+GroupNumber = Annotated[
+    int | None,
+    typer.Option(
+        "--group",
+        metavar="NUMBER",
+        help="Which group, if the results are of several that cannot share a figure (the error lists them).",
+        rich_help_panel=options.FILTERS,
+    ),
+]
 
 
 def command(
-    kind: Annotated[str, typer.Argument(metavar=f"[{'|'.join(KINDS)}]", help="What to draw.", show_default=False)],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to; its suffix says .png, .svg or .pdf.")],
-    columns: Annotated[int, typer.Option("--columns", metavar="1|2", help="Columns of a page that the figure spans.")] = 2,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric", metavar="NAME", help="severity, groups: top1 (if not given), top5, nll, ece; groups: effective, relative."
-        ),
-    ] = None,
-    per_element: Annotated[
-        bool, typer.Option("--per-element", help="layers: fluctuation per element, in place of relative to the clean activation.")
-    ] = False,
-    group: Annotated[
-        int | None,
-        typer.Option("--group", metavar="NUMBER", help="Which, where what matches may not be mixed (the error lists them)."),
-    ] = None,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Show gaps where something was not measured.")] = False,
+    kind: Kind,
+    output: Written,
+    columns: PageColumns = 2,
+    metric: MetricName = None,
+    per_element: PerElement = False,
+    group: GroupNumber = None,
+    allow_missing: options.AllowMissing = False,
     ckpt: options.FilterCheckpoint = None,
     activation: options.FilterActivation = None,
     arch: options.FilterArch = None,
@@ -87,6 +116,7 @@ def command(
         if store is not None or group is not None or allow_missing or any(filters):
             raise UserError("plot activations draws formulas: there is no store to read and nothing to select")
         style.save(_activations(span), path)
+        print(f"{output} written", file=sys.stderr)
         return
     there = options.store_path(store)
     if path.resolve() == there.resolve():

@@ -8,14 +8,20 @@ from typing import Annotated
 
 import typer
 
-HELP = """Try it: train two small networks on real digits, corrupt, compare. Under a minute on a laptop."""
+from robustbench_la.cli import options
+
+HELP = """Train two small networks on real digits, corrupt the images, compare. Takes under a minute on a laptop."""
 EXAMPLE = "Example: larobust quickstart"
 
 
+Folder = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the two checkpoints.", rich_help_panel=options.OUTPUT),
+]
+
+
 def command(
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the two checkpoints.")
-    ] = "runs/quickstart",
+    output: Folder = "runs/quickstart",
 ) -> None:
     """Train what is not there yet, evaluate, print."""
     from robustbench_la.records.plan_file import read_plan

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Stored
 
-HELP = """Show what is in the store, all of it or what matches every filter."""
+HELP = """Show what has been measured: all of the store, or what matches every filter."""
 EXAMPLE = "Example: larobust results --activation la_silu --csv > results.csv"
 
+Detail = Annotated[bool, options.switch("--detail", help="One row per cell.", panel=options.OUTPUT)]
+Csv = Annotated[
+    bool, options.switch("--csv", help="Print CSV instead of the table: one row per cell, in full.", panel=options.OUTPUT)
+]
 NOTHING_SELECTED = 5
 """The exit code where filters match nothing."""
 
@@ -35,11 +39,9 @@ def command(
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
     noise_seed: options.FilterNoiseSeed = None,
-    detail: Annotated[bool, typer.Option("--detail", help="One row a cell.")] = False,
+    detail: Detail = False,
     json_: options.Json = False,
-    csv_: Annotated[
-        bool, typer.Option("--csv", help="Print CSV instead of the table: one row a cell, with all that is known.")
-    ] = False,
+    csv_: Csv = False,
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
+from typing import TextIO
 
 
 class _Descriptor(io.FileIO):
@@ -32,20 +34,22 @@ def install() -> None:
     stderr holds progress and remarks: whatever happens to it is ignored. A full disk below stdout is still an error.
     """
     global _stdout
-    if os.name != "posix" or sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # open as long as the process lives
+    stdout: TextIO = sys.stdout
+    stderr: TextIO = sys.stderr
+    if os.name != "posix" or stdout is not sys.__stdout__ or stderr is not sys.__stderr__:
         return
-    if sys.stdout is not None:
-        sys.stdout.flush()
-        _stdout = _Descriptor(sys.stdout.fileno(), BrokenPipeError)
-        # A terminal without − or √ shows ? and loses nothing.
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_stdout), encoding=sys.stdout.encoding, errors="replace", line_buffering=sys.stdout.isatty()
-        )
-    if sys.stderr is not None:
-        unheard = _Descriptor(sys.stderr.fileno(), OSError)
-        sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(unheard), encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
-        )
+    _stdout = _Descriptor(stdout.fileno(), BrokenPipeError)
+    # A terminal without − or √ shows ? and loses nothing.
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_stdout), encoding=stdout.encoding, errors="replace", line_buffering=stdout.isatty()
+    )
+    unheard = _Descriptor(stderr.fileno(), OSError)
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(unheard), encoding=stderr.encoding, errors="backslashreplace", line_buffering=True
+    )
 
 
 def stdout_lost_its_reader() -> bool:

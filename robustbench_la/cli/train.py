@@ -12,44 +12,70 @@ from robustbench_la.cli import options
 if TYPE_CHECKING:
     from robustbench_la.training.train import Trained
 
-HELP = """Train a network by a recipe, or several: one for each activation and seed.
+HELP = """Train a network by a recipe, or several: one for each activation and training seed.
 
-An interrupted training goes on when the same command is given again, to the same weights."""
-EXAMPLE = "Example: larobust train --data digits --arch cnn --activation la_silu --training-seed 11 -o runs/la_silu.pt"
+To continue an interrupted training, give the same command again: it ends with the same weights."""
+EXAMPLE = "Example: larobust train --arch cnn --activation la_silu -o runs/la_silu.pt"
+
+NETWORK, RECIPE = "Network", "Recipe"
+Arch = Annotated[
+    str | None,
+    typer.Option("--arch", metavar="NAME", help="Architecture: see `larobust list architectures`.", rich_help_panel=NETWORK),
+]
+LayerActAlpha = Annotated[float | None, options.layeract_alpha(NETWORK)]
+Normalize = Annotated[str | None, options.normalize(NETWORK)]
+Written = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Checkpoint to write; {activation} and {seed} in its name are filled in.",
+        show_default=False,
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Activations = Annotated[
+    list[str] | None,
+    typer.Option("--activation", metavar="NAME", help="Activation, such as la_silu; repeatable.", rich_help_panel=NETWORK),
+]
+TrainingSeeds = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--training-seed",
+        metavar="SEED",
+        help="Seed of weights, order and augmentation (default 11); repeatable.",
+        rich_help_panel=RECIPE,
+    ),
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data.", rich_help_panel=RECIPE)]
+LearningRate = Annotated[
+    float | None, typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start.", rich_help_panel=RECIPE)
+]
+StepSize = Annotated[
+    str | None, typer.Option("--batch-size", metavar="IMAGES", help="Images per step, or full.", rich_help_panel=RECIPE)
+]
+Force = Annotated[bool, options.switch("--force", help="Train again, and overwrite existing checkpoints.", panel=options.OUTPUT)]
 
 
 def command(
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Checkpoint to write; {activation} and {seed} in its name are filled in.",
-            show_default=False,
-        ),
-    ],
-    arch: options.Arch = None,
-    activation: options.Activations = None,
-    layeract_alpha: options.LayerActAlpha = None,
-    normalize: options.Normalize = None,
+    output: Written,
+    arch: Arch = None,
+    activation: Activations = None,
+    layeract_alpha: LayerActAlpha = None,
+    normalize: Normalize = None,
     data: options.Data = None,
     download: options.Download = False,
     resize: options.Resize = None,
     crop: options.Crop = None,
     limit: options.Limit = None,
-    training_seed: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--training-seed", metavar="SEED", help="Seed of weights, order and augmentation (11 if not given); repeatable."
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data.")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start.")] = None,
-    batch_size: Annotated[str | None, typer.Option("--batch-size", metavar="IMAGES", help="Images a step, or full.")] = None,
+    training_seed: TrainingSeeds = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
+    batch_size: StepSize = None,
     device: options.Device = None,
     config: options.Config = None,
-    force: Annotated[bool, typer.Option("--force", help="Train anew, over a checkpoint that exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Read arguments, train, say what came of it."""
     from robustbench_la.records.plan_file import read_plan
