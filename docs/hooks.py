@@ -63,7 +63,7 @@ def command_line() -> str:
     group: Any = typer.main.get_command(app)
     parts = ["# Command line", "", "Made from `larobust --help`. Each command explains itself with `--help` as well.", ""]
     for name, command in group.commands.items():
-        help_text = re.sub(r"\s*\[dim\].*?\[/dim\]", "", command.help or "")
+        help_text = "\n\n".join(filter(None, (command.help, command.epilog)))
         parts += [f"## larobust {name}", "", *_paragraphs(help_text), ""]
         arguments = [option for option in command.params if option.param_type_name == "argument"]
         for argument in arguments:
