@@ -12,7 +12,7 @@ from robustbench_la.records.cells import Cell
 
 
 def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
-    """One row a checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
+    """One row per checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
 
     Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
     measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
@@ -77,12 +77,12 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
         return ()
     return (
         "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "
-        "above 0 is better, but for rel. drop.",
+        "above 0 is better, except for rel. drop.",
     )
 
 
 def detail(cells: Sequence[Cell]) -> Table:
-    """One row a checkpoint and condition."""
+    """One row per checkpoint and condition."""
     several = len({cell.noise_seed for cell in cells} - {None}) > 1
     rows = [
         Row(

@@ -1,4 +1,4 @@
-"""What the columns of a metric mean, in sentences: the notes that stand under a table whatever it compares."""
+"""What the columns of a metric mean, in sentences: the notes under a table whatever it compares."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from robustbench_la.activations import in_order
-from robustbench_la.errors import UserError
+from robustbench_la.analysis.gaps import require_complete
 from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
 from robustbench_la.records.network_id import IDENTITY, NetworkId, NetworkRecord
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _COMPARED = ("sha256", "activation", "alpha")
 """In what networks of one group may differ: they are compared in these, and share everything else."""
 _SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
-_NAMED = 3
-"""How many gaps an error lists."""
 
 
 class Variant(NamedTuple):
@@ -48,7 +46,7 @@ class Group:
     fingerprint: str
     precision: str
     profile: str | None
-    """Level table; None for levels of the user's own, or where only clean images were measured."""
+    """Level table; None for custom levels, or where only clean images were measured."""
     data: tuple[str, ...]
     """Names that the dataset was given."""
     images: int
@@ -65,14 +63,14 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What tells it from other groups."""
+        """What distinguishes it from other groups."""
         partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
-        said = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
+        parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
-            said.append(f"levels of {self.profile}" if self.profile else "own levels")
+            parts.append(f"levels of {self.profile}" if self.profile else "custom levels")
         if self.precision != "float32":
-            said.append(self.precision)
-        return ", ".join(said)
+            parts.append(self.precision)
+        return ", ".join(parts)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -97,8 +95,12 @@ class Group:
 def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
     """Sort cells into groups, in the order in which they came.
 
-    allow_missing: let networks lack cells that others of their group have.
-    Raises: UserError naming what lacks, unless that is allowed.
+    Args:
+        stored: cells of a store.
+        allow_missing: accept networks with gaps, where others of their group have cells.
+
+    Raises:
+        UserError: naming the missing cells, unless these are allowed.
     """
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
@@ -108,8 +110,8 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in own if entry.cell.condition != CLEAN)
         groups += [_group(own, profile) for profile in profiles or (None,)]
     if not allow_missing:
-        for found in groups:
-            _require_all(found)
+        for each in groups:
+            _require_complete(each)
     return groups
 
 
@@ -125,10 +127,10 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
     measured = []
     for own in networks.values():
         corrupted = [entry for entry in own if entry.cell.condition != CLEAN]
-        there = [entry for entry in corrupted if entry.cell.condition.profile == profile]
-        if there or not corrupted:  # with clean images alone, the rest lacks; with another profile alone, it belongs there
+        at_profile = [entry for entry in corrupted if entry.cell.condition.profile == profile]
+        if at_profile or not corrupted:  # of clean images alone, the rest is missing; of another profile alone, it belongs there
             clean = [entry for entry in own if entry.cell.condition == CLEAN]
-            cells = {entry.cell.pass_: entry for entry in clean + there}
+            cells = {entry.cell.pass_: entry for entry in clean + at_profile}
             measured.append(NetworkResults(network=own[0].cell.network, cells=cells))
     activations = in_order(one.network.activation for one in measured)
     measured.sort(key=lambda one: (activations.index(one.network.activation), one.network.alpha or 0.0, _seed_order(one.network)))
@@ -149,17 +151,18 @@ def _seed_order(network: NetworkRecord) -> tuple[bool, int, str]:
     return network.training_seed is None, network.training_seed or 0, network.checkpoint
 
 
-def _require_all(found: Group) -> None:
-    several = len(found.noise_seeds) > 1
-    lacking = {one.network: [own for own in found.passes if own not in one.cells] for one in found.networks}
-    lacking = {network: gaps for network, gaps in lacking.items() if gaps}
-    if not lacking:
-        return
-    network, gaps = next(iter(lacking.items()))
-    named = [f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}" for condition, seed in gaps]
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    others = f"; so do {len(lacking) - 1} others in part" if len(lacking) > 1 else ""
-    raise UserError(
-        f"{found.title}: not all measured; {network.checkpoint} lacks {', '.join(named[:_NAMED])}{more}{others}; measure "
-        "that, leave it out by --ckpt, --noise, --severity or --noise-seed, or give --allow-missing to see gaps"
+def _require_complete(group: Group) -> None:
+    several = len(group.noise_seeds) > 1
+    gaps = {
+        results.network.checkpoint: [
+            f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}"
+            for condition, seed in group.passes
+            if (condition, seed) not in results.cells
+        ]
+        for results in group.networks
+    }
+    require_complete(
+        group.title,
+        gaps,
+        remedy="measure that, leave it out by --ckpt, --noise, --severity or --noise-seed, or give --allow-missing to see gaps",
     )

@@ -41,9 +41,9 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
 
     about: a sentence on images, levels and precision, to stand under the table.
     """
-    there = measured[0].layers[0].statistics.keys() if measured else ()
-    shown = {name: column for name, column in _COLUMNS.items() if name in there or name in _DERIVED}
-    if "gain" not in there:
+    available = measured[0].layers[0].statistics.keys() if measured else ()
+    shown = {name: column for name, column in _COLUMNS.items() if name in available or name in _DERIVED}
+    if "gain" not in available:
         shown = {name: column for name, column in shown.items() if name not in _DERIVED}
     conditions = list(dict.fromkeys(layer.condition for one in measured for layer in one.layers))
     rows = []
@@ -63,7 +63,7 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
         *shown.values(),
     )
     over = "" if detail or len(conditions) == 1 else f"Means over {len(conditions)} conditions: {_named(conditions)}. "
-    notes = (over + about, *(_NOTES if "gain" in there else _NOTES[:1]), *_remarks(measured))
+    notes = (over + about, *(_NOTES if "gain" in available else _NOTES[:1]), *_remarks(measured))
     return Table(title="Fluctuation, layer by layer", columns=columns, rows=tuple(rows), notes=notes)
 
 
@@ -106,31 +106,31 @@ def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | Non
 def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
     for checkpoint in _in_order(measured):
         own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
-        said = []
+        remarks = []
         worst = max(own, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
         rise = largest_rise(worst.layers)
         if rise is not None:
             name, before, after = rise
             of = f" ({worst.layers[0].condition})" if len(own) > 1 else ""
-            said.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
+            remarks.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
         others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].network.activation]
         if others:
             more = f" and {len(others) - 4} more" if len(others) > 4 else ""
             none = len(others) == len(own[0].layers)
             counted = "none of its calls is" if none else "its means hold calls of other functions than"
-            said.append(f"{counted} {own[0].layers[0].network.activation}: {', '.join(others[:4])}{more}")
-        scaleless = {layer.function for layer in own[0].layers if _lacks_scale(layer)}
+            remarks.append(f"{counted} {own[0].layers[0].network.activation}: {', '.join(others[:4])}{more}")
+        scaleless = {layer.function for layer in own[0].layers if _has_no_scale(layer)}
         if scaleless:
-            said.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
+            remarks.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
         if own[0].unreached:
-            said.append(f"never reached: {', '.join(own[0].unreached)}")
+            remarks.append(f"never reached: {', '.join(own[0].unreached)}")
         if own[0].skipped:
-            said.append(f"not of images, left out: {', '.join(own[0].skipped)}")
-        if said:
-            yield f"{checkpoint}: {'; '.join(said)}."
+            remarks.append(f"not of images, left out: {', '.join(own[0].skipped)}")
+        if remarks:
+            yield f"{checkpoint}: {'; '.join(remarks)}."
 
 
-def _lacks_scale(layer: LayerStats) -> bool:
+def _has_no_scale(layer: LayerStats) -> bool:
     return layer.function in ACTIVATIONS and not ACTIVATIONS[layer.function].has_scale and "gain" in layer.statistics
 
 
@@ -181,7 +181,7 @@ _NETWORK = (
 
 
 def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
-    """Checkpoints, those of layer-level activations first, each beside its counterpart."""
+    """Checkpoints, those of layer-level activations first, each next to its counterpart."""
     ranks = in_order({one.layers[0].network.activation for one in measured})
     return sorted(
         dict.fromkeys(one.layers[0].network.checkpoint for one in measured),

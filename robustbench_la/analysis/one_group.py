@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from robustbench_la.analysis.gaps import require_complete
 from robustbench_la.analysis.groups import Group, comparable_key, group
 from robustbench_la.errors import UserError
 from robustbench_la.store.layer_rows import LayerRow, networks
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
 _NAMED = 6
-"""How many groups, or gaps, an error lists."""
+"""Groups that an error lists."""
 
 
 def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False) -> Group:
@@ -62,7 +63,7 @@ def layers_of_one(
     index = _chosen(titles, number)
     measured = list(networks(groups[index][1], None).values())
     if not allow_missing:
-        _require_all(titles[index], measured)
+        _require_complete(titles[index], measured)
     return titles[index], measured
 
 
@@ -79,12 +80,10 @@ def _chosen(titles: Sequence[str], number: int | None) -> int:
     """The index of the group that is meant."""
     if number is not None:
         if not 1 <= number <= len(titles):
-            raise UserError(f"--group {number}: there is {_listed(titles)}")
+            raise UserError(f"--group {number}: the groups are {_listed(titles)}")
         return number - 1
     if len(titles) > 1:
-        raise UserError(
-            f"a figure shows one of what is never mixed; choose by --group, --arch, --data or --noise-seed: {_listed(titles)}"
-        )
+        raise UserError(f"a figure shows one group; choose by --group, --arch, --data or --noise-seed: {_listed(titles)}")
     return 0
 
 
@@ -93,16 +92,17 @@ def _listed(titles: Sequence[str]) -> str:
     return "; ".join(f"{index}. {title}" for index, title in enumerate(titles[:_NAMED], start=1)) + more
 
 
-def _require_all(title: str, measured: Sequence[NetworkFluctuation]) -> None:
+def _require_complete(title: str, measured: Sequence[NetworkFluctuation]) -> None:
     conditions = dict.fromkeys(one.layers[0].condition for one in measured)
-    by_network: dict[str, set[object]] = {}
+    by_checkpoint: dict[str, set[object]] = {}
     for one in measured:
-        by_network.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
-    for checkpoint, present in by_network.items():
-        missing = [str(condition) for condition in conditions if condition not in present]
-        if missing:
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            raise UserError(
-                f"{title}: not all measured; {checkpoint} lacks {', '.join(missing[:_NAMED])}{more}; measure that, leave it out "
-                "by --ckpt, --noise or --severity, or give --allow-missing to leave networks out where they lack something"
-            )
+        by_checkpoint.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
+    require_complete(
+        title,
+        {
+            checkpoint: [condition for condition in conditions if condition not in own]
+            for checkpoint, own in by_checkpoint.items()
+        },
+        remedy="measure that, leave it out by --ckpt, --noise or --severity, or give --allow-missing to leave out networks with "
+        "gaps",
+    )

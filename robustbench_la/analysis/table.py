@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a difference rests on; None where there was nothing to be tested."""
+    """What a difference is based on; None where nothing was tested."""
 
     one: str
     """The side that the difference is positive for."""
@@ -58,11 +58,11 @@ class Column:
     better: Literal["higher", "lower"] | None = None
     """The direction in which a value is better; None where there is none."""
     label: bool = False
-    """Whether it tells rows apart although it is no text."""
+    """Whether it distinguishes rows although it is not text."""
     bar: bool = False
-    """Whether a terminal draws a bar beside the number, as long as it is large."""
+    """Whether a terminal draws a bar next to the number, as long as it is large."""
     grouped: bool = False
-    """Whether a terminal leaves out what stands in the row above."""
+    """Whether a terminal leaves out a value that is the same in the row above."""
     intervals: bool = True
     """Whether people want to see the intervals of its numbers; files for programs hold them anyway."""
     signed: bool = False
@@ -70,7 +70,7 @@ class Column:
 
     @property
     def is_label(self) -> bool:
-        """Whether it stands in every block of a table that is too wide for one."""
+        """Whether it is repeated in every block of a table that is too wide for one."""
         return self.label or self.kind == "text"
 
 

@@ -21,50 +21,71 @@ from robustbench_la.store.store import Store, Stored
 
 
 def from_store(
-    path: Path, baseline: Snapshot, checkpoint: str | None = None, said: Mapping[str, str | float] = MappingProxyType({})
+    path: Path, baseline: Snapshot, checkpoint: str | None = None, given: Mapping[str, str | float] = MappingProxyType({})
 ) -> Snapshot:
     """What a store holds of a checkpoint on the images of a baseline.
 
-    checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the only
-    one that is there.  said: which of its measurements, where one file was measured in several ways: arch, activation, alpha,
-    UserError where there are several, NotComparableError where there are only measurements that the baseline cannot judge.
+    Args:
+        path: of the store.
+        baseline: what it is to be judged by.
+        checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the
+            only one that is there.
+        given: which of its measurements, if one file was measured in several ways: arch, activation, layeract_alpha, normalize
+            (as records write it, see ``images.normalization.canonical``).
+
+    Raises:
+        NothingSelectedError: if the store holds none.
+        UserError: if it holds several.
+        NotComparableError: if it holds only measurements that the baseline cannot judge.
     """
-    if "activation" in said:
-        lookup(ACTIVATIONS, str(said["activation"]), kind="activation")
+    if "activation" in given:
+        lookup(ACTIVATIONS, str(given["activation"]), kind="activation")
+    with Store(path, reading=True) as store:
+        groups = _measurements(store, path, checkpoint, given)
+        candidates = [_snapshot(rows[0], baseline, store) for rows in groups]
+        index = _only_comparable(candidates, baseline, path)
+        chosen = groups[index]
+        moved = _fluctuations(store, chosen, {one.pass_ for one in baseline.fluctuations}) if baseline.fluctuations else []
+        answers = tuple(Answers(pass_=row.cell.pass_, predictions=store.predictions(row)) for row in chosen)
+    if any(len(one.predictions) != baseline.images for one in answers):
+        raise UserError(f"{path} is damaged: the number of predictions of a cell is not the number of images it was measured on")
+    seeds = {one.noise_seed for one in answers if one.noise_seed is not None} or {baseline.seed}
+    snapshot = replace(candidates[index], seed=min(seeds), noise_seeds=len(seeds), answers=answers)
+    return with_fluctuations(snapshot, moved)
+
+
+def _measurements(store: Store, path: Path, checkpoint: str | None, given: Mapping[str, str | float]) -> list[list[Stored]]:
+    """The cells of a checkpoint, those of one network, dataset and precision together."""
     is_file = checkpoint is not None and is_there(Path(checkpoint))
     word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
-    with Store(path, reading=True) as store:
-        rows = [row for row in store.cells(Selection(checkpoints=() if word is None else (word,))) if _as_said(row.cell, said)]
-        if not rows:
-            which = (
-                "" if word is None else f" of {checkpoint} as it is now (SHA-256 {word[:12]})" if is_file else f" of {checkpoint}"
-            ) + "".join(f", {name} {value}" for name, value in said.items())
-            raise NothingSelectedError(f"{path} holds no results{which}")
-        groups: dict[tuple[object, ...], list[Stored]] = {}
-        for row in rows:
-            groups.setdefault((row.cell.network.id, row.setting.fingerprint, row.setting.precision), []).append(row)
-        candidates = [_snapshot(own[0], baseline, store) for own in groups.values()]
-        told = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
-        fitting = [place for place, found in enumerate(told) if not found]
-        if not fitting:
-            raise NotComparableError("not comparable; " + "; ".join(sorted(told, key=len)[0]))
-        if len(fitting) > 1:
-            fits = [candidates[place].network for place in fitting]
-            names = sorted({f"{one.checkpoint} ({one.sha256[:8]}) with {one.activation}" for one in fits})
-            raise UserError(
-                f"{path} holds several networks on these images: {', '.join(names)}; say which with --ckpt, --activation"
-            )
-        own = list(groups.values())[fitting[0]]
-        moved = _fluctuations(store, own, {one.pass_ for one in baseline.fluctuations}) if baseline.fluctuations else []
-        answers = tuple(Answers(pass_=row.cell.pass_, predictions=store.predictions(row)) for row in own)
-    if any(len(one.predictions) != baseline.images for one in answers):
-        raise UserError(f"{path} is damaged: a cell holds another number of predictions than the images it was measured on")
-    seeds = {one.noise_seed for one in answers if one.noise_seed is not None} or {baseline.seed}
-    frame = replace(candidates[fitting[0]], seed=min(seeds), noise_seeds=len(seeds), answers=answers)
-    return with_fluctuations(frame, moved)
+    rows = [row for row in store.cells(Selection(checkpoints=() if word is None else (word,))) if _is_as_given(row.cell, given)]
+    if not rows:
+        which = ""
+        if word is not None:
+            which = f" of {checkpoint} as it is now (SHA-256 {word[:12]})" if is_file else f" of {checkpoint}"
+        raise NothingSelectedError(f"{path} holds no results{which}" + "".join(f", {name} {it}" for name, it in given.items()))
+    groups: dict[tuple[object, ...], list[Stored]] = {}
+    for row in rows:
+        groups.setdefault((row.cell.network.id, row.setting.fingerprint, row.setting.precision), []).append(row)
+    return list(groups.values())
 
 
-def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:
+def _only_comparable(candidates: Sequence[Snapshot], baseline: Snapshot, path: Path) -> int:
+    """The index of the one that the baseline can judge."""
+    obstacles = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
+    comparable = [index for index, found in enumerate(obstacles) if not found]
+    if not comparable:
+        raise NotComparableError("not comparable; " + "; ".join(sorted(obstacles, key=len)[0]))
+    if len(comparable) > 1:
+        networks = [candidates[index].network for index in comparable]
+        names = sorted({f"{one.checkpoint} ({one.sha256[:8]}) with {one.activation}" for one in networks})
+        raise UserError(
+            f"{path} holds several networks on these images: {', '.join(names)}; specify one with --ckpt, --activation"
+        )
+    return comparable[0]
+
+
+def _is_as_given(cell: Cell, given: Mapping[str, str | float]) -> bool:
     network = cell.network
     own = {
         "arch": network.architecture,
@@ -72,7 +93,7 @@ def _as_said(cell: Cell, said: Mapping[str, str | float]) -> bool:
         "layeract_alpha": network.alpha,
         "normalize": network.normalization,
     }
-    return all(own[name] == value for name, value in said.items())
+    return all(own[name] == value for name, value in given.items())
 
 
 def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]) -> list[NetworkFluctuation]:

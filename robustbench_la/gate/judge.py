@@ -66,28 +66,36 @@ def judge(
     """Judge ``now`` by ``baseline``, condition by condition, on the same images with the same noise.
 
     A condition regressed when its accuracy fell by more than the tolerance (an effect that matters) and the fall is significant
-    (the exact one-sided test of McNemar, against "no fall", corrected by Holm over all conditions); or when it is not there any
-    more. A fall beyond the tolerance that chance may have made is inconclusive. Rises are judged by the mirror image of this.
+    (the exact one-sided test of McNemar, against "no fall", corrected by Holm over all conditions); or when it was
+    not measured any more. A fall beyond the tolerance that chance may have made is inconclusive. Rises are judged by the mirror
+    image of this.
 
-    only: the conditions to judge; the mean is judged only where all are. Raises: NotComparableError naming all that differs,
-    NothingSelectedError where nothing is left to judge.
+    Args:
+        baseline: what to judge by.
+        now: what to judge.
+        rules: tolerances and significance.
+        only: the conditions to judge; the mean is judged only if all are.
+
+    Raises:
+        NotComparableError: naming all that differs.
+        NothingSelectedError: if nothing is left to judge.
     """
     rules = rules or Rules()
     check_comparable(baseline, now)
     asked = _asked(baseline, only)
     rules.check_used(_judged(asked))
-    there = {one.pass_: one for one in now.answers}
-    _check_noise(asked.answers, there)
-    judged = _conditions(baseline, now, asked.answers, there, rules)
+    measured = {one.pass_: one for one in now.answers}
+    _check_noise(asked.answers, measured)
+    judged = _conditions(baseline, now, asked.answers, measured, rules)
     remarks = _remarks(baseline, now)
     corrupted = [one for one in asked.answers if one.condition != CLEAN]
-    if asked.mean and all(one.pass_ in there for one in corrupted):
-        judged.append(judge_mean(baseline, now, corrupted, there, rules))
+    if asked.mean and all(one.pass_ in measured for one in corrupted):
+        judged.append(judge_mean(baseline, now, corrupted, measured, rules))
     if asked.fluctuations and not now.fluctuations:
         remarks.append("fluctuation was not measured, so it is not judged")
     elif asked.fluctuations:
         judged += judge_fluctuations(baseline, now, asked.fluctuations, rules, remarks)
-    pairs = [(one.predictions, there[one.pass_].predictions) for one in asked.answers if one.pass_ in there]
+    pairs = [(one.predictions, measured[one.pass_].predictions) for one in asked.answers if one.pass_ in measured]
     return Verdict(
         judgements=tuple(sorted(judged, key=badness)),
         rules=rules,
@@ -98,16 +106,18 @@ def judge(
     )
 
 
-def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> None:
+def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> None:
     """Raise NotComparableError where a condition was measured, but with other noise; what was not measured is no such case."""
     found = []
     for one in asked:
-        if one.pass_ in there:
+        if one.pass_ in measured:
             continue
         condition = one.condition
-        seeds = sorted({seed for other, seed in there if other == condition and seed is not None})
+        seeds = sorted({seed for other, seed in measured if other == condition and seed is not None})
         levels = [
-            other for other, _ in there if (other.corruption, other.severity) == (condition.corruption, condition.severity or -1)
+            other
+            for other, _ in measured
+            if (other.corruption, other.severity) == (condition.corruption, condition.severity or -1)
         ]
         if seeds:
             found.append(f"noise seed of {condition}: {one.noise_seed} in the baseline, {', '.join(map(str, seeds))} here")
@@ -120,10 +130,11 @@ def _check_noise(asked: Sequence[Answers], there: Mapping[Pass, Answers]) -> Non
 
 
 def _conditions(
-    baseline: Snapshot, now: Snapshot, asked: Sequence[Answers], there: Mapping[Pass, Answers], rules: Rules
+    baseline: Snapshot, now: Snapshot, asked: Sequence[Answers], measured: Mapping[Pass, Answers], rules: Rules
 ) -> list[Judgement]:
     compared: list[Difference | None] = [
-        paired_difference(now.correct(there[one.pass_]), baseline.correct(one)) if one.pass_ in there else None for one in asked
+        paired_difference(now.correct(measured[one.pass_]), baseline.correct(one)) if one.pass_ in measured else None
+        for one in asked
     ]
     fall, rise = (
         holm(None if found is None else mcnemar(found.lost, found.gained, side) for found in compared)

@@ -21,7 +21,7 @@ from robustbench_la.records.cells import Pass
 
 _RESAMPLES = 2000
 _LEAST_MOVED = 40
-"""Of many images so many must have a fluctuation for a ratio: a resample without any of them then has a probability of 1e-17."""
+"""Of many images this many must have a fluctuation for a ratio: a resample without any of them has a probability of 1e-17."""
 
 
 def judge_mean(

@@ -66,7 +66,7 @@ def explain(one: Judgement) -> str:
     if one.lost is not None and one.gained is not None:
         text += f"; of {one.images:,} images {one.lost} lost and {one.gained} gained"
     if one.outcome == "inconclusive":
-        text += "; may be chance" + (f", about {_settle(one)} images would tell" if one.images_to_settle else "")
+        text += "; may be chance" + (f", about {_settle(one)} images are needed to decide" if one.images_to_settle else "")
     return f"{one.name}: {text}"
 
 
@@ -85,7 +85,7 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
     if accuracy:
         notes = (
             "Accuracy in %; difference in points with its 95 % interval; p: one-sided, that it fell, corrected by Holm over the "
-            f"conditions ({MEAN}: by itself). A regression fell by more than its tolerance, with p at most "
+            f"conditions ({MEAN}: on its own). A regression fell by more than its tolerance, with p at most "
             f"{verdict.rules.alpha:g}.",
             *(explain(one) + "." for one in accuracy if one.outcome == "inconclusive"),
         )

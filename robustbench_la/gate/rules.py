@@ -1,4 +1,4 @@
-"""How much worse is too much: tolerances and the level of significance, as a command line says them."""
+"""How much worse is too much: tolerances and the level of significance, as a command line gives them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rules:
     """The words that tolerances were given for, and the names of ``drops`` that each stands for."""
 
     def check_used(self, judged: Collection[str]) -> None:
-        """Raise UserError for a word that stands for nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
+        """Raise UserError for a word that names nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
         for word, names in self.named.items():
             if not set(names) & set(judged):
                 option = "--max-rise" if word == "fluctuation" else "--max-drop"
@@ -60,7 +60,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
         name, _, number = word.rpartition(":")
         points = _amount(number, f"--max-drop {word}: a number of points, such as 1.0 or gaussian_noise:2.0")
         if name in named or (general and not name):
-            raise UserError(f"--max-drop {word}: said twice, and before as {(general or [name])[0]}")
+            raise UserError(f"--max-drop {word}: given twice, and before as {(general or [name])[0]}")
         if not name:
             rules, general = replace(rules, drop=points), [word]
         else:
@@ -72,7 +72,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
         if name not in ("", "fluctuation") or not number.endswith("%"):
             raise UserError(expected)
         if "fluctuation" in named:
-            raise UserError(f"--max-rise {word}: said twice")
+            raise UserError(f"--max-rise {word}: given twice")
         named["fluctuation"] = ("fluctuation",)
         rules = replace(rules, rise=_amount(number.removesuffix("%"), expected))
     return replace(rules, drops=by_name, named=named)
@@ -102,7 +102,7 @@ def _names(word: str) -> list[str]:
     if not mark:
         return list(names)
     try:
-        level = f"{float(word[len(corruption) + 1 :]):g}"
+        level = "/".join(f"{float(number):g}" for number in word[len(corruption) + 1 :].split("/"))
     except ValueError:
         raise UserError(f"--max-drop {word}: a severity or level is a number: gaussian_noise 3, gaussian_noise=0.05") from None
     return [f"{name}{mark}{level}" for name in names]

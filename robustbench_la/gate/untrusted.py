@@ -1,4 +1,4 @@
-"""JSON that anyone may have written: read within bounds of size and memory, and believed only where it is what it should be.
+"""JSON that anyone may have written: read within bounds of size and memory, and accepted only if it is what it should be.
 
 Whatever is not, is a UserError of one line.
 """
@@ -117,7 +117,7 @@ def is_kind(value: object, allowed: tuple[type | None, ...]) -> bool:
 def name_of(text: str, where: str) -> str:
     """``text``, unless it could take the terminal, an XML file or a workflow's log in hand."""
     if not is_printable(text, longest=_LONGEST_TEXT):
-        refuse(f"{where} is no name ({shown(text)})")
+        refuse(f"{where} is not a name ({shown(text)})")
     return text
 
 

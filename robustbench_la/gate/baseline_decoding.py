@@ -1,0 +1,200 @@
+"""The content of a baseline's file becomes a snapshot. It is accepted only if it is consistent; anything else is a UserError."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import CORRUPTIONS
+from corruptions.registry import SEVERITIES, Level, as_level
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.errors import NotComparableError, UserError, first_line
+from robustbench_la.gate.untrusted import (
+    Kinds,
+    as_json,
+    bytes_of,
+    is_kind,
+    keys_of,
+    name_of,
+    refuse,
+    rows_of,
+    shown,
+    table_of,
+)
+from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
+from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.layers import SAMPLE
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.packing import unpack_classes
+
+SINGLE_NUMBER = 1
+"""The version whose levels are single numbers (``parameter``); it is still read."""
+_MOST_ANSWERS = 20_000_000
+_MOST_IMAGES = 2_000_000
+"""Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
+_NETWORK: Kinds = {name: as_json(kinds) for name, kinds in NETWORK.items()}
+_DATA: Kinds = {
+    **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
+    **{"resize": (int, None), "crop": (int, None)},
+}
+_PLAN: Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
+_CONDITION: Kinds = {
+    **{"corruption": (str,), "severity": (int, None), "profile": (str, None)},
+    "noise_seed": (int, None),
+}
+_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "layeract_alpha": (float, int), "normalize": (str,)}
+_FORMER_GIVEN = {"alpha": "layeract_alpha"}
+"""Names in older files, and what they are called now."""
+
+
+def decode(document: Mapping[str, Any]) -> Snapshot:
+    data, plan = table_of(document, "data", _DATA), table_of(document, "plan", _PLAN)
+    network = NetworkRecord(**table_of(_older(document), "network", _NETWORK))
+    images = data.pop("images")
+    rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
+    kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
+    if not 1 <= images <= min(data["dataset_images"], _MOST_IMAGES) or kept > _MOST_ANSWERS:
+        refuse(f"{images} images of {data['dataset_images']} under {len(rows)} conditions are impossible")
+    if not re.fullmatch("[0-9a-f]{64}", data["fingerprint"]) or not re.fullmatch("[0-9a-f]{64}", network.sha256):
+        refuse("a SHA-256 has 64 digits from 0 to f")
+    seeds = range(plan["noise_seed"], plan["noise_seed"] + plan["noise_seeds"])
+    if not 1 <= len(seeds) <= 10_000:
+        refuse("plan: noise_seeds is between 1 and 10,000")
+    labels = _classes(document, "labels", images)
+    names = document.get("layers")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        refuse("layers is a list of names")
+    return Snapshot(
+        network=network,
+        data=name_of(data.pop("name"), "data: name"),
+        **data,
+        profile=plan["profile"],
+        precision=plan["precision"],
+        seed=plan["noise_seed"],
+        noise_seeds=plan["noise_seeds"],
+        ids=_ids(document, images, data["dataset_images"]),
+        labels=labels,
+        answers=_answers(rows, labels, seeds),
+        layers=tuple(name_of(name, "layers") for name in names),
+        fluctuations=_fluctuations(measured, len(names), images, seeds),
+        given=_given(document),
+        provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),
+    )
+
+
+def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
+    names = {name: _FORMER_GIVEN.get(name, name) for name in keys_of(document, "given")}
+    values = table_of(document, "given", {name: _GIVEN[now] for name, now in names.items() if now in _GIVEN})
+    return {names[name]: value for name, value in values.items()}
+
+
+def _older(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A document whose network tells all that this version needs; what older ones do not say is not known."""
+    network = document.get("network")
+    if document["larobust_baseline"] != SINGLE_NUMBER or not isinstance(network, dict):
+        return document
+    known = ACTIVATIONS.get(str(network.get("activation")))
+    unsaid = {**dict.fromkeys(NETWORK), "activation_level": "element" if known is None else known.level}
+    return {**document, "network": unsaid | network}
+
+
+def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:
+    found: dict[object, Answers] = {}
+    clean = labels
+    for place, row in enumerate(rows):
+        condition, seed = _condition(row, "conditions", seeds)
+        name = f"condition {condition}"
+        if condition == CLEAN and place:  # the others are kept as what differs from it
+            refuse("conditions: clean comes first, and once")
+        predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
+        if condition == CLEAN:
+            clean = predictions
+        one = Answers(pass_=Pass(condition, seed), predictions=predictions)
+        correct = int(np.count_nonzero(predictions == labels))
+        if table_of(row, None, {"correct": (int,)}, name)["correct"] != correct:
+            refuse(f"{name}: correct is {row['correct']}, but its predictions are right for {correct} of {len(labels)} images")
+        if found.setdefault(one.pass_, one) is not one:
+            refuse(f"{name} is there twice")
+    return tuple(found.values())
+
+
+def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tuple[Fluctuation, ...]:
+    found: dict[object, Fluctuation] = {}
+    for row in rows:
+        condition, seed = _condition(row, "fluctuations", seeds)
+        name = f"fluctuation under {condition}"
+        sample = table_of(row, None, {"sample": (int,)}, name)["sample"]
+        means = [row.get(which) for which in ("absolute", "relative")]
+        for values in means:
+            right = isinstance(values, list) and len(values) == layers
+            if not right or not all(value is None or (is_kind(value, (int, float)) and value >= 0) for value in values):
+                refuse(f"{name}: a number for each of {layers} layers is needed")
+        if seed is None or sample != min(images, SAMPLE):
+            refuse(f"{name}: a sample of {sample} images, or no noise")
+        one = Fluctuation(
+            pass_=Pass(condition, seed),
+            absolute=tuple(means[0] or ()),
+            relative=tuple(means[1] or ()),
+            per_image=_classes(row, "per_image", sample, name),
+        )
+        if found.setdefault(one.pass_, one) is not one:
+            refuse(f"{name} is there twice")
+    return tuple(found.values())
+
+
+def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
+    values = table_of(row, None, _CONDITION, where)
+    seed = values.pop("noise_seed")
+    condition = Condition(**values, parameters=_level(row, where))
+    if condition.corruption == "clean":
+        right = condition == CLEAN and seed is None
+    else:
+        named = condition.severity in SEVERITIES and condition.profile is not None
+        own = condition.severity is None and condition.profile is None
+        right = len(condition.parameters) > 0 and seed in seeds and (named or own)
+    if not right:
+        refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
+    if condition.parameters:
+        if condition.corruption not in CORRUPTIONS:
+            raise NotComparableError(f"not comparable; it holds {condition}, a corruption that this larobust does not know")
+        try:
+            CORRUPTIONS[condition.corruption].check(condition.parameters)
+        except ValueError as error:
+            refuse(f"{where}: {error}")
+    return condition, seed
+
+
+def _level(row: object, where: str) -> Level:
+    """The numbers of a level; in the older version a single number, or null."""
+    assert isinstance(row, dict)
+    level = row.get("parameters")
+    if level is None and "parameter" in row:
+        level = [] if row["parameter"] is None else [row["parameter"]]
+    if not isinstance(level, list) or not all(is_kind(value, (int, float)) for value in level):
+        refuse(f"{where}: parameters is a list of numbers, not {shown(level)}")
+    return as_level(level)
+
+
+def _ids(document: Mapping[str, Any], images: int, total: int) -> NDArray[np.int64]:
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(bytes_of(document, "ids", "ids"), 4 * images + 1)
+    except zlib.error as error:
+        refuse(f"ids cannot be read ({first_line(error)})")
+    ids = np.cumsum(np.frombuffer(content[: len(content) // 4 * 4], dtype="<u4").astype(np.int64)) - 1
+    if len(content) != 4 * images or not stream.eof or ids[0] < 0 or (np.diff(ids) < 1).any() or ids[-1] >= total:
+        refuse(f"ids are not {images} images of {total}")
+    return ids
+
+
+def _classes(row: Mapping[str, Any], key: str, count: int, where: str = "") -> NDArray[np.uint16]:
+    where = f"{where}: {key}" if where else key
+    try:
+        return unpack_classes(bytes_of(row, key, where), count)
+    except UserError as error:
+        refuse(f"{where}: {error}" if where not in str(error) else str(error))
