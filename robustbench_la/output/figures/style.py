@@ -1,7 +1,7 @@
 """How figures look, and how they are saved: fonts, sizes, one look for each activation, the same bytes each time.
 
-Layer-level activations are solid and filled, element-level ones dashed and hollow, and an
-activation shares its hue with its counterpart. Nothing here touches the state of pyplot or a user's matplotlibrc.
+Layer-level activations are solid and filled, element-level ones dashed and hollow; colours and markers are in the table of
+activations. Nothing here touches the state of pyplot or a user's matplotlibrc.
 """
 
 from __future__ import annotations
