@@ -376,7 +376,7 @@ def test_several_groups_are_listed_and_one_is_chosen_by_its_number(path) -> None
 
     with pytest.raises(UserError, match=r"choose by --group.*1\. mlp on mnist:data.*2\. cnn on mnist:data"):
         one(path)
-    with pytest.raises(UserError, match=r"--group 3: there is 1\. mlp"):
+    with pytest.raises(UserError, match=r"--group 3: the groups are 1\. mlp"):
         one(path, number=3)
     assert one(path, number=2).architecture == "cnn"
 

@@ -27,6 +27,7 @@ from robustbench_la.records.network_id import NETWORK, NetworkRecord
 from robustbench_la.records.packing import pack_classes, unpack_classes
 from robustbench_la.store import database, schema
 from robustbench_la.store.layer_rows import LayerRow
+from robustbench_la.store.merge import merge
 from robustbench_la.store.schema import MIGRATIONS, Selection
 from robustbench_la.store.store import Store, check
 
@@ -234,7 +235,7 @@ def test_layer_records_come_back_as_they_were_stored_once(tmp_path: Path) -> Non
         assert store.add_layers(setting(), [layer(statistics={**LAYER.statistics, "fluctuation_mean": 0.2})], replace=True) == 0
         assert {(row.noise_seed, row.statistics["fluctuation_mean"]) for _, row in store.layers()} == {(0, 0.2), (1, 0.1)}
         assert len(store.layers()) == 2  # it took the place of all layers of that network under that condition
-        assert other.merge(store).added == 2
+        assert merge(other, store).added == 2
         assert sorted(map(str, other.layers())) == sorted(map(str, store.layers()))
         assert store.forget(Selection(noise_seeds=(0,))) == (0, 1)
 
@@ -245,9 +246,9 @@ def test_merging_adds_what_is_missing_and_tells_conflicts(tmp_path: Path) -> Non
         shared = setting(host="elsewhere")
         other = cell(noise_seed=1, predictions=pack_classes([7] * 8), correct=1)
         second.add(shared, [cell(seconds=5.0, nll_sum=0.34), other, cell(noise_seed=2)], labels=pack_classes(LABELS))
-        merged = first.merge(second)
-        assert (merged.added, merged.there, merged.conflicting) == (1, 1, (other,))
-        assert first.merge(second).added == 0
+        merged = merge(first, second)
+        assert (merged.added, merged.present, merged.conflicting) == (1, 1, (other,))
+        assert merge(first, second).added == 0
         stored = first.cells(predictions=True)
         assert first.labels("f" * 64).tolist() == LABELS
 
@@ -427,9 +428,9 @@ def test_the_same_answers_packed_otherwise_are_no_conflict(tmp_path: Path) -> No
     with Store(tmp_path / "x.sqlite") as one, Store(tmp_path / "y.sqlite") as two:
         one.add(setting(), [cell(predictions=packed)])
         two.add(setting(), [cell(predictions=other)])
-        merged = one.merge(two)
+        merged = merge(one, two)
 
-    assert (merged.added, merged.there, merged.conflicting) == (0, 1, ())
+    assert (merged.added, merged.present, merged.conflicting) == (0, 1, ())
 
 
 def test_merged_layers_keep_the_record_that_tells_more(tmp_path: Path) -> None:
@@ -441,7 +442,7 @@ def test_merged_layers_keep_the_record_that_tells_more(tmp_path: Path) -> None:
         with Store(names[0]) as one, Store(names[1]) as two:
             one.add_layers(setting(), first)
             two.add_layers(setting(), second)
-            one.merge(two)
+            merge(one, two)
             assert [row for _, row in one.layers()] == [more, fuller]
 
 
@@ -462,11 +463,11 @@ def test_a_file_that_is_not_in_order_is_told_in_one_line_and_left_alone(tmp_path
             store.cells(predictions=True)
             store.layers()
 
-    def merge() -> None:
+    def take_over() -> None:
         with Store(tmp_path / "other.sqlite") as store, Store(path, reading=True) as source:
-            store.merge(source)
+            merge(store, source)
 
-    for action in (write, read, merge):
+    for action in (write, read, take_over):
         with pytest.raises(UserError, match=words) as caught:
             action()
         assert str(path) in str(caught.value)

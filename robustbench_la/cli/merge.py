@@ -35,6 +35,7 @@ def command(
     output: Written,
 ) -> None:
     """Read arguments, join, say what became of it."""
+    from robustbench_la.store.merge import merge
     from robustbench_la.store.store import Store, check
 
     target = Path(output)
@@ -45,8 +46,8 @@ def command(
             for source in sources:
                 if source.path.resolve() == target.resolve():
                     continue
-                merged = joined.merge(source)
-                print(f"{source.path}: {merged.added:,} added, {merged.there:,} were there", file=sys.stderr)
+                merged = merge(joined, source)
+                print(f"{source.path}: {merged.added:,} added, {merged.present:,} were there", file=sys.stderr)
                 if merged.conflicting:
                     print(_conflict(source.path, target, merged.conflicting), file=sys.stderr)
 

@@ -85,6 +85,8 @@ def level_as_text(parameter: object) -> str:
     return encode_level((float(parameter),)) if isinstance(parameter, (int, float)) else "" if parameter is None else "?"
 
 
+JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
+"""What a cell or a layer (``c``) belongs to."""
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
     AND parameters = :parameters AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""

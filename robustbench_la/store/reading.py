@@ -1,0 +1,157 @@
+"""Reading a store: rows of its tables become cells, layer records, predictions and labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Any
+
+from robustbench_la.errors import UserError, first_line
+from robustbench_la.records.cells import Cell, RunSetting
+from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.packing import unpack_classes
+from robustbench_la.store import rows as stored_rows
+from robustbench_la.store.database import damaged, explained
+from robustbench_la.store.layer_rows import LayerRow
+from robustbench_la.store.rows import MEASURED, PASS, SETTING
+from robustbench_la.store.schema import EVERYTHING, JOINED, Selection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LAYER = {"layer": (str,), "index": (int,)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A cell as it lies in a store."""
+
+    id: int
+    """Of this file; ``Store.predictions`` takes it."""
+    setting: RunSetting
+    """Of the run that measured it; shared by all cells of that run."""
+    cell: Cell
+
+
+class Reader:
+    """What an open file of results holds. Every call sees the file as it is at one moment."""
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def cells(
+        self, selection: Selection = EVERYTHING, *, predictions: bool = False, after: int = 0, most: int = -1
+    ) -> Iterator[Stored]:
+        """Cells with an id above ``after``, at most ``most`` of them (-1: all)."""
+        where, wanted = selection.where()
+        columns = [f"c.{name}" for name in ("id", "setting", "network", *PASS, *MEASURED)]
+        packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
+        query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {JOINED} {join} WHERE {where} AND c.id > ?"
+        query += " ORDER BY c.id LIMIT ?"
+        settings, networks, found = self._rows(query, [*wanted, after, most])
+        split = len(PASS)
+        for number, run, of, *values, classes in found:
+            try:
+                under = stored_rows.pass_of(*values[:split])
+                cell = stored_rows.cell(networks[of], under, tuple(values[split:]), classes)
+            except ValueError as error:
+                raise damaged(self._path, first_line(error)) from None
+            yield Stored(id=number, setting=settings[run], cell=cell)
+
+    def layers(
+        self, selection: Selection = EVERYTHING, *, statistics: bool = True, after: int = 0, most: int = -1
+    ) -> Iterator[tuple[int, RunSetting, LayerRow]]:
+        """Layer records with an id above ``after``, at most ``most`` of them (-1: all), behind their ids."""
+        where, wanted = selection.where()
+        columns = ", ".join(f"c.{name}" for name in (*PASS, "layer", "position"))
+        text = "c.statistics" if statistics else "'{}'"
+        query = f"SELECT c.id, c.setting, c.network, {text}, {columns} FROM layers c {JOINED} WHERE {where} AND c.id > ?"
+        settings, networks, found = self._rows(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most])
+        split = len(PASS)
+        for number, run, of, packed, *rest in found:
+            try:
+                row = LayerRow(
+                    network=networks[of],
+                    pass_=stored_rows.pass_of(*rest[:split]),
+                    statistics=dict(json.loads(packed)),
+                    **stored_rows.checked(tuple(rest[split:]), _LAYER),
+                )
+            except (ValueError, TypeError, RecursionError):
+                raise damaged(self._path, "the statistics of a layer") from None
+            yield number, settings[run], row
+
+    def _rows(
+        self, query: str, wanted: Sequence[object]
+    ) -> tuple[dict[int, RunSetting], dict[int, NetworkRecord], list[tuple[Any, ...]]]:
+        """The settings, the networks, and the rows of a query, all as they were at one moment."""
+        with explained(self._path):
+            self._connection.execute("BEGIN")
+            try:
+                return self._settings(), self._networks(), self._connection.execute(query, wanted).fetchall()
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _settings(self) -> dict[int, RunSetting]:
+        columns = ", ".join(f'{"d" if name == "fingerprint" else "s"}."{name}"' for name in SETTING)
+        query = f"SELECT s.id, {columns} FROM settings s JOIN datasets d ON d.id = s.dataset"
+        settings = {}
+        for number, *values in self._connection.execute(query):
+            try:
+                settings[number] = stored_rows.setting(tuple(values))
+            except ValueError as error:
+                raise damaged(self._path, f"what a run was made with: {first_line(error)}") from None
+        return settings
+
+    def _networks(self) -> dict[int, NetworkRecord]:
+        networks = {}
+        for number, *values in self._connection.execute(f"SELECT id, {', '.join(NETWORK)} FROM networks"):
+            try:
+                networks[number] = stored_rows.network(tuple(values))
+            except ValueError as error:
+                raise damaged(self._path, f"a network: {first_line(error)}") from None
+        return networks
+
+    def predictions(self, stored: Stored) -> NDArray[np.uint16]:
+        """The predicted class of each image of a cell, in the order of ids: (N,)."""
+        cell = stored.cell
+        # Another cell may have got its number meanwhile, but hardly with the same figures.
+        query = "SELECT classes FROM predictions JOIN cells c ON c.id = cell WHERE cell = ? AND c.nll_sum = ? AND c.seconds = ?"
+        with explained(self._path):
+            row = self._connection.execute(query, (stored.id, cell.nll_sum, cell.seconds)).fetchone()
+        return self.unpacked(row[0] if row else None, cell.total)
+
+    def labels(self, fingerprint: str) -> NDArray[np.uint16]:
+        """The label of each image of a dataset, in the order of ids: (N,); where a prediction is equal, it is correct."""
+        with explained(self._path):
+            query = "SELECT max(s.images) FROM settings s JOIN datasets d ON d.id = s.dataset WHERE d.fingerprint = ?"
+            (images,) = self._connection.execute(query, (fingerprint,)).fetchone()
+        return self.unpacked(self.packed_labels(fingerprint), images if isinstance(images, int) else 0)
+
+    def packed_labels(self, fingerprint: str) -> bytes | None:
+        with explained(self._path):
+            row = self._connection.execute("SELECT labels FROM datasets WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        return row[0] if row else None
+
+    def unpacked(self, packed: bytes | None, count: int) -> NDArray[np.uint16]:
+        if packed is None:
+            raise UserError(f"{self._path} does not hold what was to be read from it (was it forgotten meanwhile?)")
+        try:
+            return unpack_classes(packed, count)
+        except UserError as error:
+            raise damaged(self._path, str(error)) from None
+
+    def same_answers(self, number: int, cell: Cell) -> bool:
+        """Whether the cell of a number holds the same answers; not how these are packed, which depends on the version of zlib."""
+        query = "SELECT correct, correct_top5, total, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
+        *counts, packed = self._connection.execute(query, (number,)).fetchone()
+        if counts != [cell.correct, cell.correct_top5, cell.total]:
+            return False
+        if packed == cell.predictions:
+            return True
+        one, other = (self.unpacked(classes, cell.total) for classes in (packed, cell.predictions))
+        return one.tobytes() == other.tobytes()
