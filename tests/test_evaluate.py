@@ -35,7 +35,7 @@ def cells(paths: list[Path], **flags: object) -> list[Cell]:
 
 
 def counts(measured: list[Cell]) -> list[tuple]:
-    return [(c.checkpoint, c.condition, c.correct, c.correct_top5, c.total, c.predictions) for c in measured]
+    return [(c.network.checkpoint, c.condition, c.correct, c.correct_top5, c.total, c.predictions) for c in measured]
 
 
 @pytest.fixture(scope="module")
