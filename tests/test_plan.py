@@ -10,7 +10,7 @@ from corruptions import CORRUPTIONS, PROFILES, level_of
 from robustbench_la.errors import UserError
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization, parse_normalization
 from robustbench_la.measuring.session import prepare_evaluation
-from robustbench_la.records.noise_words import parse_noise, parse_severities
+from robustbench_la.records.noise_words import parse_noise, parse_noise_filter, parse_severities
 from robustbench_la.records.plan import Plan
 from robustbench_la.records.plan_file import find_config, read_plan, shipped_configs
 from robustbench_la.training.jobs import prepare_jobs
@@ -393,3 +393,19 @@ def test_a_yaml_alias_bomb_is_told_in_one_short_line(tmp_path):
     with pytest.raises(UserError) as caught:
         read_plan(str(path), {})
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(("words", "corruptions", "levels"), [
+    (["blur"], ("gaussian_blur",), ()),
+    (["clean,paper"], ("clean", *PAPER), ()),
+    (["gaussian=0.05,0.1", "poisson"], ("shot_noise",), (("gaussian_noise", (0.05,)), ("gaussian_noise", (0.1,)))),
+    (["Gaussian-Blur=2"], (), (("gaussian_blur", (2.0,)),)),
+])  # fmt: skip
+def test_a_filter_takes_the_words_of_noise(words, corruptions, levels):
+    assert parse_noise_filter(words) == (corruptions, levels)
+
+
+@pytest.mark.parametrize("word", ["gausian", "paper=0.1", "clean=1", "gaussian=-1", "gaussian=much"])
+def test_a_filter_that_cannot_be_read_is_refused(word):
+    with pytest.raises(UserError):
+        parse_noise_filter([word])

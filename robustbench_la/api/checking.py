@@ -150,7 +150,7 @@ def check(
     wanted = selection_of(
         noise=noise, severity=severity, checkpoint=None, activation=None, architecture=None, data=None, noise_seed=None
     )
-    only = only_these(wanted.corruptions, wanted.severities)
+    only = only_these(wanted)
     path = Path(baseline)
     name = model if isinstance(model, (str, Path)) else "model.pt"
     known = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")

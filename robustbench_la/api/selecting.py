@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from robustbench_la.errors import ArgumentError, did_you_mean
+from robustbench_la.errors import ArgumentError, UserError
 
 if TYPE_CHECKING:
     from robustbench_la.store.schema import Selection
@@ -25,34 +25,29 @@ def selection_of(
     severity: Numbers,
     noise_seed: int | Iterable[int] | None,
 ) -> Selection:
-    """The selection that filters say."""
-    from robustbench_la.records.noise_words import parse_severities
+    """The selection that filters mean.
+
+    Raises:
+        ArgumentError: For unknown corruptions, levels and severities.
+    """
+    from robustbench_la.records.noise_words import parse_noise_filter, parse_severities
     from robustbench_la.store.schema import Selection
 
     severities = [severity] if isinstance(severity, (int, str)) else list(severity or ())
+    try:
+        corruptions, levels = parse_noise_filter(list(words_of(noise)))
+    except UserError as error:
+        raise ArgumentError(str(error)) from None
     return Selection(
         checkpoints=words_of(checkpoint),
         activations=words_of(activation),
         architectures=words_of(architecture),
         data=words_of(data),
-        corruptions=corruptions_of(noise),
+        corruptions=corruptions,
+        levels=levels,
         severities=parse_severities([str(one) for one in severities]) if severities else (),
         noise_seeds=() if noise_seed is None else (noise_seed,) if isinstance(noise_seed, int) else tuple(noise_seed),
     )
-
-
-def corruptions_of(noise: Only) -> tuple[str, ...]:
-    """The names that corruptions, aliases, groups and ``clean`` stand for."""
-    from corruptions import names_of
-    from corruptions.registry import known_words
-
-    found: list[str] = []
-    for word in words_of(noise):
-        names = ("clean",) if word == "clean" else names_of(word)
-        if not names:
-            raise ArgumentError(f"unknown corruption {word!r}{did_you_mean(word, ('clean', *known_words()))}")
-        found += names
-    return tuple(found)
 
 
 def words_of(given: Only) -> tuple[str, ...]:

@@ -234,11 +234,10 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
     """Which conditions are meant; None for all."""
     if not noise and not severity:
         return None
-    from robustbench_la.cli.results import select
+    from robustbench_la.cli.filters import select
     from robustbench_la.gate.selection import only_these
 
-    wanted = select(None, None, None, None, noise, severity, None)
-    return only_these(wanted.corruptions, wanted.severities)
+    return only_these(select(noise=noise, severity=severity))
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:

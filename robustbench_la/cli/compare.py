@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -10,11 +11,15 @@ import typer
 from robustbench_la.cli import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from robustbench_la.analysis.contenders import Against, By
     from robustbench_la.analysis.groups import Group
     from robustbench_la.analysis.image_differences import Answers
     from robustbench_la.analysis.means import Detail
     from robustbench_la.analysis.published import Published
+    from robustbench_la.analysis.request import Request
+    from robustbench_la.analysis.table import Table
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Store
 
@@ -113,23 +118,16 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print or write."""
-    from pathlib import Path
-
-    from robustbench_la.analysis.comparison import compare
     from robustbench_la.analysis.metrics import METRICS
     from robustbench_la.analysis.request import Request
-    from robustbench_la.cli.results import NOTHING_SELECTED, select
+    from robustbench_la.cli.filters import select
     from robustbench_la.errors import UserError
-    from robustbench_la.files import check_writable, write_whole
-    from robustbench_la.output import terminal
-    from robustbench_la.output.formats import FORMATS, format_for
-    from robustbench_la.store.store import Store
 
     bys: tuple[By, ...] = ("activation", "checkpoint")
     details: tuple[Detail, ...] = ("group", "corruption", "severity")
     request = Request(
         by=_one_of("--by", by, bys),
-        metric=_one_of("--metric", metric, _metrics()),
+        metric=_one_of("--metric", metric, tuple(METRICS)),
         detail=_one_of("--detail", detail or ("corruption" if published is None else "group"), details),
         against=_against(_one_of("--against", against, ("counterpart", "best", "both", "none"))),
         reference=reference,
@@ -141,30 +139,52 @@ def command(
     )
     if reference is not None and not METRICS[metric].needs_reference:
         raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
-    form = _one_of("--format", format_, tuple(FORMATS)) if format_ else format_for(output) if output else None
     path = options.store_path(store)
+    publish = _publisher(format_, output, path)
+    publish(_compared(path, select(ckpt, activation, arch, data, noise, severity, noise_seed), request, published))
+
+
+def _publisher(format_: str | None, output: str | None, store: Path) -> Callable[[Sequence[Table]], None]:
+    """What prints or writes tables. Raises UserError for a file that cannot be written, before anything is read."""
+    from pathlib import Path
+
+    from robustbench_la.errors import UserError
+    from robustbench_la.files import check_writable, write_whole
+    from robustbench_la.output import terminal
+    from robustbench_la.output.formats import FORMATS, format_for
+
+    form = _one_of("--format", format_, tuple(FORMATS)) if format_ else format_for(output) if output else None
     if output is not None:
         check_writable(Path(output))
-        if Path(output).resolve() == path.resolve():
+        if Path(output).resolve() == store.resolve():
             raise UserError(f"-o {output} would overwrite the store")
-    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
-    figures = _published(published, selection)
+
+    def publish(tables: Sequence[Table]) -> None:
+        if output is not None:
+            write_whole(Path(output), FORMATS[form or "text"](tables).encode())
+            print(f"{output} written", file=sys.stderr)
+        elif form is None:
+            terminal.show(tables)
+        else:
+            print(FORMATS[form](tables), end="")
+
+    return publish
+
+
+def _compared(path: Path, selection: Selection, request: Request, published: str | None) -> list[Table]:
+    """The tables of a comparison. Raises NothingSelectedError if the store holds nothing of the selection."""
+    from robustbench_la.analysis.comparison import compare
+    from robustbench_la.errors import NothingSelectedError
+    from robustbench_la.store.store import Store
+
+    entries = _published(published, selection)
     with Store(path, reading=True) as opened:
         cells = opened.cells(selection)
         if not cells:
-            print(
-                f"{path} holds no cell that matches (`larobust eval` makes them); `larobust results` shows what there is",
-                file=sys.stderr,
+            raise NothingSelectedError(
+                f"{path} holds no cell that matches (`larobust eval` adds cells); `larobust results` shows what it holds"
             )
-            raise typer.Exit(NOTHING_SELECTED)
-        tables = compare(cells, request, lambda group: _answers(opened, group), figures)
-    if output is not None:
-        write_whole(Path(output), FORMATS[form or "text"](tables).encode())
-        print(f"{output} written", file=sys.stderr)
-    elif form is None:
-        terminal.show(tables)
-    else:
-        print(FORMATS[form](tables), end="")
+        return compare(cells, request, lambda group: _answers(opened, group), entries)
 
 
 def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
@@ -174,12 +194,6 @@ def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
         if name == word:
             return name
     raise UserError(f"{flag} {word!r} is unknown{did_you_mean(word, known)}")
-
-
-def _metrics() -> tuple[str, ...]:
-    from robustbench_la.analysis.metrics import METRICS
-
-    return tuple(METRICS)
 
 
 def _against(word: str) -> tuple[Against, ...]:

@@ -30,8 +30,9 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, show, ask, remove."""
-    from robustbench_la.cli.results import NOTHING_SELECTED, overview, select
-    from robustbench_la.errors import UserError
+    from robustbench_la.analysis.store_tables import overview
+    from robustbench_la.cli.filters import select
+    from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
@@ -43,8 +44,7 @@ def command(
     with Store(path, reading=True) as opened:
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=False)
     if not cells and not layers:
-        print(f"{path} holds nothing that matches", file=sys.stderr)
-        raise typer.Exit(NOTHING_SELECTED)
+        raise NothingSelectedError(f"{path} holds nothing that matches")
     terminal.show([overview(cells, layers, path)])
     if not yes:
         if not sys.stdin.isatty():

@@ -98,7 +98,7 @@ def command(
     """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
-    from robustbench_la.cli.results import select
+    from robustbench_la.cli.filters import select
     from robustbench_la.output.figures import style
 
     lookup(dict.fromkeys(KINDS), kind, kind="figure")
@@ -166,13 +166,12 @@ def _layers(
 
 
 def _read(path: Path, read: Callable[[Store], list[Record]], what: str) -> list[Record]:
-    """Records of a store; where there are none, says so and exits."""
-    from robustbench_la.cli.results import NOTHING_SELECTED
+    """Records of a store. Raises NothingSelectedError if there are none."""
+    from robustbench_la.errors import NothingSelectedError
     from robustbench_la.store.store import Store
 
     with Store(path, reading=True) as store:
         records = read(store)
     if not records:
-        print(f"{path} holds no {what} that matches; `larobust results` shows what there is", file=sys.stderr)
-        raise typer.Exit(NOTHING_SELECTED)
+        raise NothingSelectedError(f"{path} holds no {what} that matches; `larobust results` shows what it holds")
     return records

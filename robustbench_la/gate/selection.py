@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from robustbench_la.errors import NothingSelectedError
 from robustbench_la.records.answers import Snapshot
 from robustbench_la.records.cells import Condition
+from robustbench_la.store.schema import EVERYTHING, Selection
 
 Filter = Callable[[Condition], bool]
 
 
-def only_these(corruptions: Collection[str], severities: Collection[int]) -> Filter | None:
-    """Whether a condition is meant. None where all are: no corruptions and no severities are given."""
-    if not corruptions and not severities:
-        return None
-
-    def only(condition: Condition) -> bool:
-        named = not corruptions or condition.corruption in corruptions
-        return named and (not severities or condition.severity in severities)
-
-    return only
+def only_these(selection: Selection) -> Filter | None:
+    """Whether a selection means a condition. None where it means all of them."""
+    return None if selection == EVERYTHING else selection.fits
 
 
 def to_measure(baseline: Snapshot, only: Filter | None) -> Snapshot:

@@ -33,40 +33,60 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
     >>> parse_noise(["gaussian_noise=0.05,0.1", "poisson,blur"])
     [('gaussian_noise', ((0.05,), (0.1,))), ('shot_noise', ()), ('gaussian_blur', ())]
     """
-    from corruptions import CORRUPTIONS, names_of
-    from corruptions.registry import known_words
-
     found: list[tuple[str, tuple[Level, ...]]] = []
-    for part in (part.strip() for word in words for part in word.split(",")):
-        if part == "clean":
+    for name, level in _read(words):
+        if name == "clean":
             continue
-        name, equals, level = part.rpartition("=")
-        if not equals and found and found[-1][1] and _level(part):
-            name, level = found[-1][0], part
-        elif not equals:
-            name, level = part, ""
-        names = names_of(name)
-        if not names:
-            raise UserError(f"unknown corruption {name!r}{did_you_mean(name, known_words())}")
-        if not (equals or level):
-            found += [(name, ()) for name in names]
-            continue
-        numbers = _level(level)
-        if len(names) > 1 or numbers is None:
-            raise UserError(f"a level is one corruption's and a number, such as gaussian_noise=0.05, not {part!r}")
-        try:
-            CORRUPTIONS[names[0]].check(numbers)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        if found and found[-1][0] == names[0] and found[-1][1]:
-            found[-1] = (names[0], (*found[-1][1], numbers))
+        if level is None:
+            found.append((name, ()))
+        elif found and found[-1][0] == name and found[-1][1]:
+            found[-1] = (name, (*found[-1][1], level))
         else:
-            found.append((names[0], (numbers,)))
+            found.append((name, (level,)))
     return found
 
 
-def _level(text: str) -> Level | None:
-    """The numbers of ``0.05`` or ``1.5/2``; None for what is no level."""
+def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, Level], ...]]:
+    """What a filter names, in the same words: corruptions at every level (or ``clean``), and custom levels.
+
+    >>> parse_noise_filter(["clean,blur", "gaussian=0.05"])
+    (('clean', 'gaussian_blur'), (('gaussian_noise', (0.05,)),))
+    """
+    found = _read(words)
+    return tuple(name for name, level in found if level is None), tuple((name, level) for name, level in found if level)
+
+
+def _read(words: list[str]) -> list[tuple[str, Level | None]]:
+    """Each corruption that is named, at one custom level or without a level; and ``clean``."""
+    from corruptions import CORRUPTIONS, names_of
+    from corruptions.registry import known_words
+
+    found: list[tuple[str, Level | None]] = []
+    for part in (part.strip() for word in words for part in word.split(",")):
+        name, equals, text = part.rpartition("=")
+        if not equals and found and found[-1][1] and parse_level(part):
+            name, text = found[-1][0], part
+        elif not equals:
+            name, text = part, ""
+        names = ("clean",) if part == "clean" else names_of(name)
+        if not names:
+            raise UserError(f"unknown corruption {name!r}{did_you_mean(name, ('clean', *known_words()))}")
+        if not (equals or text):
+            found += [(name, None) for name in names]
+            continue
+        level = parse_level(text)
+        if len(names) > 1 or level is None:
+            raise UserError(f"a level is one corruption's and a number, such as gaussian_noise=0.05, not {part!r}")
+        try:
+            CORRUPTIONS[names[0]].check(level)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        found.append((names[0], level))
+    return found
+
+
+def parse_level(text: str) -> Level | None:
+    """The numbers of ``0.05`` or ``1.5/2``; None for text that is no level."""
     try:
         return tuple(map(float, text.split("/")))
     except ValueError:

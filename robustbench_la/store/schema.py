@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from types import NoneType
 
-from robustbench_la.records.cells import encode_level
+from corruptions.registry import Level
+from robustbench_la.records.cells import Condition, encode_level
 from robustbench_la.records.network_id import IDENTITY, NETWORK
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
@@ -129,6 +130,9 @@ class Selection:
     data: tuple[str, ...] = ()
     """Names, or patterns such as ``mnist:*``."""
     corruptions: tuple[str, ...] = ()
+    """At every level."""
+    levels: tuple[tuple[str, Level], ...] = ()
+    """Corruptions at one custom level, in addition to those at every level."""
     severities: tuple[int, ...] = ()
     noise_seeds: tuple[int, ...] = ()
     fingerprints: tuple[str, ...] = field(default=(), repr=False)
@@ -145,10 +149,14 @@ class Selection:
         if self.data:
             clauses.append(f"({' OR '.join(['s.data = ? OR s.data GLOB ?'] * len(self.data))})")
             values += [word for word in self.data for _ in range(2)]
+        if self.corruptions or self.levels:
+            named = f"c.corruption IN ({', '.join('?' * len(self.corruptions))})"
+            at_level = ["c.corruption = ? AND c.parameters = ? AND c.severity IS NULL"] * len(self.levels)
+            clauses.append(f"({' OR '.join([named, *at_level])})")
+            values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.architecture", self.architectures),
             ("n.activation", self.activations),
-            ("c.corruption", self.corruptions),
             ("c.severity", self.severities),
             ("c.noise_seed", self.noise_seeds),
             ("d.fingerprint", self.fingerprints),
@@ -159,6 +167,12 @@ class Selection:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
                 values += wanted
         return " AND ".join(clauses) or "1", values
+
+    def fits(self, condition: Condition) -> bool:
+        """Whether what it says of corruptions, levels and severities is true of a condition."""
+        at_level = condition.severity is None and (condition.corruption, condition.parameters) in self.levels
+        named = condition.corruption in self.corruptions or at_level or not (self.corruptions or self.levels)
+        return named and (not self.severities or condition.severity in self.severities)
 
 
 EVERYTHING = Selection()
