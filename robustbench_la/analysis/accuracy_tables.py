@@ -17,7 +17,9 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
     measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
 
-    about: a sentence on images, levels and precision, to stand under the table.
+    Args:
+        cells: of any number of checkpoints.
+        about: a sentence on images, levels and precision, to be shown under the table.
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))

@@ -39,12 +39,21 @@ def paired_bootstrap(
 ) -> Bootstrap:
     """mean(one) - mean(other), or mean(one) / mean(other), over images drawn again with replacement (Efron 1979).
 
-    one, other: (N,), paired by image; for a ratio none negative. With ``margin`` (in the unit of the statistic: 0.01 for one
-    point, 1.1 for a rise by a tenth) also the p-value of "``one`` exceeds ``other`` by more than the margin": the share of
-    resamples at or below it, (k + 1) / (resamples + 1). For a fall by more than a margin, exchange the two. The same seed gives
-    the same numbers. Many comparisons corrected by holm need resamples well above their number / alpha.
+    For a fall by more than a margin, exchange the two. Many comparisons corrected by holm need resamples well above their
+    number / alpha.
 
-    Raises ValueError for fewer than two images, different lengths, values that are not finite, or a ratio to zero.
+    Args:
+        one: (N,); for a ratio none negative.
+        other: the same, paired with ``one`` by image.
+        statistic: what is compared.
+        margin: in the unit of the statistic (0.01 for one point, 1.1 for a rise by a tenth); with it, also the p-value of
+            "``one`` exceeds ``other`` by more than the margin": the share of resamples at or below it, (k + 1) / (resamples + 1).
+        confidence: of the interval.
+        resamples: how often images are drawn again.
+        seed: the same one gives the same numbers.
+
+    Raises:
+        ValueError: for fewer than two images, different lengths, values that are not finite, or a ratio to zero.
 
     >>> paired_bootstrap([0.2, 0.3, 0.4], [0.1, 0.2, 0.3], margin=0.05, resamples=99).p_exceeds
     0.01

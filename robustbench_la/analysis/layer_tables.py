@@ -39,7 +39,10 @@ _NOTES = (
 def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, about: str = "") -> Table:
     """One row per layer of each checkpoint: means over conditions, or (``detail``) one row for each of them.
 
-    about: a sentence on images, levels and precision, to stand under the table.
+    Args:
+        measured: of any number of checkpoints and conditions.
+        detail: one row for each condition.
+        about: a sentence on images, levels and precision, to be shown under the table.
     """
     available = measured[0].layers[0].statistics.keys() if measured else ()
     shown = {name: column for name, column in _COLUMNS.items() if name in available or name in _DERIVED}

@@ -77,12 +77,13 @@ def mcnemar(lost: int, gained: int, alternative: Alternative = "two-sided") -> f
 def paired_difference(correct_one: ArrayLike, correct_other: ArrayLike, confidence: float = 0.95) -> Difference:
     """Compare two checkpoints on the same images: difference of accuracies, its interval, flips, test.
 
-    correct_one, correct_other: (N,) booleans in the same order of images. The interval is Newcombe's (1998, Statistics in
+    Both are (N,) booleans in the same order of images. The interval is Newcombe's (1998, Statistics in
     Medicine 17:2635, method 10): two Wilson intervals joined through the correlation of the answers. It stays sensible with few
     or no flips, where the textbook's interval shrinks to nothing. It is not the test turned round: close to the border one may
     exclude 0 and the other not.
 
-    Raises ValueError when the arrays are not boolean, empty, or of different lengths.
+    Raises:
+        ValueError: if the arrays are not boolean, empty, or of different lengths.
 
     >>> difference = paired_difference([True, True, False, True], [True, False, False, False])
     >>> difference.value, difference.gained, difference.lost, difference.p

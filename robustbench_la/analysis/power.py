@@ -15,7 +15,7 @@ from robustbench_la.analysis.samples import sample_of
 def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:
     """How many images would show a fall like this one: at ``level``, one-sided, with the probability ``power``.
 
-    lost, gained: of ``total`` images. With shares d = (lost + gained) / total of answers that differ and
+    Of ``total`` images ``lost`` and ``gained`` changed. With shares d = (lost + gained) / total of answers that differ and
     f = (lost - gained) / total of the fall, McNemar's test needs (z(1 - level) sqrt(d) + z(power) sqrt(d - f^2))^2 / f^2 images
     (Connor 1987, Biometrics 43:207). None where nothing fell, or where any fall is significant (a level of one half or more).
 

@@ -124,7 +124,7 @@ def mean_nll(nll_sum: float, total: int) -> float:
 
 
 def _complete(curve: Curve, severities: Sequence[int], name: str, *, of: str = "") -> list[float]:
-    """The values at the severities. Raises: ValueError naming those that are missing."""
+    """The values at the severities; a ValueError names those that are missing."""
     if not severities:
         raise ValueError("nothing to average over")
     values = [curve.get(severity) for severity in severities]

@@ -59,7 +59,8 @@ class SeedTest:
 def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
     """Mean, standard deviation (n - 1) and Student's t-interval of the mean.
 
-    Raises ValueError without values or with one that is not finite.
+    Raises:
+        ValueError: without values, or with one that is not finite.
 
     >>> over_seeds([0.5]).low is None, over_seeds([1, 2, 3]).deviation
     (True, 1.0)
@@ -81,12 +82,18 @@ def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
 def compare_seeds(one: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> SeedTest:
     """The LayerAct paper's protocol for two activations: t-test where both samples look normal, else Wilcoxon signed-rank.
 
-    one, other: (n,), paired by training seed. Both samples go through Shapiro-Wilk at NORMALITY_LEVEL. A constant sample, or
+    The samples are paired by training seed. Both go through Shapiro-Wilk at NORMALITY_LEVEL. A constant sample, or
     differences that are all the same, carry no sign of a normal law, so they go to the signed-rank test. Pairs without a
     difference are left out of the ranks; when no pair differs, p is 1. The signed-rank test is exact up to 50 pairs, with tied
     differences up to 13; beyond, it is the normal law corrected for ties.
 
-    Raises ValueError for different lengths, for none, or for values that are not finite.
+    Args:
+        one: (n,)
+        other: (n,), of the same seeds in the same order.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: for different lengths, for none, or for values that are not finite.
 
     >>> compare_seeds([0.91, 0.92, 0.93, 0.94, 0.95], [0.90, 0.91, 0.92, 0.93, 0.94]).test
     'Wilcoxon signed-rank'

@@ -34,7 +34,12 @@ def as_json(kinds: tuple[type, ...]) -> tuple[type | None, ...]:
 
 
 def read_json(path: Path) -> object:
-    """The content of a JSON file. Raises: FileNotFoundError."""
+    """The content of a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        UserError: if it cannot be read, or is too large.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device may never end
             refuse("not a file")

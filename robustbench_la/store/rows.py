@@ -28,7 +28,7 @@ SETTING: Kinds = {
 
 
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
-    """Values by the names of ``kinds``, texts made printable. Raises: ValueError for one of another type."""
+    """Values by the names of ``kinds``, texts made printable; a ValueError for one of another type."""
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
         if type(value) not in kinds[name]:
@@ -39,13 +39,13 @@ def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
 
 
 def network(values: tuple[Any, ...]) -> NetworkRecord:
-    """From the columns of NETWORK. Raises: ValueError."""
+    """From the columns of NETWORK. A ValueError for what larobust cannot have written."""
     return NetworkRecord(**checked(values, NETWORK))
 
 
 @functools.lru_cache(maxsize=4096)
 def pass_of(*values: Any) -> Pass:
-    """From the columns of PASS. Raises: ValueError."""
+    """From the columns of PASS. A ValueError for what larobust cannot have written."""
     row = checked(values, PASS)
     seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
     return Pass(Condition(**row, parameters=level), seed)
@@ -59,7 +59,7 @@ def pass_columns(of: Pass) -> dict[str, Any]:
 
 
 def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions: bytes) -> Cell:
-    """From the columns of MEASURED. Raises: ValueError."""
+    """From the columns of MEASURED. A ValueError for what larobust cannot have written."""
     row = checked(measured, MEASURED)
     right, top5 = row["correct"], row["correct_top5"]
     if not (0 <= right <= row["total"] and row["total"] > 0 and (top5 is None or 0 <= top5 <= row["total"])):
@@ -70,7 +70,7 @@ def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions:
 
 
 def setting(values: tuple[Any, ...]) -> RunSetting:
-    """From the columns of SETTING. Raises: ValueError."""
+    """From the columns of SETTING. A ValueError for what larobust cannot have written."""
     row = checked(values, SETTING)
     if not 0 < row["images"] <= row["dataset_images"]:
         raise ValueError(f"{row['images']} of {row['dataset_images']} images")
