@@ -1,6 +1,6 @@
 """Image corruptions: 8-bit images in, 8-bit images out, the same bytes on every machine.
 
-A library of its own: it needs torch, numpy, scipy and numba, and nothing of larobust.
+A standalone library: it needs torch, numpy, scipy and numba, and imports nothing from larobust.
 
 >>> from corruptions import CORRUPTIONS, corrupt, level_of
 >>> level_of("shot_noise", severity=3, profile="cifar-c")
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``corrupt``, on first use: it needs torch, which the tables do not."""
+    """Import ``corrupt`` on first use: it needs torch, which the tables do not."""
     if name == "corrupt":
         from corruptions.apply import corrupt
 

@@ -1,4 +1,4 @@
-"""What every corruption must do, done once: checks, keys, the call."""
+"""What every corruption has in common, done in one place: input checks, random keys, the call."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from corruptions.registry import CORRUPTIONS, Level, Operator, as_level
 def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, seed: int = 0) -> Tensor:
     """Corrupt a batch.
 
-    images: uint8 (N, C, H, W).  name: a key of CORRUPTIONS.  level: the physical level, one number per parameter (a single one
-    may be a plain number), see ``level_of``.  ids: int64 (N,), each image's index in the whole dataset: with ``seed`` and
-    ``name`` they alone decide the noise.  Returns: uint8 (N, C, H, W).
-    Raises: ValueError for another shape or type, or a level that the corruption does not take.
+    Args:
+        images: uint8 (N, C, H, W).
+        name: A key of CORRUPTIONS.
+        level: The physical level (see ``level_of``): one number per parameter, or a plain number if there is only one.
+        ids: int64 (N,), the index of each image in the whole dataset. The noise depends on ``ids``, ``seed`` and ``name`` only.
+        seed: The noise seed, any integer.
+
+    Returns:
+        uint8 (N, C, H, W).
+
+    Raises:
+        ValueError: If the images or ids have another shape or dtype, or the corruption does not accept the level.
 
     >>> grey = torch.full((2, 1, 2, 2), 128, dtype=torch.uint8)
     >>> corrupt(grey, "gaussian_noise", 0.1, ids=torch.tensor([0, 1]))[:, 0].tolist()
     [[[115, 105], [176, 163]], [[165, 135], [129, 148]]]
     """
     if images.dtype != torch.uint8 or images.dim() != 4:
-        raise ValueError(f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
+        raise ValueError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
     if ids.shape != images.shape[:1]:
-        raise ValueError(f"one id an image: {len(images)} images, ids of shape {tuple(ids.shape)}")
+        raise ValueError(f"expected one id per image: {len(images)} images, but ids of shape {tuple(ids.shape)}")
     operator = prepared(name, as_level(level))
     if images.numel() == 0:
         return images.clone()
@@ -35,7 +43,7 @@ def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, see
 
 @functools.lru_cache(maxsize=256)
 def prepared(name: str, level: float | Level) -> Operator:
-    """The operator of a corruption at a level; its tables are made once."""
+    """The operator of a corruption at one level, cached so that its tables are built only once."""
     if name not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {name!r}")
     entry = CORRUPTIONS[name]

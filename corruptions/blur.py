@@ -1,4 +1,4 @@
-"""Blurs: each function gives the filter of one level."""
+"""Blurs: each function returns the filter for one level."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     imagenet_c_299=(1.5, 2.5, 3.5, 4.5, 6.5),
 )
 def gaussian_blur(sigma: float) -> GaussianBlur:
-    """Gaussian blur of rows and columns, border repeated; the blur of the LayerAct paper."""
+    """Separable Gaussian blur with replicated borders; the blur of the LayerAct paper."""
     from corruptions.filters import GaussianBlur
 
     return GaussianBlur(sigma)

@@ -1,8 +1,8 @@
 """Random words that depend on (seed, purpose, image id, position) and on nothing else.
 
-A counter-based generator in plain integer tensor operations: no state, no stream, no float. Batch size, order, subset, worker
-and device therefore cannot change a word. The hash is the finaliser of splitmix64 (Steele, Lea & Flood 2014, "Fast splittable
-pseudorandom number generators"; constants of D. Stafford's mix 13), read at the points of a Weyl sequence.
+A counter-based generator in plain integer tensor operations: no state, no stream, no floating point. Batch size, order, subset,
+worker and device therefore cannot change a word. The hash is the finaliser of splitmix64 (Steele, Lea & Flood 2014, "Fast
+splittable pseudorandom number generators"; constants of D. Stafford's mix 13), evaluated along a Weyl sequence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def _signed(word: int) -> int:
-    """The int64 whose bits are those of the 64-bit ``word``."""
+    """The int64 with the same bits as the unsigned 64-bit ``word``."""
     return word - (1 << 64) if word >> 63 else word
 
 
@@ -27,7 +27,7 @@ _ROUNDS = (
 
 
 def _finalise(state: Tensor, scratch: Tensor | None = None) -> Tensor:
-    """Hash every int64 of ``state`` in place. ``scratch`` is a tensor of its shape that may be overwritten."""
+    """Hash every int64 of ``state`` in place. ``scratch`` is a tensor of the same shape that may be overwritten."""
     for shift, factor in _ROUNDS:
         # int64 shifts are arithmetic: the mask makes them logical.
         shifted = torch.bitwise_right_shift(state, shift, out=scratch).bitwise_and_((1 << (64 - shift)) - 1)
@@ -38,19 +38,36 @@ def _finalise(state: Tensor, scratch: Tensor | None = None) -> Tensor:
 
 
 def image_keys(seed: int, purpose: str, ids: Tensor) -> Tensor:
-    """One 64-bit key an image.
+    """One 64-bit key per image.
 
-    seed: any integer.  purpose: what the draws are for, such as a corruption's name.  ids: int64 (N,), the images' indices in
-    the whole dataset.  Returns: int64 (N,).
+    Args:
+        seed: Any integer.
+        purpose: What the random words are for, such as the name of a corruption.
+        ids: int64 (N,), the index of each image in the whole dataset.
+
+    Returns:
+        int64 (N,).
     """
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     return _finalise(ids.to(torch.int64).mul(_STEP).add_(_signed(int.from_bytes(digest, "little"))))
 
 
 def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = None) -> Tensor:
-    """Uniform 32-bit words ``start`` to ``start + count`` of every key, as int32 (N, count).
+    """Uniform 32-bit words ``start`` to ``start + count - 1`` of every key.
 
-    ``start`` is even. Each 64-bit hash gives two words, the low half first.  scratch: int64 (N, ceil(count / 2)), overwritten.
+    Each 64-bit hash gives two words, the low half first.
+
+    Args:
+        keys: int64 (N,), see ``image_keys``.
+        count: How many words per key.
+        start: Position of the first word; even.
+        scratch: int64 (N, ceil(count / 2)), overwritten; saves an allocation.
+
+    Returns:
+        int32 (N, count).
+
+    Raises:
+        ValueError: If ``start`` is odd.
     """
     if start % 2:
         raise ValueError(f"words come in pairs: start must be even, not {start}")
@@ -62,6 +79,16 @@ def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = 
 
 
 def integers(keys: Tensor, count: int, below: int, *, start: int = 0) -> Tensor:
-    """Whole numbers from 0 to ``below`` - 1, int64 (N, count); uneven by at most ``below`` / 2^32."""
+    """Integers from 0 to ``below`` - 1, uniform up to a bias of at most ``below`` / 2^32.
+
+    Args:
+        keys: int64 (N,), see ``image_keys``.
+        count: How many integers per key.
+        below: Exclusive upper limit.
+        start: Position of the first word used; even.
+
+    Returns:
+        int64 (N, count).
+    """
     unsigned = words(keys, count, start=start).to(torch.int64).bitwise_and_(0xFFFFFFFF)
     return unsigned.mul_(below).bitwise_right_shift_(32)

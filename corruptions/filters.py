@@ -1,8 +1,8 @@
-"""Linear filters over pixels, with the same bytes as the published float64 code.
+"""Linear filters over pixels that reproduce the bytes of the published float64 code.
 
-Its results are cut to whole grey levels, so where a blurred value is a whole level (in any flat area, say) the last bit of a sum
-decides the byte. That bit depends on the order in which the sum is added, so everything here is float64 and added in the order of
-scipy.ndimage: the centre first, then pairs of pixels from the outermost to the innermost; columns first, then rows.
+That code truncates to integer grey levels, so wherever a blurred value is exactly an integer (in any flat area, for example) the
+last bit of a sum decides the byte. That bit depends on the order of summation, so everything here is float64 and summed in the
+order of scipy.ndimage: the centre first, then pairs of pixels from the outermost to the innermost; columns first, then rows.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from torch import Tensor
 from corruptions.kernels import blur_planes
 
 _TRUNCATE = 4.0
-"""Standard deviations after which the kernel ends: the default of skimage and scipy, which the published code uses."""
+"""Where the kernel ends, in standard deviations: the default of skimage and scipy, which the published code uses."""
 _PIECE = 1 << 16
-"""Values that a thread blurs at a time: less is not worth waking another one for."""
+"""Values that a thread blurs at a time: for fewer, waking another thread does not pay."""
 _BLOCK = 1 << 24
-"""Values blurred at a time with torch, which bounds the memory."""
+"""Values blurred at a time with torch, to bound memory."""
 
 
 class GaussianBlur:
     """``scipy.ndimage.gaussian_filter`` on the [0, 1] image, clipped and truncated to 8 bits.
 
-    The bytes are scipy's, whatever the device, batch size or number of threads.
+    The bytes equal those of scipy on any device, and for any batch size and number of threads.
     """
 
     def __init__(self, sigma: float) -> None:
+        """Compute the weights. sigma: the standard deviation in pixels."""
         self.radius = int(_TRUNCATE * sigma + 0.5)
         impulse = np.zeros(2 * self.radius + 1)
         impulse[self.radius] = 1
         kernel = gaussian_filter1d(impulse, sigma, mode="constant", truncate=_TRUNCATE)
         self.weights = kernel[self.radius :].copy()
-        """float64 (radius + 1,): the weight at distance 0, 1, ... radius pixels."""
+        """float64 (radius + 1,): the weights at distances 0, 1, ..., radius pixels."""
 
     def __call__(self, images: Tensor, keys: Callable[[], Tensor]) -> Tensor:
-        """Blur ``images``, uint8 (N, C, H, W). Nothing is random, so ``keys`` is not called."""
+        """Blur ``images``, uint8 (N, C, H, W), into the same shape. Nothing is random, so ``keys`` is never called."""
         planes = images.contiguous().flatten(0, 1)
         if images.device.type == "cpu":
             return self._on_cpu(planes).view_as(images)
@@ -52,7 +53,7 @@ class GaussianBlur:
         return torch.cat(blocks).view_as(images)
 
     def _on_cpu(self, planes: Tensor) -> Tensor:
-        """Blur ``planes``, uint8 (P, H, W) on the CPU, in as many threads as torch uses."""
+        """Blur ``planes``, uint8 (P, H, W) on the CPU, with as many threads as torch uses."""
         result = torch.empty_like(planes)
         if planes.numel() == 0:
             return result
@@ -73,18 +74,26 @@ class GaussianBlur:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads kept for the next call: to start one takes as long as to blur a hundred small images."""
+    """Threads kept for the next call: starting one takes as long as blurring a hundred small images."""
     return ThreadPoolExecutor(threads, thread_name_prefix="blur")
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of its parent's threads.
+    # A forked process does not inherit its parent's threads.
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def blur_in_order(planes: Tensor, weights: list[float]) -> Tensor:
-    """Blur ``planes``, uint8 (P, H, W), on any device with float64; ``weights`` stand at distance 0, 1, ... pixels."""
-    # A table, as a GPU would multiply by a rounded 1 / 255.
+    """Blur with torch, on any device that supports float64.
+
+    Args:
+        planes: uint8 (P, H, W).
+        weights: The weights at distances 0, 1, ... pixels.
+
+    Returns:
+        uint8 (P, H, W).
+    """
+    # A lookup table, because a GPU would multiply by a rounded 1 / 255 instead of dividing.
     levels = (torch.arange(256, dtype=torch.float64) / 255).to(planes.device)
     image = levels[planes.to(torch.int32)]
     for axis in (1, 2):
@@ -93,10 +102,10 @@ def blur_in_order(planes: Tensor, weights: list[float]) -> Tensor:
 
 
 def _sum(image: Tensor, weights: list[float], axis: int) -> Tensor:
-    """Weighted sum along an axis, outermost pair first, as scipy.ndimage adds it. Product and sum are rounded one by one."""
+    """Weighted sum along an axis, outermost pair first, as in scipy.ndimage. Each product and each sum is rounded separately."""
     size, radius = image.shape[axis], len(weights) - 1
-    places = torch.arange(-radius, size + radius, device=image.device).clamp_(0, size - 1)
-    padded = image.index_select(axis, places)
+    positions = torch.arange(-radius, size + radius, device=image.device).clamp_(0, size - 1)
+    padded = image.index_select(axis, positions)
     total = image * weights[0]
     for distance in range(radius, 0, -1):
         pair = padded.narrow(axis, radius - distance, size) + padded.narrow(axis, radius + distance, size)

@@ -1,6 +1,6 @@
-"""Loops over pixels as machine code: numba compiles each for the processor at hand when it is first called.
+"""Loops over pixels as machine code: numba compiles each on its first call, for the processor it runs on.
 
-A loop belongs here where whole-array operations are too slow or cannot say it, as where pixels change one after another.
+A loop belongs here if whole-array operations are too slow or cannot express it, for example if pixels change one after another.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from numpy.typing import NDArray
 P = ParamSpec("P")
 
 _LEVELS = np.arange(256) / 255
-"""Grey levels on the [0, 1] scale. Looking up is faster than dividing."""
+"""Grey levels on the [0, 1] scale. A lookup is faster than a division."""
 _BLOCK = 512
-"""Sums that are added to in turn: 4 KiB, which stay in the nearest cache until their last weight."""
+"""Sums accumulated together: 4 KiB, which stay in the L1 cache until the last weight has been added."""
 _compiling = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    # A process forked while another thread compiles would wait for that thread, which it does not have.
+    # A process forked while another thread is compiling would wait for ever for a thread that it does not have.
     os.register_at_fork(before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release)
 
 
 def kernel(signature: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorate a loop to be compiled on its first call, without holding the interpreter's lock when it runs.
+    """Decorate a loop so that it is compiled on its first call and runs without holding the GIL.
 
-    Compiled code is kept on disk for the next process, where numba finds a place for it (``NUMBA_CACHE_DIR``, the folder of the
-    source, the user's cache) and can write there. It is made anew when the file of the loop changes, so that what a loop calls
-    belongs in the same file.
+    The compiled code is cached on disk for the next process if numba finds a writable folder (``NUMBA_CACHE_DIR``, the folder of
+    the source file, the user's cache). The cache is invalidated only when the file of the loop changes, so any function that a
+    loop calls belongs in the same file.
 
     Args:
-        signature: The argument types as numba writes them; arrays must have exactly the layout they name.
+        signature: The argument types in numba's notation; arrays must have exactly the memory layout given there.
 
     Returns:
-        The decorator. What it gives raises TypeError for arguments of other types.
+        A decorator. The decorated function raises TypeError for arguments of other types.
     """
 
     def decorate(loop: Callable[P, None]) -> Callable[P, None]:
@@ -59,11 +59,11 @@ def kernel(signature: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 def _compile(loop: Callable[P, None], signature: str) -> Callable[P, None]:
-    """Compile without fastmath, so that each product and each sum is rounded by itself: nothing is reordered or fused."""
+    """Compile without fastmath, so that each product and each sum is rounded separately: nothing is reordered or fused."""
     compiled: Callable[P, None]
     try:
         compiled = numba.njit(signature, nogil=True, error_model="numpy", fastmath=False, cache=True)(loop)
-    except Exception:  # a cache that has no place, cannot be written or is damaged; what is wrong with the loop shows up again
+    except Exception:  # no folder for the cache, or it is damaged or not writable; an error in the loop itself shows up again
         compiled = numba.njit(signature, nogil=True, error_model="numpy", fastmath=False)(loop)
     return compiled
 
@@ -73,12 +73,12 @@ def blur_planes(planes: NDArray[np.uint8], weights: NDArray[np.float64], result:
     """Write the blur of ``planes`` to ``result``; see ``filters.GaussianBlur`` for what is computed, and in which order.
 
     Args:
-        planes: uint8 (P, H, W), at least one pixel each.
-        weights: float64 (radius + 1,), at distance 0, 1, ... pixels.
-        result: uint8 (P, H, W), another array.
+        planes: uint8 (P, H, W), at least one pixel per plane.
+        weights: float64 (radius + 1,), the weights at distances 0, 1, ... pixels.
+        result: uint8 (P, H, W); must not share memory with ``planes``.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: If the shapes differ.
     """
     if result.shape != planes.shape:
         raise ValueError("planes and result have different shapes")
@@ -88,7 +88,7 @@ def blur_planes(planes: NDArray[np.uint8], weights: NDArray[np.float64], result:
     columns = np.empty(height * width)
     wide = np.empty(width + 2 * radius)
     sums = np.empty(width)
-    # Rows are taken as slices: with a slice's own index, which is never negative, the loops become vector instructions.
+    # Rows are taken as slices: indices into a slice are never negative, so the inner loops are vectorised.
     for plane in range(count):
         for row in range(height + 2 * radius):
             pixels = planes[plane, min(max(row - radius, 0), height - 1)]
@@ -109,9 +109,9 @@ def blur_planes(planes: NDArray[np.uint8], weights: NDArray[np.float64], result:
                 target[column] = np.uint8(min(sums[column], 1.0) * 255.0)
 
 
-@register_jitable  # compiled as a part of the kernels that call it
+@register_jitable  # compiled as part of the kernels that call it
 def _weighted_sums(source: NDArray[np.float64], step: int, weights: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
-    """Fill ``sums``: the centre first, then pairs from the outermost to the innermost, which lie ``step`` apart in ``source``."""
+    """Fill ``sums``: the centre first, then pairs from the outermost inwards; neighbours are ``step`` apart in ``source``."""
     radius = len(weights) - 1
     for start in range(0, len(sums), _BLOCK):
         block = sums[start : start + _BLOCK]
@@ -121,6 +121,6 @@ def _weighted_sums(source: NDArray[np.float64], step: int, weights: NDArray[np.f
         for distance in range(radius, 0, -1):
             weight = weights[distance]
             before = source[start + (radius - distance) * step :]
-            behind = source[start + (radius + distance) * step :]
+            after = source[start + (radius + distance) * step :]
             for index in range(len(block)):
-                block[index] += (before[index] + behind[index]) * weight
+                block[index] += (before[index] + after[index]) * weight

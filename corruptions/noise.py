@@ -1,7 +1,7 @@
-"""Pixelwise noise: each function gives the exact law of one 8-bit value, as a channel.
+"""Pixelwise noise: each function returns the exact distribution of a corrupted 8-bit value, as a channel.
 
-With x the value before on [0, 1] and y the value after, the published code computes ``uint8(clip(y, 0, 1) * 255)``, which
-truncates; so P(out >= k) = P(y >= k / 255).
+With x the value before and y the value after, both on the [0, 1] scale, the published code computes
+``uint8(clip(y, 0, 1) * 255)``, which truncates; so P(out >= k) = P(y >= k / 255).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SOURCE = "Hendrycks & Dietterich 2019; make_cifar_c.py, make_tinyimagenet_c.py,
 
 
 def _before_and_after() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Grey levels x = 0 .. 255 as a column, and k = 1 .. 255 as a row."""
+    """Grey levels x = 0, ..., 255 as a column, and k = 1, ..., 255 as a row."""
     import numpy as np
 
     return np.arange(256.0)[:, None], np.arange(1.0, 256.0)[None, :]
 
 
 def _from_below(below: NDArray[np.float64]) -> Channel:
-    """The channel with P(out < k) = ``below[x, k - 1]``, float64 (256, 255), for k = 1 .. 255."""
+    """The channel with P(out < k) = ``below[x, k - 1]``, float64 (256, 255), for k = 1, ..., 255."""
     import numpy as np
 
     from corruptions.channel import Channel
@@ -48,7 +48,7 @@ def _from_below(below: NDArray[np.float64]) -> Channel:
     imagenet_c_299=(0.09, 0.13, 0.19, 0.27, 0.40),
 )
 def gaussian_noise(sigma: float) -> Channel:
-    """Additive Gaussian noise, independent for every value: y = x + N(0, sigma^2)."""
+    """Additive Gaussian noise, independent per value: y = x + N(0, sigma^2)."""
     from scipy.special import ndtr
 
     before, after = _before_and_after()
@@ -72,7 +72,7 @@ def shot_noise(photons: float) -> Channel:
     from scipy.special import pdtr
 
     before, after = _before_and_after()
-    # The fewest photons whose grey value reaches k, in the rounding of the published code.
+    # The fewest photons whose grey value reaches k, rounded as in the published code.
     guess = np.ceil(after * photons / 255) - 1
     reaches = np.stack([(guess + more) / photons * 255 >= after for more in range(3)])
     fewest = guess + reaches.argmax(axis=0)
@@ -83,7 +83,7 @@ def shot_noise(photons: float) -> Channel:
 @corruption(
     group="noise",
     aliases=("impulse", "salt_and_pepper"),
-    parameters=(Parameter("amount", "share of values replaced", bound=1),),
+    parameters=(Parameter("amount", "fraction of values replaced", bound=1),),
     noisier="higher",
     source=_SOURCE,
     cifar_c=(0.01, 0.02, 0.03, 0.05, 0.07),
@@ -92,7 +92,7 @@ def shot_noise(photons: float) -> Channel:
     imagenet_c_299=(0.04, 0.07, 0.10, 0.18, 0.28),
 )
 def impulse_noise(amount: float) -> Channel:
-    """Salt and pepper: a share ``amount`` of the values becomes 255 or 0, half and half, channels independently."""
+    """Salt and pepper: a fraction ``amount`` of the values becomes 255 or 0, equally likely, each channel independently."""
     import numpy as np
 
     from corruptions.channel import Channel

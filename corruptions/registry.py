@@ -1,4 +1,4 @@
-"""The table of corruptions: names, groups, levels. Imports no torch; the work is in the family's file."""
+"""The table of corruptions: names, groups, levels. Imports no torch; each family's operators are in its own file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 SEVERITIES = (1, 2, 3, 4, 5)
 Level = tuple[float, ...]
-"""How strong a corruption is: one number per parameter, in the order of ``Corruption.parameters``."""
+"""The strength of a corruption: one number per parameter, in the order of ``Corruption.parameters``."""
 _LEAST = 1e-6
-"""Below it the noises' formulas lose their digits."""
+"""Below this the formulas of the noises lose precision."""
 
 PROFILES: Mapping[str, str] = MappingProxyType(
     {
-        "cifar-c": "CIFAR-10-C and CIFAR-100-C, 32 px; chosen up to 48 px",
-        "tiny-c": "Tiny-ImageNet-C, 64 px; chosen above 48 and up to 128 px",
-        "imagenet-c": "ImageNet-C, 224 px; chosen above 128 px",
-        "imagenet-c-299": "ImageNet-C for 299 px networks; chosen at exactly 299 px",
+        "cifar-c": "CIFAR-10-C and CIFAR-100-C, 32 px; default up to 48 px",
+        "tiny-c": "Tiny-ImageNet-C, 64 px; default above 48 and up to 128 px",
+        "imagenet-c": "ImageNet-C, 224 px; default above 128 px",
+        "imagenet-c-299": "ImageNet-C for 299 px networks; default at exactly 299 px",
     }
 )
 
@@ -31,7 +31,15 @@ class Operator(Protocol):
     """A corruption at one level, ready to be applied to any number of batches."""
 
     def __call__(self, images: Tensor, keys: Callable[[], Tensor]) -> Tensor:
-        """Corrupt ``images``, uint8 (N, C, H, W); gives uint8 (N, C, H, W). keys: gives those to draw by, int64 (N,)."""
+        """Corrupt a batch.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            keys: Returns one random key per image, int64 (N,); called only if the corruption is random.
+
+        Returns:
+            uint8 (N, C, H, W).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +47,25 @@ class Parameter:
     """One of the numbers that make up a level."""
 
     name: str
-    """As the corruption's function calls it."""
+    """The name of the argument in the corruption's function."""
     unit: str
     """What it is, with its unit."""
     bound: float
-    """The largest value taken."""
+    """The largest value accepted."""
     least: float = _LEAST
-    """The smallest value taken."""
+    """The smallest value accepted."""
 
     def check(self, value: float, corruption: str, *, called: str) -> None:
-        """Raise ValueError unless ``value`` is within bounds. called: what the error calls the number."""
+        """Check that a value is within bounds.
+
+        Args:
+            value: The value given.
+            corruption: The name of the corruption, for the error.
+            called: What the error calls the number.
+
+        Raises:
+            ValueError: If ``value`` is out of bounds.
+        """
         if not self.least <= value <= self.bound:
             lower = "above 0 and" if self.least == _LEAST else f"from {self.least:g}"
             raise ValueError(f"{corruption} takes a {called} {lower} up to {self.bound:g} ({self.unit}), not {value:g}")
@@ -59,31 +76,38 @@ class Corruption:
     """One corruption and its published levels."""
 
     name: str
-    """Hendrycks' snake_case name: file and folder name of the published sets."""
+    """Hendrycks' snake_case name: the file or folder name in the published datasets."""
     group: str
     """Hendrycks' group: noise, blur, weather, digital or extra."""
     aliases: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    """What the numbers of a level are."""
+    """What the numbers of a level mean."""
     noisier: Literal["higher", "lower"]
-    """The direction in which a level does more harm; with several parameters, that of the first one that differs."""
+    """The direction in which levels become more severe; with several parameters, that of the first one that differs."""
     levels: Mapping[str, tuple[Level, ...]]
-    """Profile -> levels of severity 1 to 5."""
+    """Profile -> levels of severities 1 to 5."""
     source: str
     summary: str
     prepare: Callable[..., Operator]
-    """Takes the numbers of a level one by one."""
+    """Builds the operator; takes the numbers of a level as positional arguments."""
 
     def check(self, level: float | Level) -> Level:
-        """The level as a tuple, once it is known to be one that this corruption takes.
+        """Check a level.
 
-        Raises: ValueError for another number of parameters, or one that is out of bounds.
+        Args:
+            level: One number per parameter, or a plain number if there is only one.
+
+        Returns:
+            The level as a tuple.
+
+        Raises:
+            ValueError: If the number of parameters is wrong, or one of them is out of bounds.
         """
         values = as_level(level)
         if len(values) != len(self.parameters):
             names = "/".join(parameter.name for parameter in self.parameters)
-            wanted = "1 parameter" if len(self.parameters) == 1 else f"{len(self.parameters)} parameters"
-            raise ValueError(f"{self.name} takes {wanted} ({names}), not {len(values)}")
+            expected = "1 parameter" if len(self.parameters) == 1 else f"{len(self.parameters)} parameters"
+            raise ValueError(f"{self.name} takes {expected} ({names}), not {len(values)}")
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.check(value, self.name, called="level" if len(values) == 1 else parameter.name)
         return values
@@ -94,10 +118,10 @@ CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(_table)
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
-        "paper": "the three of the LayerAct paper: gaussian_noise, shot_noise, gaussian_blur",
+        "paper": "those of the LayerAct paper: gaussian_noise, shot_noise, gaussian_blur",
         "noise": "Hendrycks' group Noise",
         "extra": "Hendrycks' group Extra",
-        "all": "every corruption there is",
+        "all": "every corruption",
     }
 )
 _PAPER = ("gaussian_noise", "shot_noise", "gaussian_blur")
@@ -118,20 +142,36 @@ def corruption(
     imagenet_c_299: Sequence[float | Level],
     aliases: tuple[str, ...] = (),
 ) -> Callable[[_Prepare], _Prepare]:
-    """Enter the decorated function into CORRUPTIONS under its own name.
+    """Register the decorated function in CORRUPTIONS under its own name.
 
-    The function takes the parameters by position, under the names of ``parameters``, and returns an Operator. Levels of a single
-    parameter may be written as plain numbers.
+    The function takes the numbers of a level as positional arguments, named as in ``parameters``, and returns an Operator. The
+    first line of its docstring becomes the summary.
 
-    Raises: TypeError where the function takes other parameters, ValueError for a level that is out of bounds.
+    Args:
+        group: Hendrycks' group: noise, blur, weather, digital or extra.
+        parameters: What the numbers of a level mean.
+        noisier: The direction in which levels become more severe.
+        source: Where the levels and the definition come from.
+        cifar_c: Levels of severities 1 to 5 for images up to 48 px; with a single parameter they may be plain numbers.
+        tiny_c: The same above 48 and up to 128 px.
+        imagenet_c: The same above 128 px.
+        imagenet_c_299: The same for 299 px.
+        aliases: Other names that users may give.
+
+    Returns:
+        A decorator that returns the function unchanged.
+
+    Raises:
+        TypeError: If the function's arguments are not named as in ``parameters``.
+        ValueError: If a level is out of bounds.
     """
     tables = dict(zip(PROFILES, (cifar_c, tiny_c, imagenet_c, imagenet_c_299), strict=True))
 
     def enter(prepare: _Prepare) -> _Prepare:
         name = prepare.__name__
-        taken, named = tuple(inspect.signature(prepare).parameters), tuple(parameter.name for parameter in parameters)
-        if taken != named or not named:
-            raise TypeError(f"{name} takes ({', '.join(taken)}), but its parameters are named ({', '.join(named)})")
+        arguments, names = tuple(inspect.signature(prepare).parameters), tuple(parameter.name for parameter in parameters)
+        if arguments != names or not names:
+            raise TypeError(f"{name} takes ({', '.join(arguments)}), but its parameters are named ({', '.join(names)})")
         entry = Corruption(
             name=name,
             group=group,
@@ -152,7 +192,7 @@ def corruption(
 
 
 def as_level(level: float | Sequence[float]) -> Level:
-    """A level given as one number or several, as a tuple of floats.
+    """A level given as one number or as several, as a tuple of floats.
 
     >>> as_level(3), as_level((1.5, 2))
     ((3.0,), (1.5, 2.0))
@@ -161,7 +201,7 @@ def as_level(level: float | Sequence[float]) -> Level:
 
 
 def names_of(word: str) -> tuple[str, ...]:
-    """Names of the corruptions that a name, an alias or a group stands for; none if it is unknown.
+    """The names of the corruptions that a name, an alias or a group stands for; empty if the word is unknown.
 
     >>> names_of("poisson"), names_of("gaussian-blur")
     (('shot_noise',), ('gaussian_blur',))
@@ -182,13 +222,13 @@ def names_of(word: str) -> tuple[str, ...]:
 
 
 def known_words() -> tuple[str, ...]:
-    """Every word that ``names_of`` understands."""
+    """Every word that ``names_of`` accepts."""
     aliases = (alias for entry in CORRUPTIONS.values() for alias in entry.aliases)
     return (*CORRUPTIONS, *aliases, *GROUPS)
 
 
 def profile_for(height: int, width: int) -> str:
-    """The level table that fits images of this size, in pixels (the longer side decides)."""
+    """The default profile for images of this size, in pixels (the longer side decides)."""
     side = max(height, width)
     if side <= 48:
         return "cifar-c"
@@ -198,7 +238,19 @@ def profile_for(height: int, width: int) -> str:
 
 
 def level_of(name: str, *, severity: int, profile: str) -> Level:
-    """The physical level of a severity from 1 to 5 under a profile, one number per parameter."""
+    """The physical level of a severity.
+
+    Args:
+        name: A key of CORRUPTIONS.
+        severity: 1 (mild) to 5 (strong).
+        profile: A key of PROFILES.
+
+    Returns:
+        One number per parameter of the corruption.
+
+    Raises:
+        ValueError: If the severity is not from 1 to 5.
+    """
     if severity not in SEVERITIES:
-        raise ValueError(f"severity is a whole number from 1 to 5, not {severity}")
+        raise ValueError(f"severity must be a whole number from 1 to 5, not {severity}")
     return CORRUPTIONS[name].levels[profile][severity - 1]

@@ -1,6 +1,6 @@
-"""Noise-robustness benchmarking of image classifiers; the command line is ``larobust``.
+"""Noise-robustness benchmarking of image classifiers; the command is ``larobust``.
 
-What is public is imported on first use, so that ``import robustbench_la`` takes no time and needs no torch.
+Public names are imported on first use, so that ``import robustbench_la`` is fast and needs no torch.
 
 >>> import robustbench_la as la
 >>> la.LASiLU(alpha=0.1)
@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-TYPE_CHECKING = False  # to type checkers it is True; importing typing for it would take half of the time
+TYPE_CHECKING = False  # type checkers take it for True; importing it from typing would double the import time
 if TYPE_CHECKING:
     from typing import Any
 
@@ -63,11 +63,11 @@ _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 _PUBLIC: Mapping[str, str] = MappingProxyType({name: module for module, names in _HOLDS.items() for name in names})
-"""Name -> the module that holds it."""
+"""Name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, on first use."""
+    """Import a public name on first use."""
     if name in _PUBLIC:
         value = globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
         return value
@@ -75,5 +75,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """For completion in notebooks."""
+    """The public names, for completion in notebooks."""
     return sorted(__all__)

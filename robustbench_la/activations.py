@@ -1,8 +1,8 @@
-"""The table of activation functions: all that the program knows of each. Imports no torch; the modules are elsewhere.
+"""The table of activation functions: everything the program knows about each. Imports no torch; the modules are elsewhere.
 
-A new activation is one row here, and its module. Most are ``value x scale``. Element-level functions (ElementAct) scale each
-element by a function of itself; layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element normalised over
-its sample's whole layer.
+A new activation needs one row here, and its module. Most are ``value x scale``. Element-level functions (ElementAct) scale each
+element by a function of that element; layer-level ones (LayerAct; Yoon & Lim, AAAI 2025) by a function of the element after
+normalisation over the whole layer of its sample.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Level = Literal["layer", "element"]
 
 LEAKY_SLOPE = 0.01
-"""torch's default slope of nn.LeakyReLU, which the authors' code uses."""
+"""The default slope of nn.LeakyReLU, which the authors' code uses."""
 DEFAULT_ALPHA = 1e-5
-"""The paper's alpha for MNIST and CIFAR; 0.1 for ImageNet."""
+"""The paper's alpha for MNIST and CIFAR (for ImageNet it is 0.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +32,26 @@ class Activation:
     """One activation function."""
 
     label: str
-    """As it is written in papers and figures."""
+    """The name shown in papers and figures."""
     level: Level
     formula: str
-    """The scale as text, of u = y (element level) or u = n, the normalised y (layer level)."""
+    """The scale as text: a function of u = y (element level) or of u = n, the normalised y (layer level)."""
     scale: Scale | None
-    """The scale as a function of u; None where it depends on a learned parameter, or there is none."""
+    """The scale as a function of u; None if it depends on a learned parameter, or if there is none."""
     has_scale: bool = True
-    """Whether the function is value x scale, with a scale that is finite everywhere. Without one (n x s(n), say) it has no bound
-    by parts and no saturation."""
+    """Whether the function is value x scale, with a scale that is finite everywhere. Without a scale (as in n x s(n)) the bound,
+    its two parts and saturation are undefined."""
     counterpart: str | None = None
-    """Of a layer-level function: the element-level one with the same scale. Several may share it."""
+    """For a layer-level function: the element-level function with the same scale. Several may share it."""
     module: str
-    """Its nn.Module, as ``module:class``. Those of the layer level take ``alpha``."""
+    """Its nn.Module, as ``module:class``. Layer-level modules take ``alpha``."""
     functions: tuple[str, ...]
-    """What torch dispatches when it is called, as ``module:function``, in-place forms too: by these the probe sees it. A function
-    of one's own has to be overridable, as layeract.la_silu is."""
+    """The functions that torch dispatches when it is called, as ``module:function``, including in-place variants: the probe
+    detects calls by these. A custom function must be overridable (``__torch_function__``), like layeract.la_silu."""
     colour: str
-    """Of its lines, ``#rrggbb``; layer-level functions share that of their counterpart."""
+    """Line colour, ``#rrggbb``; layer-level functions share that of their counterpart."""
     marker: str
-    """Of its points, as matplotlib names it."""
+    """Point marker, as matplotlib names it."""
 
 
 def _sigmoid(u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def _normal_distribution(u: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _elu_scale(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(e^u - 1) / u for negative u; its limit at 0 is 1, as above 0."""
+    """(e^u - 1) / u for negative u, 1 elsewhere; continuous at 0."""
     from scipy.special import exprel
 
     scale: NDArray[np.float64] = exprel(u.clip(max=0))
@@ -81,14 +81,15 @@ def _elu_scale(u: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mish_scale(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """tanh(softplus(u)), with the softplus written so that it neither overflows nor loses its tail."""
+    """tanh(softplus(u)), with a softplus that neither overflows nor loses its tail."""
     import numpy as np
 
     scale: NDArray[np.float64] = np.tanh(np.logaddexp(0, u))
     return scale
 
 
-# Colours: Okabe & Ito 2008 ("Color universal design"), told apart by the colour-blind; for their yellow, faint on white, a grey.
+# Colours: Okabe & Ito 2008 ("Color universal design"), safe for colour-blind readers; grey replaces their yellow, which is too
+# faint on white.
 _TABLE: dict[str, Activation] = {
     "la_silu": Activation(
         label="LA-SiLU",
@@ -203,20 +204,26 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(_TABLE)
 
 
 def resolve(dotted: str) -> Any:
-    """What a row names as ``module:attribute``; imports the module.
+    """Import what a row of the table names.
+
+    Args:
+        dotted: ``module:attribute``.
+
+    Returns:
+        The attribute of the module.
 
     >>> resolve("math:sqrt")(9.0)
     3.0
     """
     module, _, attribute = dotted.partition(":")
-    found: Any = importlib.import_module(module)
+    value: Any = importlib.import_module(module)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def counterparts(activation: str) -> tuple[str, ...]:
-    """Those of the other level with the same scale: at most one of a layer-level function, any number of an element-level one.
+    """The functions of the other level with the same scale: at most one for a layer-level function, else any number.
 
     >>> counterparts("la_silu"), counterparts("silu"), counterparts("relu")
     (('silu',), ('la_silu',), ())
@@ -228,7 +235,7 @@ def counterparts(activation: str) -> tuple[str, ...]:
 
 
 def in_order(activations: Iterable[str]) -> list[str]:
-    """Layer-level ones first, before the counterpart that they may share; then the others as in the table, unknown ones last.
+    """Sort activations: layer-level ones before their shared counterpart, then the rest in table order, unknown ones last.
 
     >>> in_order(["relu", "silu", "la_silu"])
     ['la_silu', 'silu', 'relu']
@@ -238,5 +245,5 @@ def in_order(activations: Iterable[str]) -> list[str]:
     ordered: list[str] = []
     for name, counterpart in layer.items():
         ordered += [name] if counterpart is None else [*counterparts(counterpart), counterpart]
-    known = [name for name in dict.fromkeys([*ordered, *ACTIVATIONS]) if name in wanted]
-    return list(dict.fromkeys([*known, *sorted(wanted)]))
+    listed = [name for name in dict.fromkeys([*ordered, *ACTIVATIONS]) if name in wanted]
+    return list(dict.fromkeys([*listed, *sorted(wanted)]))

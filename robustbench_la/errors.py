@@ -1,4 +1,4 @@
-"""The errors that a user can mend, and the look-up that makes most of them."""
+"""The errors that a user can fix, and the lookup that raises most of them."""
 
 from __future__ import annotations
 
@@ -8,57 +8,68 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _SHOWN = 24
-"""How many names an error lists."""
+"""How many names an error message lists."""
 
 
 class UserError(Exception):
-    """A mistake in what was given: said in one line, without a traceback; exit code 2."""
+    """Invalid input, reported in one line without a traceback; exit code 2."""
 
     exit_code = 2
 
 
 class ArgumentError(UserError, ValueError):
-    """A wrong value of an argument of a Python function: a UserError to the commands, a ValueError to whoever calls it."""
+    """An invalid argument of a Python function: a UserError for the commands, a ValueError for the caller."""
 
 
 class RunError(UserError):
-    """What was given is right, but it could not be run here (no space left, numbers not finite); exit code 3."""
+    """The input is valid, but the run failed (no space left, non-finite numbers); exit code 3."""
 
     exit_code = 3
 
 
 class NotComparableError(UserError):
-    """There is nothing that the measurement could be judged against: no baseline, other data, other noise; exit code 4."""
+    """There is nothing to judge the measurement against: no baseline, different data, different noise; exit code 4."""
 
     exit_code = 4
 
 
 class NothingSelectedError(UserError):
-    """What was asked for fits nothing that is there; exit code 5."""
+    """Nothing matches the selection; exit code 5."""
 
     exit_code = 5
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in at most one line of 160 characters; its type where it says nothing."""
+    """The first line of an error message, cut to 160 characters; the name of its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown ``word``: what is near, or what there is.
+    """The end of a message about an unknown ``word``: close matches, or else the known words.
 
     >>> did_you_mean("gausian", ["gaussian_noise", "gaussian_blur", "fog"])
     '; did you mean gaussian_blur, gaussian_noise?'
     """
-    known = list(known)
-    near = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.55)
+    names = list(known)
+    near = difflib.get_close_matches(word.lower(), names, n=3, cutoff=0.55)
     if near:
         return f"; did you mean {', '.join(near)}?"
-    return f"; there are {', '.join(known[:_SHOWN])}" + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    return f"; available: {', '.join(names[:_SHOWN])}" + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def lookup(table: Mapping[str, T], name: str, *, kind: str) -> T:
-    """``table[name]``, or a UserError that says what is near.
+    """Look a name up in a table.
+
+    Args:
+        table: The known names and their values.
+        name: The name given.
+        kind: What the names stand for, in the singular, for the error message.
+
+    Returns:
+        ``table[name]``.
+
+    Raises:
+        UserError: If the name is unknown; the message suggests close matches.
 
     >>> lookup({"relu": 1}, "rleu", kind="activation")
     Traceback (most recent call last):

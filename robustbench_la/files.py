@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and finding out early that it cannot be written."""
+"""Writing files atomically, and finding out early that a file cannot be written."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from robustbench_la.errors import RunError, UserError
 
 
 def check_writable(path: Path) -> None:
-    """Raise UserError unless a file can be made at ``path``; makes nothing."""
+    """Raise UserError unless a file can be written at ``path``; creates nothing."""
     try:
         is_folder, folder = path.is_dir(), path.absolute().parent
         while not folder.exists():
             folder = folder.parent
     except PermissionError:
-        raise UserError(f"cannot write {path}: no permission to look into its folder") from None
-    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
+        raise UserError(f"cannot write {path}: no permission to access its folder") from None
+    except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
         raise UserError(f"cannot write {str(path)[:80]}: {getattr(error, 'strerror', None) or error}") from None
     if is_folder:
         raise UserError(f"{path} is a folder; give a file name")
@@ -29,7 +29,7 @@ def check_writable(path: Path) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether it is a file; what cannot even be asked (a name too long, a folder without permission) is none."""
+    """Whether ``path`` is a file; False if that cannot be determined (name too long, no permission for the folder)."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -37,7 +37,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether nothing is there; what cannot be asked is not missing: to open it will say why."""
+    """Whether nothing exists at ``path``; False if that cannot be determined: opening the file will then report why."""
     try:
         return not path.exists()
     except (OSError, ValueError):
@@ -45,23 +45,37 @@ def is_missing(path: Path) -> bool:
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Mapping[str, Iterable[Path]]) -> None:
-    """Raise UserError for files that cannot be written, or that would overwrite an input or each other.
+    """Check the files that a command is about to write.
 
-    inputs: what each is, such as ``the store``, and where.
+    Args:
+        outputs: Where to write.
+        inputs: Description of an input, such as ``the store``, -> its paths.
+
+    Raises:
+        UserError: If a file cannot be written, or would overwrite an input or another output.
     """
-    for place, path in enumerate(outputs):
+    for index, path in enumerate(outputs):
         check_writable(path)
-        for what, sources in inputs.items():
+        for description, sources in inputs.items():
             if any(path.resolve() == source.resolve() for source in sources):
-                raise UserError(f"{path} would overwrite {what}")
-        if any(path.resolve() == other.resolve() for other in outputs[:place]):
-            raise UserError(f"{path} is named for two different outputs")
+                raise UserError(f"{path} would overwrite {description}; give another file name")
+        if any(path.resolve() == other.resolve() for other in outputs[:index]):
+            raise UserError(f"{path} is given for two different outputs; give each its own file")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``; whatever happens meanwhile, either the old or the new content is there."""
+    """Write a file atomically: whatever happens in between, it holds either its old or its new content.
+
+    Args:
+        path: Where to write; missing folders are created.
+        content: The whole content.
+
+    Raises:
+        UserError: If nothing can be written at ``path``.
+        RunError: If writing fails, for example because no space is left.
+    """
     check_writable(path)
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # a symbolic link stays one
     if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
         try:
             path.write_bytes(content)

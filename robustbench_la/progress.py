@@ -1,4 +1,4 @@
-"""Progress for a person who waits: on stderr where that is a terminal, below the cell in a notebook, nowhere else."""
+"""Progress bars: on stderr if it is a terminal, below the cell in a notebook, nowhere else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 
 Advance = Callable[[int], None]
 Meter = Callable[[str, int], AbstractContextManager[Advance]]
-"""From (what is being done, how many items) to a context that gives ``advance(items done since)``."""
+"""Takes (what is being done, total number of items); the context yields ``advance(items done since the last call)``."""
 _PAUSE = 0.2
-"""Seconds between two updates of a notebook."""
+"""Seconds between two updates in a notebook."""
 
 
 @contextlib.contextmanager
@@ -22,7 +22,14 @@ def silent(what: str, total: int) -> Iterator[Advance]:
 
 
 def bar(unit: str) -> Meter:
-    """A progress bar that shows ``unit`` per second and the time left."""
+    """A progress bar with the rate and the time left.
+
+    Args:
+        unit: What is counted, in the plural, such as ``images``.
+
+    Returns:
+        The meter to pass on to a measurement.
+    """
     return _notebook_bar(unit) if _in_notebook() else _terminal_bar(unit)
 
 
@@ -47,14 +54,14 @@ def _terminal_bar(unit: str) -> Meter:
 
 
 def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this; IPython in a terminal does not count."""
+    """Whether the process is a Jupyter kernel; IPython in a terminal does not count."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
 
 
 def _notebook_bar(unit: str) -> Meter:
-    """Plain HTML, which every notebook shows; widgets would have to be installed. It is gone once the work is done."""
+    """A bar in plain HTML, which every notebook shows without extra packages. It disappears once the work is done."""
 
     @contextlib.contextmanager
     def meter(what: str, total: int) -> Iterator[Advance]:
@@ -65,15 +72,15 @@ def _notebook_bar(unit: str) -> Meter:
 
         done = 0
         handle = IPython.display.display(html(0.0), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
-        began = shown = time.monotonic()
+        started = updated = time.monotonic()
 
         def advance(items: int) -> None:
-            nonlocal done, shown
+            nonlocal done, updated
             done += items
             now = time.monotonic()
-            if now - shown >= _PAUSE:
-                shown = now
-                handle.update(html(now - began))
+            if now - updated >= _PAUSE:
+                updated = now
+                handle.update(html(now - started))
 
         try:
             yield advance
@@ -84,11 +91,11 @@ def _notebook_bar(unit: str) -> Meter:
 
 
 def _html(what: str, done: int, total: int, seconds: float, unit: str) -> str:
-    """A bar with words beside it.
+    """A bar with text next to it.
 
     >>> _html("evaluating", 50, 200, 10.0, "images")
     'evaluating <progress max="200" value="50"></progress> 50/200, 5 images/s, 30 s left'
     """
     rate = done / seconds if seconds else 0.0
-    more = f", {rate:,.0f} {unit}/s, {(total - done) / rate:,.0f} s left" if rate else ""
-    return f'{what} <progress max="{total}" value="{done}"></progress> {done:,}/{total:,}{more}'
+    speed = f", {rate:,.0f} {unit}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+    return f'{what} <progress max="{total}" value="{done}"></progress> {done:,}/{total:,}{speed}'

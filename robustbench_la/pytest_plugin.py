@@ -1,4 +1,4 @@
-"""pytest plugin: one test for each condition of a baseline. Does nothing, and imports nothing, unless it is asked to."""
+"""pytest plugin: one test per condition of a baseline. Does nothing, and imports nothing, unless one of its options is given."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _DEFAULT = "robustness-baseline.json"
 _REPEATABLE = ("max-drop", "max-rise")
 _OPTIONS = {
     "ckpt": "checkpoint to measure",
-    "results": "store to judge from, in place of measuring",
-    "data": "where the baseline's images lie on this machine",
-    "arch": "architecture, where the checkpoint does not tell",
-    "activation": "activation, where the checkpoint does not tell",
-    "layeract-alpha": "LayerAct's alpha, where the checkpoint does not tell",
-    "normalize": "normalization, where the checkpoint does not tell",
+    "results": "store to take the results from, instead of measuring",
+    "data": "where the images of the baseline are on this machine",
+    "arch": "architecture, if the checkpoint does not record it",
+    "activation": "activation, if the checkpoint does not record it",
+    "layeract-alpha": "LayerAct's alpha, if the checkpoint does not record it",
+    "normalize": "normalization, if the checkpoint does not record it",
     "device": "auto, cpu, cuda ...",
-    "batch-size": "images at a time",
-    "max-drop": "[NAME:]POINTS of accuracy that may be lost (1.0); repeatable",
-    "max-rise": "fluctuation:N%%, by how much it may rise (10%%)",
-    "alpha": "level of significance over all conditions (0.05)",
+    "batch-size": "images per batch",
+    "max-drop": "[NAME:]POINTS, the accuracy that may be lost (default 1.0); repeatable",
+    "max-rise": "fluctuation:N%%, how much the fluctuation may rise (default 10%%)",
+    "alpha": "significance level over all conditions (default 0.05)",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Those options of ``larobust check`` that say what is judged, and how."""
+    """Add the options of ``larobust check`` that select what is judged, and how."""
     group = parser.getgroup("larobust", "robustness of a checkpoint against a baseline")
     group.addoption(
-        "--larobust-baseline", metavar="FILE", help=f"collect one test for each condition of this baseline ({_DEFAULT})"
+        "--larobust-baseline", metavar="FILE", help=f"collect one test per condition of this baseline (default {_DEFAULT})"
     )
     for name, text in _OPTIONS.items():
         if name in _REPEATABLE:
@@ -41,18 +41,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         else:
             kind = float if name == "layeract-alpha" else str
             group.addoption(f"--larobust-{name}", metavar="VALUE", type=kind, help=text)
-    group.addoption("--larobust-strict", action="store_true", help="fail also where a fall is inconclusive (otherwise: skip)")
+    group.addoption("--larobust-strict", action="store_true", help="also fail if a drop is inconclusive (default: skip)")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+@pytest.hookimpl(tryfirst=True)  # before -k and -m deselect
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the conditions, where any option of larobust's is given."""
+    """Add one test per condition if any of the plugin's options is given."""
     if any(_option(config, name) for name in ("baseline", "strict", *_OPTIONS)):
         name = _option(config, "baseline") or _DEFAULT
         gate = Gate.from_parent(session, name=name, nodeid=name)
-        found: list[pytest.Item | pytest.Collector] = list(gate.collect())
-        config.hook.pytest_collectreport(report=pytest.CollectReport(gate.nodeid, "passed", None, found))  # so that they count
-        items.extend(one for one in found if isinstance(one, pytest.Item))
+        tests: list[pytest.Item | pytest.Collector] = list(gate.collect())
+        # Reported as collected, so that pytest counts them.
+        config.hook.pytest_collectreport(report=pytest.CollectReport(gate.nodeid, "passed", None, tests))
+        items.extend(test for test in tests if isinstance(test, pytest.Item))
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -60,12 +61,12 @@ def _option(config: pytest.Config, name: str) -> Any:
 
 
 class Gate(pytest.Collector):
-    """All conditions of a baseline, measured together the first time that one is asked for."""
+    """All conditions of a baseline, measured together when the first of their tests runs."""
 
-    _found: Verdict | Exception | None = None
+    _outcome: Verdict | Exception | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One test a condition, one for the mean, one for the fluctuation under each noise."""
+        """One test per condition, one for the mean, and one for the fluctuation under each noise."""
         from pathlib import Path
 
         from robustbench_la.errors import UserError
@@ -75,10 +76,10 @@ class Gate(pytest.Collector):
         config = self.config
         try:
             if (_option(config, "ckpt") or _option(config, "results")) is None:
-                raise UserError("say what to judge with --larobust-ckpt or --larobust-results")
-            idle = [f"--larobust-{name}" for name in ("data", "device", "batch-size") if _option(config, name) is not None]
-            if idle and _option(config, "results") is not None:
-                raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would do nothing")
+                raise UserError("nothing to judge; give --larobust-ckpt or --larobust-results")
+            unused = [f"--larobust-{name}" for name in ("data", "device", "batch-size") if _option(config, name) is not None]
+            if unused and _option(config, "results") is not None:
+                raise UserError(f"--larobust-results measures nothing, so {', '.join(unused)} would have no effect")
             self.rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
             self.known: Snapshot = baseline.read_baseline(Path(self.name))
             judge.check_rules(self.known, self.rules)
@@ -89,25 +90,25 @@ class Gate(pytest.Collector):
 
     @property
     def alpha(self) -> float:
-        """The level of significance."""
+        """The significance level."""
         from robustbench_la.errors import UserError
 
         word = _option(self.config, "alpha")
         try:
             return 0.05 if word is None else float(word)
         except ValueError:
-            raise UserError(f"--larobust-alpha is a number, not {word!r}") from None
+            raise UserError(f"--larobust-alpha takes a number, not {word!r}") from None
 
     def verdict(self) -> Verdict:
-        """Measured once, also where that fails."""
-        if self._found is None:
+        """The verdict, measured once; if that fails, every test raises the same error."""
+        if self._outcome is None:
             try:
-                self._found = self._judge()
+                self._outcome = self._judge()
             except Exception as error:
-                self._found = error
-        if isinstance(self._found, Exception):
-            raise self._found
-        return self._found
+                self._outcome = error
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
     def _judge(self) -> Verdict:
         from pathlib import Path
@@ -135,22 +136,22 @@ class Judged(pytest.Item):
     """One condition."""
 
     def runtest(self) -> None:
-        """Fail where it regressed, skip where that is not clear."""
+        """Fail on a regression, skip if the result is inconclusive."""
         from robustbench_la.gate import report
 
         gate = self.parent
         assert isinstance(gate, Gate)
         verdict = gate.verdict()
-        found = next((one for one in verdict.judgements if one.name == self.name), None)
-        if found is None:
+        judgement = next((judgement for judgement in verdict.judgements if judgement.name == self.name), None)
+        if judgement is None:
             pytest.skip("; ".join(remark for remark in verdict.remarks if "judged" in remark) or "not measured, so not judged")
-        if found in verdict.failing(strict=bool(_option(self.config, "strict"))):
-            raise RegressionError(report.explain(found))
-        if found.outcome == "inconclusive":
-            pytest.skip(report.explain(found))
+        if judgement in verdict.failing(strict=bool(_option(self.config, "strict"))):
+            raise RegressionError(report.explain(judgement))
+        if judgement.outcome == "inconclusive":
+            pytest.skip(report.explain(judgement))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """A line, where there is nothing to trace."""
+        """One line for errors whose traceback says nothing more."""
         from robustbench_la.errors import UserError
 
         if isinstance(excinfo.value, (RegressionError, UserError)):
@@ -158,9 +159,9 @@ class Judged(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int | None, str]:
-        """Where it is defined: in the baseline."""
+        """The place of the test: the baseline file."""
         return self.parent.name if self.parent else "", None, f"larobust: {self.name}"
 
 
 class RegressionError(AssertionError):
-    """A condition became worse than its tolerance allows."""
+    """A condition got worse by more than its tolerance."""

@@ -1,14 +1,14 @@
-"""Text: what of the outside may be shown on a terminal, in a log or in an XML file as it is, and counted things."""
+"""Text: what may be shown unchanged on a terminal, in a log or in an XML file; and numbers with their nouns."""
 
 from __future__ import annotations
 
 
 def is_printable(text: str, *, longest: int | None = None) -> bool:
-    r"""Whether a text holds nothing that could take a terminal, an XML file or a workflow's log in hand.
+    r"""Whether a text is free of characters that could control a terminal, break an XML file or inject into a workflow's log.
 
     Args:
-        text: what came from outside.
-        longest: characters that it may have.
+        text: Untrusted text.
+        longest: The most characters it may have; None for any number.
 
     >>> is_printable("resnet20 (ours)"), is_printable("\x1b[2J"), is_printable("abc", longest=2)
     (True, False, False)
@@ -17,18 +17,18 @@ def is_printable(text: str, *, longest: int | None = None) -> bool:
 
 
 def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:
-    r"""``text`` with ``mark`` in place of each letter that is not printable.
+    r"""``text`` with every character that is not printable replaced by ``mark``.
 
     >>> printable("a\x1b[2Jb", "?")
     'a?[2Jb'
     """
-    return text if is_printable(text) else "".join(letter if letter.isprintable() else mark for letter in text)
+    return text if is_printable(text) else "".join(character if character.isprintable() else mark for character in text)
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number and what it counts.
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """A number with its noun, in the singular or the plural (by default with an s).
 
     >>> counted(1, "image"), counted(2, "image"), counted(0, "pass", "passes")
     ('1 image', '2 images', '0 passes')
     """
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

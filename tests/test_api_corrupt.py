@@ -81,7 +81,7 @@ def test_seed_ids_and_profile_are_those_of_the_commands() -> None:
         ({"images": "cat.png"}, r"numpy array, a torch tensor or PIL images, not str"),
         ({"images": PIL.Image.new("RGBA", (8, 8))}, r'convert\("RGB"\)'),
         ({"layout": "HWC"}, r"has 3 axes"),
-        ({"layout": "NCWH"}, r"unknown layout 'NCWH'; there are NCHW"),
+        ({"layout": "NCWH"}, r"unknown layout 'NCWH'; available: NCHW"),
         ({"corruption": "gausian"}, r"did you mean gaussian"),
         ({"corruption": "gaussian=0.2"}, r"give the level as level="),
         ({"corruption": "paper"}, r"a group of 3 corruptions"),

@@ -141,9 +141,9 @@ def test_the_bytes_are_those_of_every_other_machine(entry) -> None:
 @pytest.mark.parametrize(
     ("images", "ids", "words"),
     [
-        (torch.zeros(1, 3, 4, 4), torch.arange(1), "images are uint8"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), torch.arange(3), "images are uint8"),
-        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.arange(3), "one id an image"),
+        (torch.zeros(1, 3, 4, 4), torch.arange(1), "images must be uint8"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), torch.arange(3), "images must be uint8"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.arange(3), "expected one id per image"),
     ],
 )
 def test_what_is_no_batch_of_images_is_refused(images: Tensor, ids: Tensor, words: str) -> None:
@@ -175,7 +175,7 @@ def test_the_profile_follows_the_image_size(height: int, width: int, profile: st
 
 @pytest.mark.parametrize("severity", [0, 6, -1])
 def test_a_severity_outside_1_to_5_is_refused(severity: int) -> None:
-    with pytest.raises(ValueError, match="severity is a whole number from 1 to 5"):
+    with pytest.raises(ValueError, match="severity must be a whole number from 1 to 5"):
         level_of("gaussian_noise", severity=severity, profile="cifar-c")
 
 

@@ -414,7 +414,7 @@ def test_an_array_dataset_can_be_resized():
 @pytest.mark.parametrize("name", ["digit", "cifar1O:data", "imagnet:data", "MNIST:data", ""])
 def test_an_unknown_dataset_is_refused_both_early_and_late(name):
     for refuse in (datasets.check_name, lambda name: load(ImageChoice(name))):
-        with pytest.raises(UserError, match=f"unknown dataset '{name.partition(':')[0]}'; (did you mean|there are) "):
+        with pytest.raises(UserError, match=f"unknown dataset '{name.partition(':')[0]}'; (did you mean|available:) "):
             refuse(name)
 
 

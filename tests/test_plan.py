@@ -217,7 +217,7 @@ def test_a_file_of_the_user_goes_before_a_shipped_plan(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["paper-mist", "elsewhere/paper-mnist.yaml", "configs"])
 def test_a_plan_that_is_not_there_is_refused_with_what_is_near(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"no plan '{name}'; (did you mean|there are) .*paper-mnist"):
+    with pytest.raises(UserError, match=f"no plan '{name}'; (did you mean|available:) .*paper-mnist"):
         find_config(name)
 
 
@@ -260,7 +260,7 @@ def test_a_level_that_no_corruption_takes_is_refused(name, level):
 
 @pytest.mark.parametrize(("word", "match"), [
     ("gausian", "unknown corruption 'gausian'; did you mean .*gaussian"),
-    ("zzz", "unknown corruption 'zzz'; there are "),
+    ("zzz", "unknown corruption 'zzz'; available: "),
     ("gausian=0.1", "unknown corruption 'gausian'"),
     ("gaussian,", "unknown corruption ''"),
     ("", "unknown corruption ''"),
