@@ -282,6 +282,7 @@ def test_the_activation_is_found(model: Any, label: str) -> None:
     assert {cell.network.activation for cell in result.cells} == {label}
     assert "gaussian" in repr(result)
     assert result.to_markdown()
+    assert result.plot().axes
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")
@@ -298,6 +299,19 @@ def test_functional_activations_are_found() -> None:
     model.act = nn.Identity()
 
     assert la.evaluate(model, (GREY, LABELS), noise="clean", normalize="none").cells[0].network.activation == "gelu"
+
+
+def test_activations_that_are_not_in_the_table_are_shown_and_compared(tmp_path: Path) -> None:
+    networks = {"t": Net(nn.Tanh), "la_silu": Net(la.LASiLU), "silu": Net(nn.SiLU)}
+
+    result = la.evaluate(networks, (GREY, LABELS), noise="gaussian", store=tmp_path / "results.sqlite")
+    moved = la.fluctuation(networks, (GREY, LABELS), noise="gaussian", severity=3)
+
+    assert {cell.network.code for cell in result.cells} == {result.cells[0].network.code}
+    assert "tanh" in repr(moved)
+    assert len(la.compare(tmp_path / "results.sqlite").tables()) == 1
+    assert result.plot("groups").axes
+    assert moved.plot().axes
 
 
 def test_a_name_that_is_not_the_networks_activation_is_said() -> None:

@@ -24,8 +24,9 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
     counts: dict[str, int] = {}
     for architecture, groups in by_network(measured).items():
         for layer in in_order(groups):
-            element = ACTIVATIONS[layer].counterpart
-            if ACTIVATIONS[layer].level == "layer" and element in groups:
+            entry = ACTIVATIONS.get(layer)  # a network in memory may call what the table does not have
+            element = entry.counterpart if entry is not None and entry.level == "layer" else None
+            if element is not None and element in groups:
                 counts |= {name: len({one.layers[0].network.checkpoint for one in groups[name]}) for name in (layer, element)}
                 rows += _pair(architecture, layer, element, groups[layer], groups[element])
     if not rows:

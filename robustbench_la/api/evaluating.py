@@ -77,8 +77,16 @@ class EvaluationResult(ShownAsTables):
             return opened.add(self.setting, self.cells, labels=self.labels)
 
     @errors_in_python
-    def plot(self, kind: Literal["severity", "groups", "scatter"] = "severity", *, metric: str = "top1") -> Figure:
-        """The figure that ``larobust plot`` draws of the cells; matplotlib's, so that a notebook shows it."""
+    def plot(
+        self, kind: Literal["severity", "groups", "scatter"] = "severity", *, metric: str = "top1", group: int | None = None
+    ) -> Figure:
+        """The figure that ``larobust plot`` draws of the cells; matplotlib's, so that a notebook shows it.
+
+        Args:
+            kind: What it shows.
+            metric: Of the cells; not of a scatter.
+            group: The number of a group of networks, from 1, where there are several (other architectures, other levels).
+        """
         from robustbench_la.analysis.one_group import cells_of_one
         from robustbench_la.errors import lookup
         from robustbench_la.output.figures.bars import group_bars
@@ -88,8 +96,8 @@ class EvaluationResult(ShownAsTables):
 
         draw = lookup({"severity": severity, "groups": group_bars, "scatter": None}, kind, kind="figure")
         stored = [Stored(id=place, setting=self.setting, cell=cell) for place, cell in enumerate(self.cells)]
-        group = cells_of_one(stored, number=None, allow_missing=False)
-        return draw(group, metric=metric) if draw is not None else scatter(group)
+        one = cells_of_one(stored, number=group, allow_missing=False)
+        return draw(one, metric=metric) if draw is not None else scatter(one)
 
 
 @errors_in_python

@@ -143,8 +143,12 @@ def prepared(given: Sources, plan: EvaluationPlan, meter: Meter) -> Iterator[Eva
 
 
 def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
-    """What was assumed of networks, a sentence each."""
-    return tuple(f"{network.name}: {reworded(remark)}." for network in evaluation.networks for remark in network.remarks)
+    """What was assumed of networks, a sentence each, with the names of all that it was assumed of."""
+    names: dict[str, list[str]] = {}
+    for network in evaluation.networks:
+        for remark in network.remarks:
+            names.setdefault(reworded(remark), []).append(network.name)
+    return tuple(f"{', '.join(own)}: {remark}." for remark, own in names.items())
 
 
 def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> Evaluation:

@@ -64,7 +64,8 @@ def code_sha256(model: nn.Module) -> str:
     torchvision count by their names alone. A class without a file (typed into a notebook) counts by the source of its functions.
     """
     model, digest = unwrapped(model), hashlib.sha256()
-    activations = activation_types()
+    of_torch = {kind for kind in vars(nn.modules.activation).values() if isinstance(kind, type) and issubclass(kind, nn.Module)}
+    activations = activation_types() | of_torch - {nn.MultiheadAttention}
     for path, module in model.named_modules():
         if type(module) not in activations:
             digest.update(_ADDRESS.sub("", repr((path, _name(type(module)), module.extra_repr()))).encode())

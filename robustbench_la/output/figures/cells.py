@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.columns import MetricColumns, metric_columns
 from robustbench_la.analysis.contenders import contenders_of
 from robustbench_la.analysis.metrics import METRICS
@@ -57,7 +56,6 @@ def kinds_of(group: Group, *, by_seed: bool = True) -> list[Kind]:
         contenders_of(group, "activation")
     kinds = []
     for (activation, alpha), own in places.items():
-        lookup(ACTIVATIONS, activation, kind="activation")
         alphas = [other for name, other in places if name == activation]
         variant = look(activation, variant=alphas.index(alpha), variants=len(alphas))
         label = f"{variant.label}, α = {alpha:g}" if len(alphas) > 1 and alpha is not None else variant.label

@@ -97,13 +97,15 @@ class Look:
 
 def look(activation: str, *, variant: int = 0, variants: int = 1) -> Look:
     """The look of an activation; its ``variant`` (another alpha, another run) is one of ``variants`` shades of its hue."""
-    entry = ACTIVATIONS[activation]
-    first = _MARKERS.index(entry.marker) if entry.marker in _MARKERS else 0
+    entry = ACTIVATIONS.get(activation)
+    # One that is not in the table (of a network in memory) is grey; its marker follows from its name.
+    colour, own = (entry.colour, entry.marker) if entry else (GREY, _MARKERS[sum(activation.encode()) % len(_MARKERS)])
+    first = _MARKERS.index(own) if own in _MARKERS else 0
     return Look(
-        label=entry.label,
-        colour=mixed(entry.colour, 0.65 * variant / max(1, variants - 1)),
-        marker=_MARKERS[(first + variant) % len(_MARKERS)] if variant else entry.marker,
-        solid=entry.level == "layer",
+        label=name_of(activation),
+        colour=mixed(colour, 0.65 * variant / max(1, variants - 1)),
+        marker=_MARKERS[(first + variant) % len(_MARKERS)] if variant else own,
+        solid=entry is not None and entry.level == "layer",
     )
 
 
