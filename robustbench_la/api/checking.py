@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, evaluation_in_memory, normalize_text, sources
+from robustbench_la.api.preparing import Normalize, evaluation_in_memory, meter_of, normalize_text, sources
 from robustbench_la.api.selecting import Numbers, Only, selection_of
 from robustbench_la.api.shown import ShownAsTables, frame
 from robustbench_la.errors import UserError
@@ -143,7 +143,6 @@ def check(
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.rules import parse_rules
     from robustbench_la.gate.selection import only_these, to_measure
-    from robustbench_la.progress import bar, silent
 
     given = sources(model, data, layout=layout, download=download, needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
@@ -165,8 +164,7 @@ def check(
         "device": device,
         "batch_size": batch_size,
     }
-    meter = silent if progress is False else bar("images")
-    now = _measured(given, to_measure(known, only), flags, meter)
+    now = _measured(given, to_measure(known, only), flags, meter_of(progress))
     return CheckResult(verdict=judge(known, now, rules, only=only), strict=strict)
 
 

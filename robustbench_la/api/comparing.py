@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from robustbench_la.analysis.groups import Group
     from robustbench_la.analysis.image_differences import Answers
     from robustbench_la.analysis.means import Detail
+    from robustbench_la.analysis.request import Request
     from robustbench_la.analysis.table import Table
+    from robustbench_la.store.schema import Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -108,10 +110,8 @@ def compare(
     >>> [table.title for table in la.compare(store).tables()]
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
-    from robustbench_la.analysis.comparison import compare as compare_cells
     from robustbench_la.analysis.metrics import METRICS
     from robustbench_la.analysis.request import Request
-    from robustbench_la.store.store import Store
 
     bys: tuple[By, ...] = ("activation", "checkpoint")
     details: tuple[Detail, ...] = ("group", "corruption", "severity")
@@ -140,10 +140,17 @@ def compare(
         severity=severity,
         noise_seed=noise_seed,
     )
-    with Store(Path(store), reading=True) as opened:
+    return _compared(Path(store), selection, request)
+
+
+def _compared(path: Path, selection: Selection, request: Request) -> Comparison:
+    from robustbench_la.analysis.comparison import compare as compare_cells
+    from robustbench_la.store.store import Store
+
+    with Store(path, reading=True) as opened:
         cells = opened.cells(selection)
         if not cells:
-            raise NothingSelectedError(f"{store} holds no cell that matches")
+            raise NothingSelectedError(f"{path} holds no cell that matches")
 
         def answers_of(group: Group) -> Answers:
             labels = opened.labels(group.fingerprint)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, Severities, Words, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Normalize, Severities, Words, meter_of, notes_of, plan_of, prepared, sources
 from robustbench_la.api.shown import ShownAsTables, flat, frame
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from robustbench_la.analysis.table import Table
-    from robustbench_la.api.preparing import Data, Models
+    from robustbench_la.api.preparing import Data, Models, Sources
+    from robustbench_la.progress import Meter
     from robustbench_la.records.cells import Cell, Provenance, RunSetting
+    from robustbench_la.records.plan import EvaluationPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -176,13 +178,6 @@ def evaluate(
     >>> [(cell.network.activation, str(cell.condition), cell.total) for cell in result.cells]
     [('silu', 'clean', 100), ('silu', 'gaussian_noise 3', 100)]
     """
-    from robustbench_la.measuring import provenance
-    from robustbench_la.measuring.quantities import Accuracy
-    from robustbench_la.measuring.resume import measure_missing
-    from robustbench_la.measuring.session import describe
-    from robustbench_la.progress import bar, silent
-    from robustbench_la.records.packing import pack_classes
-
     given = sources(model, data, layout=layout, data_name=data_name, download=download)
     settings = {
         "noise": noise,
@@ -201,10 +196,19 @@ def evaluate(
         "batch_size": batch_size,
         "amp": amp or None,
     }
-    meter = silent if progress is False else bar("images")
-    with prepared(given, plan_of(given, settings), meter) as evaluation:
-        path = None if store is None else Path(store)
-        results = measure_missing(evaluation, Accuracy(predictions=True), store=path, fresh=fresh, meter=meter)
+    plan, path = plan_of(given, settings), None if store is None else Path(store)
+    return _measured(given, plan, path, fresh=fresh, meter=meter_of(progress))
+
+
+def _measured(given: Sources, plan: EvaluationPlan, store: Path | None, *, fresh: bool, meter: Meter) -> EvaluationResult:
+    from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.quantities import Accuracy
+    from robustbench_la.measuring.resume import measure_missing
+    from robustbench_la.measuring.session import describe
+    from robustbench_la.records.packing import pack_classes
+
+    with prepared(given, plan, meter) as evaluation:
+        results = measure_missing(evaluation, Accuracy(predictions=True), store=store, fresh=fresh, meter=meter)
         return EvaluationResult(
             cells=results.records,
             about=describe(evaluation),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, Severities, Words, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Normalize, Severities, Words, meter_of, notes_of, plan_of, prepared, sources
 from robustbench_la.api.shown import ShownAsTables, flat, frame
 from robustbench_la.errors import ArgumentError
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from robustbench_la.analysis.table import Table
-    from robustbench_la.api.preparing import Data, Models
+    from robustbench_la.api.preparing import Data, Models, Sources
+    from robustbench_la.measuring.layer_pass import FluctuationOptions
+    from robustbench_la.progress import Meter
     from robustbench_la.records.cells import Provenance, RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
-
-_THRESHOLD = 0.01
+    from robustbench_la.records.plan import EvaluationPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -168,22 +169,12 @@ def fluctuation(
     >>> [(layer.layer, layer.function, layer.elements) for network in result.networks for layer in network.layers]
     [('2', 'la_silu', 32)]
     """
-    from robustbench_la.measuring import provenance
-    from robustbench_la.measuring.layer_pass import FluctuationOptions
-    from robustbench_la.measuring.quantities import Fluctuation
-    from robustbench_la.measuring.resume import measure_missing
-    from robustbench_la.measuring.session import describe
-    from robustbench_la.progress import bar, silent
-
     given = sources(model, data, layout=layout, data_name=data_name, download=download)
-    injections = _injections(inject)
-    if injections and (noise != "paper" or severity is not None or profile is not None):
+    options = _options(only, threshold, inject)
+    if options.injections and (noise != "paper" or severity is not None or profile is not None):
         raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
-    options = FluctuationOptions(
-        only=_only(only, threshold), threshold=_THRESHOLD if threshold is None else threshold, injections=injections
-    )
     settings: dict[str, Any] = {
-        "noise": "clean" if injections else noise,
+        "noise": "clean" if options.injections else noise,
         "severity": severity,
         "profile": profile,
         "normalize": normalize,
@@ -198,13 +189,23 @@ def fluctuation(
         "batch_size": batch_size,
         "amp": amp or None,
     }
-    meter = silent if progress is False else bar("images")
-    with prepared(given, plan_of(given, settings), meter) as evaluation:
+    plan, path = plan_of(given, settings), None if store is None else Path(store)
+    return _measured(given, plan, options, path, fresh=fresh, meter=meter_of(progress))
+
+
+def _measured(
+    given: Sources, plan: EvaluationPlan, options: FluctuationOptions, store: Path | None, *, fresh: bool, meter: Meter
+) -> FluctuationResult:
+    from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.quantities import Fluctuation
+    from robustbench_la.measuring.resume import measure_missing
+    from robustbench_la.measuring.session import describe
+
+    with prepared(given, plan, meter) as evaluation:
         quantity = Fluctuation(options=options)
         if not quantity.wanted(evaluation):
             raise ArgumentError("activations fluctuate under noise, and no noise is asked for; give one with noise=")
-        path = None if store is None else Path(store)
-        results = measure_missing(evaluation, quantity, store=path, fresh=fresh, meter=meter)
+        results = measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=meter)
         saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
         return FluctuationResult(
             networks=results.records,
@@ -215,20 +216,21 @@ def fluctuation(
         )
 
 
-def _injections(inject: Words | None) -> tuple[Any, ...]:
+def _options(only: str | None, threshold: float | None, inject: Words | None) -> FluctuationOptions:
+    """What is to be measured. Raises: ArgumentError for what is unknown, or would do nothing."""
     from robustbench_la.measuring.inject import parse_injection
+    from robustbench_la.measuring.layer_pass import THRESHOLD, FluctuationOptions
 
-    words = [inject] if isinstance(inject, str) else inject or ()
-    return tuple(dict.fromkeys(injection for word in words for injection in parse_injection(word)))
-
-
-def _only(only: str | None, threshold: float | None) -> Literal["fluctuation"] | None:
     if threshold is not None and not 0 < threshold < 1:
         raise ArgumentError(f"threshold= is a scale between 0 and 1, not {threshold}")
-    if only is None:
-        return None
-    if only != "fluctuation":
+    if only is not None and only != "fluctuation":
         raise ArgumentError(f'only= is "fluctuation" or nothing, not {only!r}')
-    if threshold is not None:
+    if only is not None and threshold is not None:
         raise ArgumentError('only="fluctuation" counts no saturated elements, so threshold= would do nothing')
-    return "fluctuation"
+    words = [inject] if isinstance(inject, str) else inject or ()
+    injections = dict.fromkeys(injection for word in words for injection in parse_injection(word))
+    return FluctuationOptions(
+        only=None if only is None else "fluctuation",
+        threshold=THRESHOLD if threshold is None else threshold,
+        injections=tuple(injections),
+    )

@@ -142,6 +142,13 @@ def prepared(given: Sources, plan: EvaluationPlan, meter: Meter) -> Iterator[Eva
         yield evaluation_in_memory(given, plan, meter)
 
 
+def meter_of(progress: bool | None) -> Meter:
+    """What shows the progress: nothing for False, otherwise a bar where somebody can see it."""
+    from robustbench_la.progress import bar, silent
+
+    return silent if progress is False else bar("images")
+
+
 def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
     """What was assumed of networks, a sentence each, with the names of all that it was assumed of."""
     names: dict[str, list[str]] = {}

@@ -16,7 +16,7 @@ import numpy as np
 from robustbench_la.analysis.columns import MetricColumns, metric_columns
 from robustbench_la.analysis.contenders import contenders_of
 from robustbench_la.analysis.metrics import METRICS
-from robustbench_la.errors import UserError, lookup
+from robustbench_la.errors import UserError
 from robustbench_la.output.figures.style import Look, look
 
 if TYPE_CHECKING:
