@@ -40,3 +40,54 @@ def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) 
     from scipy.special import ndtri
 
     return math.ceil(((-float(ndtri(level)) + float(ndtri(power))) * deviation / mean) ** 2)
+
+
+def smallest_fall(images: int, level: float, power: float = 0.8) -> float | None:
+    """The smallest fall that McNemar's exact one-sided test shows if answers only get worse.
+
+    Without gains, k losses have the p-value 2^-k. So the fall f is the one with which at least k of ``images`` are lost with the
+    probability ``power``, for the smallest k that is significant: I_f(k, images - k + 1) = power, by the regularised incomplete
+    beta function, which is the binomial law's upper tail (Abramowitz & Stegun 1964, 26.5.24).
+
+    Args:
+        images: How many are answered by both sides.
+        level: Of significance, one-sided, between 0 and 1.
+        power: The probability with which the fall is to be found significant.
+
+    Returns:
+        A fraction: 0.01 is one point. None if even the loss of every image is not significant.
+
+    >>> round(smallest_fall(2000, 0.05), 5)
+    0.00336
+    """
+    from scipy.special import betaincinv
+
+    needed = next((count for count in range(1, images + 1) if 0.5**count <= level), None)
+    return None if needed is None else float(betaincinv(needed, images - needed + 1, power))
+
+
+def smallest_fall_among_changes(images: int, changed: float, level: float, power: float = 0.8) -> float | None:
+    """The smallest fall that McNemar's test shows if answers change in both directions.
+
+    The formula of ``images_to_settle`` (Connor 1987, Biometrics 43:207), solved for the fall.
+
+    Args:
+        images: How many are answered by both sides.
+        changed: The share of them that one side has right and the other wrong, lost and gained together.
+        level: Of significance, one-sided, below one half.
+        power: The probability with which the fall is to be found significant.
+
+    Returns:
+        A fraction: 0.01 is one point. None if the loss of all that changes would not be significant.
+
+    >>> round(smallest_fall_among_changes(2000, 0.02, 0.05), 5), smallest_fall_among_changes(5, 0.02, 0.05)
+    (0.00786, None)
+    """
+    from scipy.special import ndtri
+
+    significant, powerful = -float(ndtri(level)), float(ndtri(power))
+    inside = images - significant**2 + powerful**2
+    if inside < 0:
+        return None
+    fall = math.sqrt(changed) * (significant * math.sqrt(images) + powerful * math.sqrt(inside)) / (images + powerful**2)
+    return fall if fall <= changed else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -117,6 +118,7 @@ def _measure_and_write(
     """Measure by the plan, or, with ``kept`` flags, as the old baseline but for what is ``changed``; write, say what moved."""
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.gate import baseline as baselines
+    from robustbench_la.gate.recorded import recorded
     from robustbench_la.measuring import answers, session
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
@@ -135,8 +137,11 @@ def _measure_and_write(
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)
+    for line in recorded(new):
+        print(line)
     conditions = counted(len(new.answers), "condition")
     print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
+    print(f"Next: larobust check --baseline {shlex.quote(str(path))} --ckpt NEW.pt", file=sys.stderr)
 
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
