@@ -430,7 +430,11 @@ def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Pat
     assert done.returncode == 0, done.stderr
     assert "REGRESSION" in done.stdout
     assert [one.pass_ for one in new.answers] == [one.pass_ for one in old.answers]
-    assert (new.network.sha256 == old.network.sha256, new.fingerprint == old.fingerprint, len(new.fluctuations)) == (False, True, 4)
+    assert (new.network.sha256 == old.network.sha256, new.fingerprint == old.fingerprint, len(new.fluctuations)) == (
+        False,
+        True,
+        4,
+    )
     assert command("check", "--baseline", "updated.json", "--ckpt", "worse.pt", folder=project).returncode == 0
 
 

@@ -69,6 +69,13 @@ def faulty_inputs(tmp_path_factory):
         (folder / "damaged" / label).mkdir(parents=True)
         pixels.save(folder / "damaged" / label / "fine.png")
     (folder / "damaged" / "b" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not the rest of a JPEG")
+    for label in "ab":
+        for above in (folder / "above" / "val", folder / "far" / "above" / "val"):
+            (above / label).mkdir(parents=True)
+            pixels.save(above / label / "fine.png")
+    (folder / "networks.py").write_text("import os\nfrom torch import nn\n\nclass Net(nn.Module): ...\n\ndef make_net(): ...\n")
+    (folder / "empty.py").touch()
+    (folder / "broken.py").write_text("def make_net(:\n")
     (folder / "blocker").touch()
     (folder / "unreadable.yaml").write_text("data: digits\nnoise: [paper\nseverity: 1\n")
     (folder / "unknown_key.yaml").write_text("data: digits\nseverty: 1\n")
@@ -103,6 +110,21 @@ WRONG = {
     "an unknown noise": ("eval --ckpt good.pt --noise gausian", "unknown corruption 'gausian'", "gaussian_noise"),
     "an unknown activation": ("eval --ckpt plain.pt --activation rleu", "unknown activation 'rleu'", "relu"),
     "an unknown architecture": ("eval --ckpt plain.pt --arch resnet21", "unknown architecture 'resnet21'", "resnet20"),
+    "a torchvision network without its prefix": ("eval --ckpt plain.pt --arch resnet18", "'resnet18'", "torchvision:resnet18"),
+    "a network file without its function": (
+        "eval --ckpt plain.pt --activation relu --arch networks.py",
+        "networks.py offers: make_net, Net (class)",
+        "--arch networks.py:make_net",
+    ),
+    "a network file that offers nothing": ("eval --ckpt plain.pt --arch empty.py", "empty.py names no function"),
+    "a network file that is not Python": ("eval --ckpt plain.pt --arch broken.py", "broken.py cannot be read as Python"),
+    "a function that a network file does not hold": (
+        "eval --ckpt plain.pt --activation relu --arch networks.py:nett",
+        "no function 'nett'",
+        "Net",
+    ),
+    "a folder above the classes": ("eval --ckpt good.pt --data folder:above", "a single class, 'val'", "folder:above/val"),
+    "a folder far above the classes": ("eval --ckpt good.pt --data folder:far", "did you mean folder:far/above/val"),
     "an unknown torchvision network": (
         "eval --ckpt plain.pt --activation relu --arch torchvision:resnet19",
         "plain.pt",

@@ -127,6 +127,7 @@ def _measure_and_write(
     if old is None or kept is None:
         evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
         answers.check_one(evaluation)
+        measuring.say_default_data(plan, evaluation)
     else:
         given = {name: value for name, value in (changed or {}).items() if value is not None}
         evaluation = answers.prepare_by_baseline(old, kept, changed=given, download=download, meter=meter)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +12,7 @@ import typer
 
 from robustbench_la.cli import options
 from robustbench_la.cli.baseline import DEFAULT
+from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -136,7 +134,7 @@ def command(
     allow_missing_baseline: AllowMissingBaseline = False,
 ) -> None:
     """Read arguments, judge, print, exit."""
-    with _told_under_actions():
+    with reported_under_actions():
         if ckpt is not None and len(ckpt) > 1:
             raise UserError(f"one checkpoint is judged at a time, not {len(ckpt)} ({', '.join(ckpt)})")
         one = ckpt[0] if ckpt else None
@@ -149,7 +147,7 @@ def command(
         from robustbench_la.gate.rules import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
-        outputs = _Outputs(junit, summary, json_)
+        outputs = Outputs(junit, summary, json_)
         outputs.check({"the baseline": baseline, "what is judged": one, "the store": results})
         verdict = _verdict(Path(baseline), source, rules, _filter(noise, severity), allow_missing=allow_missing_baseline)
         failures = outputs.publish(verdict, strict=strict)
@@ -161,24 +159,9 @@ def command(
         raise RunError("; ".join(failures))
 
 
-@contextlib.contextmanager
-def _told_under_actions() -> Iterator[None]:
-    """Under GitHub's Actions, say also on the page of the job why nothing could be judged."""
-    try:
-        yield
-    except UserError as error:
-        from robustbench_la.gate import github
-
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            print(github.annotation("error", "could not judge", str(error)), file=sys.stderr)
-        if page := os.environ.get("GITHUB_STEP_SUMMARY"):
-            _append(Path(page), github.excuse(str(error)))
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where the answers come from, as options say it; those that are None say nothing."""
+    """Where the answers come from, by the flags of the command; None for flags that were not given."""
 
     ckpt: str | None
     results: str | None
@@ -191,7 +174,7 @@ class _Source:
         if self.results is None:
             if self.ckpt is None:
                 raise UserError(
-                    "say what to judge: --ckpt model.pt measures, --results runs/results.sqlite takes what was measured"
+                    "nothing to judge: --ckpt model.pt measures a checkpoint, --results runs/results.sqlite reads results"
                 )
             from robustbench_la.gate.selection import to_measure
 
@@ -226,7 +209,7 @@ def _verdict(
     check_rules(known, rules, only)  # before anything is measured
     now = source.snapshot(known, only)
     if "fluctuation" in rules.named and not now.fluctuations:
-        raise UserError(f"{source.results} holds no fluctuation of {now.network.checkpoint}; larobust fluctuation puts it there")
+        raise UserError(f"{source.results} holds no fluctuation of {now.network.checkpoint}; `larobust fluctuation` measures it")
     return judge(known, now, rules, only=only)
 
 
@@ -250,74 +233,3 @@ def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
     evaluation = answers.prepare_by_baseline(known, flags, download=download, meter=meter)
     announce(evaluation)
     return answers.measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
-
-
-@dataclass(frozen=True, slots=True)
-class _Outputs:
-    """Where the verdict goes, beside the exit code."""
-
-    junit: str | None
-    summary: str | None
-    """``-``: stdout, in place of the table."""
-    as_json: bool
-
-    def check(self, inputs: Mapping[str, str | None]) -> None:
-        """Raise UserError for files that cannot be written, or would overwrite something."""
-        from robustbench_la.files import check_outputs
-
-        files = [Path(name) for name in (self.junit, self.summary) if name is not None and name != "-"]
-        check_outputs(files, {what: [Path(name)] for what, name in inputs.items() if name})
-
-    def publish(self, verdict: Verdict, *, strict: bool) -> list[str]:
-        """Everywhere; what could not be written, in words. Files come first: whoever reads stdout may stop at any line."""
-        from robustbench_la.files import write_whole
-        from robustbench_la.gate import github, junit
-
-        markdown = github.verdict_markdown(verdict, strict=strict)
-        failures = []
-        for name, content in ((self.junit, junit.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
-            if name is not None and name != "-":
-                try:
-                    write_whole(Path(name), content)
-                except UserError as error:
-                    failures.append(str(error))
-        if self.summary is None and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
-            _append(Path(page), markdown)
-        try:
-            self._print(verdict, markdown, strict=strict)
-            sys.stdout.flush()
-        except OSError as error:  # such as a full disk; a reader that has gone is none
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            failures.append(f"cannot print ({error.strerror})")
-        return failures
-
-    def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:
-        """stdout holds one of JSON, Markdown and table."""
-        from robustbench_la.gate import github, report
-        from robustbench_la.output import terminal
-
-        for remark in verdict.remarks:
-            print(remark, file=sys.stderr)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in github.github(verdict, strict=strict):  # the runner reads them from stderr too
-                print(line, file=sys.stderr)
-        if self.as_json:
-            print(json.dumps(report.verdict_document(verdict, strict=strict), indent=1, allow_nan=False))
-            if self.summary == "-":
-                print(markdown, end="", file=sys.stderr)
-        elif self.summary == "-":
-            print(markdown, end="")
-        else:
-            print(report.headline(verdict, strict=strict))
-            terminal.show(report.verdict_tables(verdict))
-            if verdict.now is not None:
-                print(report.about(verdict))
-
-
-def _append(path: Path, text: str) -> None:
-    """To the page of the job, which other steps write to as well, and which nobody asked for: said if it cannot be done."""
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        print(f"cannot write {path}: {error.strerror}", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import traceback
 
@@ -16,6 +15,8 @@ from robustbench_la.errors import UserError
 
 _RENAMED = {"--alpha": ("--layeract-alpha",), "--seed": ("--training-seed", "--noise-seed")}
 """Flags of earlier versions, and what they may be called now; the one that the command has is meant."""
+_READER_GONE = 141
+"""128 + SIGPIPE, as a shell reports a program whose reader has gone."""
 _COMPLETION = "_LAROBUST_COMPLETE"
 """The variable by which a shell asks for completions."""
 
@@ -25,7 +26,7 @@ def main() -> None:
     streams.install()
     code = _run()
     if code == 0 and streams.stdout_lost_its_reader():
-        code = 128 + signal.SIGPIPE  # as a shell reports a program that its reader has left
+        code = _READER_GONE
     sys.exit(code)
 
 
@@ -43,6 +44,9 @@ def _run() -> int:
         if _COMPLETION in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
             return error.code if isinstance(error.code, int) else 0
         return _fail(f"could not run (something asked to exit with {error.code})", 3)
+    except BrokenPipeError:  # only where streams.py does not replace stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left there cannot be written either

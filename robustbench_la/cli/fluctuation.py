@@ -224,6 +224,7 @@ def _measure_and_print(
     from robustbench_la.text import counted
 
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
+    measuring.say_default_data(plan, evaluation)
     conditions = counted(len(conditions_of(evaluation, quantity.options)), "condition")
     measuring.announce(evaluation, f"{counted(len(evaluation.networks), 'checkpoint')} x {conditions}")
     results, interrupted = measuring.measure(evaluation, quantity, store=store, fresh=fresh, unit="passes")

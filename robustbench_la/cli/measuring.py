@@ -104,6 +104,14 @@ def announce(evaluation: Evaluation, counts: str) -> None:
     print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
 
 
+def say_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
+    """Say on stderr which images were taken where no --data was given."""
+    if plan.data is None:
+        recorded = any(network.data is not None for network in evaluation.networks)
+        why = "recorded in the checkpoint" if recorded else "the default"
+        print(f"no --data given: using {evaluation.images.name}, {why}", file=sys.stderr)
+
+
 def measure(
     evaluation: Evaluation, quantity: Quantity[Record], *, store: Path | None, fresh: bool, unit: str
 ) -> tuple[Results[Record], bool]:

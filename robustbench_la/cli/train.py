@@ -104,6 +104,8 @@ def command(
 
     meter = bar("images")
     jobs = prepare_jobs(plan, output, force=force, download=download, meter=meter)
+    if plan.data is None:
+        print(f"no --data given: training on {jobs[0].choice}, the default", file=sys.stderr)
     if not jobs[0].images_held_apart:
         print(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):

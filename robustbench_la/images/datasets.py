@@ -120,6 +120,8 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
     )
     if not folders:
         raise UserError(f"{root} holds no class sub-folders")
+    if len(folders) == 1 and (better := _with_classes(folders[0])):
+        raise UserError(f"{root} holds a single class, {folders[0].name!r}; did you mean folder:{better}?")
     samples = []
     for label, folder in enumerate(folders):
         files = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
@@ -128,6 +130,17 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
             raise UserError(f"class folder {folder} holds no images")
         samples += [(path, label) for path in files]
     return _from_files(samples, tuple(folder.name for folder in folders))
+
+
+def _with_classes(folder: Path) -> Path | None:
+    """The folder that holds several folders of images: this one, or one below it; None if there is none."""
+    if is_split(folder):
+        return folder
+    inside = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(Path(entry.name)))
+    with_images = [one for one in inside if any(path.suffix.lower() in _SUFFIXES for path in one.iterdir())]
+    if len(with_images) > 1:
+        return folder
+    return next((found for one in inside if (found := _with_classes(one))), None)
 
 
 def is_split(root: Path) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from robustbench_la.errors import lookup
+from robustbench_la.errors import UserError, lookup
+from robustbench_la.models.user_code import offered_by
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,6 +101,24 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 
 
 def check_architecture(name: str) -> None:
-    """Raise UserError unless ``name`` can be an architecture; looks at the name alone."""
-    if ":" not in name:
-        lookup({**ARCHITECTURES, **dict.fromkeys(PATTERNS)}, name, kind="architecture")
+    """Raise UserError unless ``name`` can be an architecture; hints come from torchvision and from the file that it names."""
+    if ":" in name or name in ARCHITECTURES:
+        return
+    path = Path(name)
+    if path.suffix == ".py" and path.is_file():
+        offered = offered_by(path)
+        if not offered:
+            raise UserError(f"--arch {name} names no function, and {name} has none")
+        raise UserError(
+            f"--arch {name} names no function; {name} offers: {', '.join(offered)}; give --arch {name}:{offered[0].split()[0]}"
+        )
+    if name in _torchvision_names():
+        raise UserError(f"unknown architecture {name!r}; did you mean torchvision:{name}?")
+    lookup({**ARCHITECTURES, **dict.fromkeys(PATTERNS)}, name, kind="architecture")
+
+
+def _torchvision_names() -> list[str]:
+    import torchvision
+
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -79,5 +80,25 @@ def blaming(what: str) -> Iterator[None]:
 
 
 def public_names(module: object) -> list[str]:
-    """Names of what ``module`` offers to be called."""
-    return [name for name in dir(module) if not name.startswith("_") and inspect.isroutine(getattr(module, name))] or ["nothing"]
+    """Names of the functions and classes that ``module`` offers: its own, or what it imports if it has none."""
+    found = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and (inspect.isroutine(value) or inspect.isclass(value))
+    }
+    own = [name for name, value in found.items() if getattr(value, "__module__", None) == getattr(module, "__name__", "")]
+    return own or list(found) or ["nothing"]
+
+
+def offered_by(path: Path) -> list[str]:
+    """Functions of a Python file, then its classes, as the file says them: it is read, not run.
+
+    Raises:
+        UserError: For a file that is not Python.
+    """
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as Python ({first_line(error)})") from None
+    functions = [one.name for one in body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")]
+    return functions + [f"{one.name} (class)" for one in body if isinstance(one, ast.ClassDef) and not one.name.startswith("_")]
