@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LONGEST_FILE, LONGEST_FUNCTION = 330, 80
-"""In lines; of a function without its docstring."""
+LONGEST_FILE, LONGEST_FUNCTION = 300, 60
+"""In lines. In the Python front door alone docstrings do not count: they are the reference of 25 arguments, with an example."""
 # The reading wing, and what it stands on. Which folder may import which is in pyproject.toml, for import-linter.
 TORCH_FREE = [
     "errors",
@@ -93,11 +93,13 @@ def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """From ``def`` to the last line, without the docstring: what a reader has to follow."""
-    docstring = function.body[0] if ast.get_docstring(function, clean=False) is not None else None
-    documented = 0 if docstring is None else (docstring.end_lineno or 0) - docstring.lineno + 1
-    return (function.end_lineno or 0) - function.lineno + 1 - documented
+def function_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, *, documented: bool) -> int:
+    """From ``def`` to the last line; ``documented``: with the docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if documented or ast.get_docstring(function, clean=False) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - ((docstring.end_lineno or 0) - docstring.lineno + 1)
 
 
 def test_files_are_short() -> None:
@@ -109,7 +111,7 @@ def test_files_are_short() -> None:
 
 def test_functions_fit_on_a_screen() -> None:
     functions = {
-        f"{path.relative_to(ROOT)}: {node.name}": code_lines(node)
+        f"{path.relative_to(ROOT)}: {node.name}": function_lines(node, documented=path.parent.name != "api")
         for path in EVERY_FILE
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
