@@ -29,7 +29,7 @@ from robustbench_la.gate.untrusted import (
 from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
 from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import SAMPLE
-from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.network_id import NETWORK, UNSAID, NetworkRecord
 from robustbench_la.records.packing import unpack_classes
 
 SINGLE_NUMBER = 1
@@ -54,7 +54,7 @@ _FORMER_GIVEN = {"alpha": "layeract_alpha"}
 
 def decode(document: Mapping[str, Any]) -> Snapshot:
     data, plan = table_of(document, "data", _DATA), table_of(document, "plan", _PLAN)
-    network = NetworkRecord(**table_of(_older(document), "network", _NETWORK))
+    network = _network(document)
     images = data.pop("images")
     rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
     kept = images * max(1, len(rows)) + min(images, SAMPLE) * len(measured)
@@ -93,14 +93,15 @@ def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
     return {names[name]: value for name, value in values.items()}
 
 
-def _older(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A document whose network tells all that this version needs; what older ones do not say is not known."""
-    network = document.get("network")
-    if document["larobust_baseline"] != SINGLE_NUMBER or not isinstance(network, dict):
-        return document
-    known = ACTIVATIONS.get(str(network.get("activation")))
-    unsaid = {**dict.fromkeys(NETWORK), "activation_level": "element" if known is None else known.level}
-    return {**document, "network": unsaid | network}
+def _network(document: Mapping[str, Any]) -> NetworkRecord:
+    """The network of a document of any version; what older ones do not record is not known."""
+    network, unsaid = document.get("network"), dict(UNSAID)
+    if not isinstance(network, dict):
+        refuse(f"network: a table is needed, not {shown(network)}")
+    if document["larobust_baseline"] == SINGLE_NUMBER:
+        known = ACTIVATIONS.get(str(network.get("activation")))
+        unsaid |= {"training_seed": None, "activation_level": "element" if known is None else known.level}
+    return NetworkRecord(**table_of(unsaid | network, None, _NETWORK, "network"))
 
 
 def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:

@@ -6,7 +6,7 @@ Columns of the store (see ``schema.network_columns`` for older files), checks of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, get_args, get_type_hints
 
 Kinds = Mapping[str, tuple[type, ...]]
@@ -61,3 +61,5 @@ def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
 
 IDENTITY: Kinds = kinds_of(NetworkId)
 NETWORK: Kinds = kinds_of(NetworkRecord)
+UNSAID: Mapping[str, object] = {field.name: field.default for field in fields(NetworkRecord) if field.default is not MISSING}
+"""What holds for a network of a file that was written before a property was known. In stores that is None."""
