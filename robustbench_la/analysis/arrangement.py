@@ -25,12 +25,12 @@ def arranged(
         order = _sorted(blocks, request, columns, len(blocks[0].values) - len(columns))
     elif request.by == "checkpoint":  # each network, then its counterpart of the same seed
         order = []
-        for place, contender in enumerate(contenders):
+        for index, contender in enumerate(contenders):
             partner = (
                 ACTIVATIONS[contender.variant.activation].counterpart if contender.variant.activation in ACTIVATIONS else None
             )
-            if place not in order:
-                order.append(place)
+            if index not in order:
+                order.append(index)
             if contender.level == "layer":
                 order += [
                     other
@@ -39,10 +39,10 @@ def arranged(
                 ]
     rows: list[Row] = []
     waiting: list[Row] = []
-    for step, place in enumerate(order):
-        rows.append(blocks[place])
-        own = [one for one in contrasts if one.contender is contenders[place]]
-        waiting += [_difference_row(one, len(blocks[place].values) - len(columns), request) for one in own]
+    for step, index in enumerate(order):
+        rows.append(blocks[index])
+        own = [one for one in contrasts if one.contender is contenders[index]]
+        waiting += [_difference_row(one, len(blocks[index].values) - len(columns), request) for one in own]
         following = contenders[order[step + 1]] if step + 1 < len(order) else None
         paired = following is not None and any(one.against == following.variant.activation for one in own)
         if not paired or request.sort is not None:
@@ -53,10 +53,10 @@ def arranged(
 
 def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], labels: int) -> list[int]:
     wanted = request.sort or ""
-    named = {plain_name(column.name): place for place, column in enumerate(columns)}
+    named = {plain_name(column.name): index for index, column in enumerate(columns)}
     if plain_name(wanted) == "activation":
-        place = 0 if request.by == "activation" else 1
-        return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[place]))
+        index = 0 if request.by == "activation" else 1
+        return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[index]))
     if plain_name(wanted) not in named:
         raise UserError(f"no column {wanted!r} to sort by{did_you_mean(plain_name(wanted), ['activation', *named])}")
     column = columns[named[plain_name(wanted)]]

@@ -7,7 +7,7 @@ from robustbench_la.analysis.table import Column, Estimate, Row, Table
 
 def evidence(table: Table) -> Table:
     """Every difference of a table with its interval, its test and what it found, one a row."""
-    labels = [place for place, column in enumerate(table.columns) if column.is_label]
+    labels = [index for index, column in enumerate(table.columns) if column.is_label]
     checkpoints = any(column.name == "seed" for column in table.columns)
     rows = []
     seen: set[tuple[object, ...]] = set()

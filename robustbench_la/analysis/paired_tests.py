@@ -140,12 +140,12 @@ def holm(p_values: Iterable[float | None]) -> list[float | None]:
     """
     # By hand: scipy has no Holm, and statsmodels, which the tests compare this with, takes seconds to import.
     given = list(p_values)
-    tests = sorted((p, place) for place, p in enumerate(given) if p is not None)
+    tests = sorted((p, index) for index, p in enumerate(given) if p is not None)
     adjusted: list[float | None] = [None] * len(given)
     reached = 0.0
-    for step, (p, place) in enumerate(tests):
+    for step, (p, index) in enumerate(tests):
         if not 0 <= p <= 1:
             raise ValueError(f"a p-value lies between 0 and 1, not at {p}")
         reached = max(reached, min(1.0, (len(tests) - step) * p))
-        adjusted[place] = reached
+        adjusted[index] = reached
     return adjusted

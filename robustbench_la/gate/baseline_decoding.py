@@ -107,10 +107,10 @@ def _network(document: Mapping[str, Any]) -> NetworkRecord:
 def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple[Answers, ...]:
     found: dict[object, Answers] = {}
     clean = labels
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         condition, seed = _condition(row, "conditions", seeds)
         name = f"condition {condition}"
-        if condition == CLEAN and place:  # the others are kept as what differs from it
+        if condition == CLEAN and index:  # the others are kept as what differs from it
             refuse("conditions: clean comes first, and once")
         predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
         if condition == CLEAN:

@@ -25,13 +25,13 @@ _LEAST_MOVED = 40
 
 
 def judge_mean(
-    baseline: Snapshot, now: Snapshot, corrupted: Sequence[Answers], there: Mapping[Pass, Answers], rules: Rules
+    baseline: Snapshot, now: Snapshot, corrupted: Sequence[Answers], measured: Mapping[Pass, Answers], rules: Rules
 ) -> Judgement:
     """The mean over corruptions of the mean over levels and seeds, judged by drawing images again."""
     names = [one.condition.corruption for one in corrupted]
     shares = [Fraction(1, len(set(names)) * names.count(name)) for name in names]
     images = baseline.images
-    right = [(now.correct(there[one.pass_]), baseline.correct(one)) for one in corrupted]
+    right = [(now.correct(measured[one.pass_]), baseline.correct(one)) for one in corrupted]
     change = sum(
         (share * (int(one.sum()) - int(other.sum())) for share, (one, other) in zip(shares, right, strict=True)), Fraction(0)
     )
@@ -77,13 +77,13 @@ def _p(changes: NDArray[np.float64], level: float) -> float:
 def judge_fluctuations(
     baseline: Snapshot, now: Snapshot, fluctuating: Sequence[Fluctuation], rules: Rules, remarks: list[str]
 ) -> list[Judgement]:
-    there = {one.pass_: one for one in now.fluctuations}
+    measured = {one.pass_: one for one in now.fluctuations}
     tolerance = rules.rise / 100
     judged: list[Judgement] = []
     rises: list[float] = []
     for one in fluctuating:
         before = unquantise(one.per_image)
-        after = unquantise(there[one.pass_].per_image) if one.pass_ in there else np.full(len(before), np.nan)
+        after = unquantise(measured[one.pass_].per_image) if one.pass_ in measured else np.full(len(before), np.nan)
         known = np.isfinite(before) & np.isfinite(after)
         row = Judgement(
             name=f"fluctuation under {label_of(baseline, one.pass_)}",
@@ -102,11 +102,11 @@ def judge_fluctuations(
         )
         rises.append(1.0)
         moved = min(np.count_nonzero(side[known]) for side in (before, after))
-        if one.pass_ in there and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
+        if one.pass_ in measured and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
             remarks.append(f"{row.name} is not judged: too few images move any activation")
             rises.pop()
             continue
-        if one.pass_ in there:
+        if one.pass_ in measured:
             drawn = paired_bootstrap(after[known], before[known], "ratio", resamples=_RESAMPLES)
             level = rules.alpha / len(fluctuating)
             row = replace(
@@ -122,10 +122,10 @@ def judge_fluctuations(
             rises[-1] = _p(before[known] - after[known], level)
         judged.append(row)
     p_worse, p_better = holm(row.p for row in judged), holm(rises)
-    for place, (row, worse, better) in enumerate(zip(judged, p_worse, p_better, strict=True)):
+    for index, (row, worse, better) in enumerate(zip(judged, p_worse, p_better, strict=True)):
         if row.difference is not None and worse is not None and better is not None:
             beyond = row.difference > tolerance, -row.difference > tolerance
             outcome = outcome_of(*beyond, worse, better, rules.alpha)
             settle = row.images_to_settle if outcome == "inconclusive" else None
-            judged[place] = replace(row, p=worse, outcome=outcome, images_to_settle=settle)
+            judged[index] = replace(row, p=worse, outcome=outcome, images_to_settle=settle)
     return judged

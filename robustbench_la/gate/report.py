@@ -134,8 +134,8 @@ def _layers(verdict: Verdict) -> list[Table]:
         return []
     shared = {one.pass_ for one in before.fluctuations} & {one.pass_ for one in after.fluctuations}
     rows = []
-    for place, layer in enumerate(before.layers):
-        was, now = (_layer_mean(side, place, shared) for side in (before, after))
+    for index, layer in enumerate(before.layers):
+        was, now = (_layer_mean(side, index, shared) for side in (before, after))
         if was and now is not None:
             change = now / was - 1  # a baseline keeps six digits
             rows.append(Row(values=(layer, was, now, change if abs(change) > 1e-5 else 0.0)))
@@ -149,8 +149,8 @@ def _layers(verdict: Verdict) -> list[Table]:
     return [Table(title="Fluctuation by layer", columns=columns, rows=tuple(rows), notes=notes)] if rows else []
 
 
-def _layer_mean(snapshot: Snapshot, place: int, keys: Container[Pass]) -> float | None:
-    return mean(one.relative[place] for one in snapshot.fluctuations if one.pass_ in keys)
+def _layer_mean(snapshot: Snapshot, index: int, keys: Container[Pass]) -> float | None:
+    return mean(one.relative[index] for one in snapshot.fluctuations if one.pass_ in keys)
 
 
 def about(verdict: Verdict) -> str:

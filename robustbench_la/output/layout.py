@@ -97,48 +97,48 @@ class ShownTable:
 def laid_out(table: Table) -> ShownTable:
     """What to show of a table: short checkpoint names, no columns that say nothing or always the same, the best ones marked."""
     shown, shared = split_columns(table)
-    above = tuple((heading(table.columns[place]), text(table.rows[0].values[place], table.columns[place])) for place in shared)
+    above = tuple((heading(table.columns[index]), text(table.rows[0].values[index], table.columns[index])) for index in shared)
     table = shortened(table)
-    best_there = {place: best(table, place) for place in shown}
+    best_values = {index: best(table, index) for index in shown}
     rows = []
     for row in table.rows:
         cells = []
-        for place in shown:
-            value, own = row.values[place], best_there[place]
+        for index in shown:
+            value, own = row.values[index], best_values[index]
             top = own is not None and number(value) == own and not row.is_difference and not row.is_published
-            said = parts(value, table.columns[place], signed=row.is_difference)
-            cells.append(ShownCell(parts=tuple(said), is_best=top))
+            shown_parts = parts(value, table.columns[index], signed=row.is_difference)
+            cells.append(ShownCell(parts=tuple(shown_parts), is_best=top))
         rows.append(ShownRow(cells=tuple(cells), is_difference=row.is_difference, is_published=row.is_published))
-    return ShownTable(columns=tuple(table.columns[place] for place in shown), shared=above, rows=tuple(rows))
+    return ShownTable(columns=tuple(table.columns[index] for index in shown), shared=above, rows=tuple(rows))
 
 
 def split_columns(table: Table) -> tuple[list[int], list[int]]:
     """Places of the columns to show, and of text columns that say the same in each of several rows; empty ones are left out."""
     rows = [row for row in table.rows if not row.is_difference] or list(table.rows)
     shared = [
-        place
-        for place, column in enumerate(table.columns)
-        if column.kind == "text" and len(rows) > 1 and len({row.values[place] for row in rows}) == 1
+        index
+        for index, column in enumerate(table.columns)
+        if column.kind == "text" and len(rows) > 1 and len({row.values[index] for row in rows}) == 1
     ]
-    empty = [place for place in range(len(table.columns)) if all(row.values[place] is None for row in rows)]
-    return [place for place in range(len(table.columns)) if place not in (*shared, *empty)], shared
+    empty = [index for index in range(len(table.columns)) if all(row.values[index] is None for row in rows)]
+    return [index for index in range(len(table.columns)) if index not in (*shared, *empty)], shared
 
 
 def shortened(table: Table) -> Table:
     """File names without the folder and the suffix that all of them share."""
-    place = next((place for place, column in enumerate(table.columns) if column.name == "checkpoint"), None)
-    if place is None:
+    index = next((index for index, column in enumerate(table.columns) if column.name == "checkpoint"), None)
+    if index is None:
         return table
-    names = [str(row.values[place]) for row in table.rows if not row.is_difference]
+    names = [str(row.values[index]) for row in table.rows if not row.is_difference]
     folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
     suffixes = {os.path.splitext(name)[1] for name in names}  # noqa: PTH122
     folder = folders.pop() + os.sep if len(folders) == 1 else ""
     suffix = suffixes.pop() if len(suffixes) == 1 else ""
 
     def short(values: tuple[Value, ...]) -> tuple[Value, ...]:
-        name = values[place]
+        name = values[index]
         if not isinstance(name, str):
             return values
-        return (*values[:place], name.removeprefix(folder).removesuffix(suffix), *values[place + 1 :])
+        return (*values[:index], name.removeprefix(folder).removesuffix(suffix), *values[index + 1 :])
 
     return replace(table, rows=tuple(replace(row, values=short(row.values)) for row in table.rows))

@@ -44,8 +44,8 @@ def show(tables: Sequence[Table]) -> None:
             raise BrokenPipeError
 
     console = Pipe(highlight=False)
-    for place, table in enumerate(tables):
-        if place:
+    for index, table in enumerate(tables):
+        if index:
             console.print()
         console.print(terminal(table, width=console.width), width=max(console.width, least_width(table)))
 
@@ -59,10 +59,10 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     from rich.text import Text
 
     shown, shared = split_columns(table)
-    above = [Text(f"{table.columns[place].name}: {text(table.rows[0].values[place], table.columns[place])}") for place in shared]
+    above = [Text(f"{table.columns[index].name}: {text(table.rows[0].values[index], table.columns[index])}") for index in shared]
     table = shortened(table)
     fold, blocks = _layout(table, shown, width)
-    grids = [_grid(table, places, fold) for places in blocks]
+    grids = [_grid(table, indices, fold) for indices in blocks]
     spaced = [line for grid in grids for line in (grid, Text())]
     return Group(*above, Text(table.title, style="bold"), *spaced, *(Text(note, style="dim") for note in table.notes))
 
@@ -71,52 +71,52 @@ def least_width(table: Table) -> int:
     """Characters that the labels and the widest other column take."""
     shown, _ = split_columns(table)
     table = shortened(table)
-    labels = sum(_needed(table, place, _LABELS[-1]) + _GAP for place in shown if table.columns[place].is_label)
-    return labels + max((_needed(table, place, 0) for place in shown if not table.columns[place].is_label), default=0)
+    labels = sum(_needed(table, index, _LABELS[-1]) + _GAP for index in shown if table.columns[index].is_label)
+    return labels + max((_needed(table, index, 0) for index in shown if not table.columns[index].is_label), default=0)
 
 
-def _layout(table: Table, places: Sequence[int], width: int) -> tuple[int, list[list[int]]]:
+def _layout(table: Table, indices: Sequence[int], width: int) -> tuple[int, list[list[int]]]:
     """The width to fold labels to, and the columns in blocks that fit the terminal, each beginning with the labels."""
 
     def cost(layout: tuple[int, list[list[int]]]) -> tuple[bool, int]:
         fold, blocks = layout
-        widest = max(sum(_needed(table, place, fold) + _GAP for place in block) - _GAP for block in blocks)
+        widest = max(sum(_needed(table, index, fold) + _GAP for index in block) - _GAP for block in blocks)
         return widest > width, len(blocks)
 
-    layouts = [(fold, _blocks(table, places, width, fold)) for fold in _LABELS]
+    layouts = [(fold, _blocks(table, indices, width, fold)) for fold in _LABELS]
     return min(layouts, key=cost)  # of equally good ones the first, with the widest labels
 
 
-def _blocks(table: Table, places: Sequence[int], width: int, fold: int) -> list[list[int]]:
-    labels = [place for place in places if table.columns[place].is_label]
-    room = width - sum(_needed(table, place, fold) + _GAP for place in labels)
+def _blocks(table: Table, indices: Sequence[int], width: int, fold: int) -> list[list[int]]:
+    labels = [index for index in indices if table.columns[index].is_label]
+    room = width - sum(_needed(table, index, fold) + _GAP for index in labels)
     blocks: list[list[int]] = [[]]
     used = 0
-    for place in places:
-        if place in labels:
+    for index in indices:
+        if index in labels:
             continue
-        need = _needed(table, place, fold) + _GAP
+        need = _needed(table, index, fold) + _GAP
         if blocks[-1] and used + need - _GAP > room:
             blocks.append([])
             used = 0
-        blocks[-1].append(place)
+        blocks[-1].append(index)
         used += need
     return [labels + block for block in blocks]
 
 
-def _needed(table: Table, place: int, fold: int) -> int:
+def _needed(table: Table, index: int, fold: int) -> int:
     """Characters that a column takes: its longest word of a heading, and its longest line."""
-    column = table.columns[place]
+    column = table.columns[index]
     words = max(map(len, heading(column).split()))
-    longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, place, fold)), 1)
+    longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, index, fold)), 1)
     longest += (_BAR + 1) * column.bar
     return longest + (column.kind == "text")
 
 
-def _lines(table: Table, row: Row, place: int, fold: int) -> list[str]:
+def _lines(table: Table, row: Row, index: int, fold: int) -> list[str]:
     """A value of a row, line by line; labels are folded."""
-    column = table.columns[place]
-    lines = text(row.values[place], column, signed=row.is_difference).split("\n")
+    column = table.columns[index]
+    lines = text(row.values[index], column, signed=row.is_difference).split("\n")
     return [part for line in lines for part in _folded(line, fold)] if column.kind == "text" else lines
 
 
@@ -134,7 +134,7 @@ def _folded(label: str, width: int) -> list[str]:
     return [line[start : start + width].rstrip() for line in lines for start in range(0, max(1, len(line.rstrip())), width)]
 
 
-def _grid(table: Table, places: Sequence[int], fold: int) -> RenderableType:
+def _grid(table: Table, indices: Sequence[int], fold: int) -> RenderableType:
     from rich import box
     from rich.table import Table as Grid
     from rich.text import Text
@@ -145,31 +145,31 @@ def _grid(table: Table, places: Sequence[int], fold: int) -> RenderableType:
         pad_edge=False,
         padding=0,
     )
-    for place in places:
-        column, width = table.columns[place], _needed(table, place, fold)
+    for index in indices:
+        column, width = table.columns[index], _needed(table, index, fold)
         grid.add_column(heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
-    best_there = {place: best(table, place) for place in places}
+    best_values = {index: best(table, index) for index in indices}
     above: Row | None = None
     for row in table.rows:
         cells = []
-        for place in places:
-            value = row.values[place]
-            there = best_there[place] is not None and number(value) == best_there[place]
-            style = "dim" if row.is_difference else "italic" if row.is_published else "bold" if there else ""
-            lines = _lines(table, row, place, fold)
-            if table.columns[place].grouped and above is not None and above.values[place] == value:
+        for index in indices:
+            value = row.values[index]
+            is_best = best_values[index] is not None and number(value) == best_values[index]
+            style = "dim" if row.is_difference else "italic" if row.is_published else "bold" if is_best else ""
+            lines = _lines(table, row, index, fold)
+            if table.columns[index].grouped and above is not None and above.values[index] == value:
                 lines = []
-            if table.columns[place].bar:
-                lines = [f"{lines[0]} {_bar(table, place, value)}", *lines[1:]]
+            if table.columns[index].bar:
+                lines = [f"{lines[0]} {_bar(table, index, value)}", *lines[1:]]
             cells.append(Text("\n".join(lines), style=style))
         grid.add_row(*cells)
         above = row
     return grid
 
 
-def _bar(table: Table, place: int, value: Value) -> str:
+def _bar(table: Table, index: int, value: Value) -> str:
     """A bar of up to _BAR characters, in eighths of one, to be read against the largest of the column."""
-    sizes = [abs(known) for row in table.rows if (known := number(row.values[place])) is not None]
+    sizes = [abs(known) for row in table.rows if (known := number(row.values[index])) is not None]
     own = number(value)
     eighths = round(8 * _BAR * abs(own) / max(sizes)) if own is not None and max(sizes) > 0 else 0
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(_BAR)
