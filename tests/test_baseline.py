@@ -227,6 +227,22 @@ def test_a_baseline_that_does_not_add_up_is_told_in_one_line(tmp_path: Path, con
     assert caught.value.exit_code == 2
 
 
+def test_a_baseline_of_the_first_version_is_read_and_written_in_the_present_one(tmp_path: Path) -> None:
+    """Levels were single numbers then, and less was known of the network."""
+    path = MNIST.parent / "quickstart.json"
+    old = baseline.read_baseline(path)
+    baseline.write_baseline(tmp_path / "b.json", old)
+    new = baseline.read_baseline(tmp_path / "b.json")
+
+    assert json.loads(path.read_text(encoding="utf-8"))["larobust_baseline"] == 1
+    assert json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["larobust_baseline"] == 2
+    assert [one.condition.parameters for one in old.answers][:2] == [(), (0.08,)]
+    assert (old.network.activation_level, old.network.code, old.network.training_seed) == ("layer", None, None)
+    assert new.network == old.network
+    assert [one.pass_ for one in new.answers] == [one.pass_ for one in old.answers]
+    assert all((a.predictions == b.predictions).all() for a, b in zip(new.answers, old.answers, strict=True))
+
+
 @pytest.mark.parametrize("version", [0, 3, "1", None, 1.5, True, [], 10**18])
 def test_an_unknown_version_is_not_comparable(tmp_path: Path, version: object) -> None:
     (tmp_path / "b.json").write_bytes(_edit(lambda d: d.update(larobust_baseline=version)))

@@ -27,6 +27,7 @@ SETTING: Kinds = {
 """SQLite has no booleans and no tables."""
 
 
+# By hand: pydantic in strict mode takes as long for a row of this size, and does not make texts printable.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
     """Values by the names of ``kinds``, texts made printable; a ValueError for one of another type."""
     row = dict(zip(kinds, values, strict=True))
