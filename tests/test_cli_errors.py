@@ -180,7 +180,7 @@ WRONG = {
     "results of no store": ("results --store plain.pt", "plain.pt", "not a file of results"),
     "two formats at once": ("results --json --csv", "--json", "--csv"),
     "an unknown noise in a filter": ("results --noise gausian", "unknown corruption 'gausian'", "gaussian_noise"),
-    "forgetting everything": ("forget", "say what to forget", "--ckpt"),
+    "forgetting everything": ("forget", "nothing to forget", "--ckpt"),
     "forgetting where nothing is": ("forget --noise blur", "no results at runs/results.sqlite"),
     "merging what is not there": ("merge gone.sqlite -o new.sqlite", "no results at gone.sqlite"),
     "merging what is no store": ("merge good.pt -o new.sqlite", "good.pt", "not a file of results"),

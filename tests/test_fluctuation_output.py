@@ -188,8 +188,8 @@ def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: L
     [
         (("--inject", "salt=1"), "unknown injected noise 'salt'"),
         (("--inject", "gaussian=-1"), "a level above 0 is needed"),
-        (("--inject", "gaussian=0.1", "--noise", "blur"), "takes the place of --noise"),
-        (("--inject", "gaussian=0.1", "--profile", "cifar-c"), "takes the place of --noise"),
+        (("--inject", "gaussian=0.1", "--noise", "blur"), "--inject replaces --noise"),
+        (("--inject", "gaussian=0.1", "--profile", "cifar-c"), "--inject replaces --noise"),
         (("--only", "bounds"), "unknown --only 'bounds'"),
         (("--only", "fluctuation", "--threshold", "0.5"), "--threshold would do nothing"),
         (("--threshold", "2"), "a scale between 0 and 1"),

@@ -252,11 +252,11 @@ def test_merging_files_joins_them_once(larobust, digits_pair, store) -> None:
     larobust("eval", f"--ckpt={digits_pair[0]}", "--noise=gaussian", "--severity=2-3", "--store=there.sqlite", "--device=cpu")
     code, _, said = larobust("merge", store, "there.sqlite", "-o", "all.sqlite")
     assert code == 0
-    assert "there.sqlite: 1 added, 2 were there" in said
+    assert "there.sqlite: 1 added, 2 were present already" in said
     assert len(cells(larobust("results", "--json", "--store=all.sqlite")[1])) == 9
     code, _, said = larobust("merge", "all.sqlite", "there.sqlite", "-o", "all.sqlite")
     assert code == 0
-    assert "there.sqlite: 0 added, 3 were there" in said
+    assert "there.sqlite: 0 added, 3 were present already" in said
     assert larobust("merge", "there.sqlite", "gone.sqlite", "-o", "new.sqlite")[0] == 2
     assert not Path("new.sqlite").exists()
 
@@ -271,7 +271,7 @@ def test_a_conflict_is_told_and_the_first_stays(larobust, store) -> None:
     code, _, said = larobust("merge", store, "other.sqlite", "-o", "all.sqlite")
 
     assert code == 0
-    assert "2 have other answers than in all.sqlite, which stay" in said
+    assert "2 have other answers than in all.sqlite, which are kept" in said
     assert cells(larobust("results", "--json", "--store=all.sqlite")[1]) == cells(larobust("results", "--json")[1])
 
 

@@ -14,7 +14,7 @@ from robustbench_la.cli.commands import ABOUT, COMMANDS, EXIT_CODES
 
 
 class _Commands(Mapping[str, Any]):
-    """The commands by name, each made the first time that it is asked for: files import what their flags need."""
+    """The commands by name, each imported and built on first use."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
@@ -50,11 +50,11 @@ class _Application(TyperGroup):
         self.commands = _Commands()  # type: ignore[assignment]  # nothing is ever added to it
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names, without importing them."""
+        """The names of the commands, without importing them."""
         return list(COMMANDS)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The overview, without importing the commands, nor what typer's own help needs for Markdown."""
+        """Print the overview without importing the commands, or what typer's help needs for Markdown."""
         from robustbench_la.cli.overview import print_overview
 
         options = [(", ".join(option.opts), getattr(option, "help", None) or "") for option in self.get_params(ctx)]

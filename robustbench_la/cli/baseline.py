@@ -66,7 +66,7 @@ def command(
     update: Update = False,
     output: Written = DEFAULT,
 ) -> None:
-    """Read arguments, measure, write, say what moved."""
+    """Read arguments, measure, write, report what moved."""
     from pathlib import Path
 
     network = NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize)
@@ -86,7 +86,7 @@ def command(
 
 
 def _replaced(path: Path, *, update: bool) -> Snapshot | None:
-    """The baseline that is updated; None for a new one. Raises UserError where there must be one, or must not."""
+    """The baseline to update; None for a new one. Raises UserError if there must be one, or must not."""
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable
     from robustbench_la.gate import baseline as baselines
@@ -115,7 +115,7 @@ def _measure_and_write(
     changed: Mapping[str, object] | None = None,
     download: bool,
 ) -> None:
-    """Measure by the plan, or, with ``kept`` flags, as the old baseline but for what is ``changed``; write, say what moved."""
+    """Measure by the plan or, with ``kept`` flags, like the old baseline except for what is ``changed``; write and report."""
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.recorded import recorded
@@ -123,18 +123,18 @@ def _measure_and_write(
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
 
-    meter, said = bar("images"), answers.given(plan)
+    meter, given = bar("images"), answers.given(plan)
     if old is None or kept is None:
         evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
         answers.check_one(evaluation)
-        measuring.say_default_data(plan, evaluation)
+        measuring.report_default_data(plan, evaluation)
     else:
-        given = {name: value for name, value in (changed or {}).items() if value is not None}
-        evaluation = answers.prepare_by_baseline(old, kept, changed=given, download=download, meter=meter)
-        said = {**old.given, **said}
+        changes = {name: value for name, value in (changed or {}).items() if value is not None}
+        evaluation = answers.prepare_by_baseline(old, kept, changed=changes, download=download, meter=meter)
+        given = {**old.given, **given}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
-    new = answers.measure_snapshot(evaluation, fluctuation=wanted, said=said, meter=meter)
+    new = answers.measure_snapshot(evaluation, fluctuation=wanted, said=given, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)
@@ -146,7 +146,7 @@ def _measure_and_write(
 
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
-    """The table of ``larobust check`` on stdout, with no tolerance: whatever is significant counts."""
+    """Print the table of ``larobust check`` with no tolerance: every significant change counts."""
     from fractions import Fraction
 
     from robustbench_la.errors import NotComparableError
@@ -157,7 +157,7 @@ def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
     try:
         verdict = judge.judge(old, new, Rules(drop=Fraction(0), rise=Fraction(0)))
     except NotComparableError as error:
-        print(f"what moved cannot be said: {error}", file=sys.stderr)
+        print(f"cannot show what moved: {error}", file=sys.stderr)
         return
     terminal.show(report.verdict_tables(verdict))
     print(report.about(verdict), file=sys.stderr)

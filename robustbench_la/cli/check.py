@@ -170,7 +170,7 @@ class _Source:
 
     def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
         """Measured, or from the store."""
-        said = {name: value for name, value in self.network.items() if value is not None}
+        given = {name: value for name, value in self.network.items() if value is not None}
         if self.results is None:
             if self.ckpt is None:
                 raise UserError(
@@ -178,16 +178,16 @@ class _Source:
                 )
             from robustbench_la.gate.selection import to_measure
 
-            return _measured(to_measure(known, only), {"checkpoints": [self.ckpt], **said, **self.where})
+            return _measured(to_measure(known, only), {"checkpoints": [self.ckpt], **given, **self.where})
         from robustbench_la.gate.from_store import from_store
         from robustbench_la.images.normalization import canonical
 
         idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
         if idle:
             raise UserError(f"--results measures nothing, so {', '.join(idle)} would do nothing")
-        if "normalize" in said:
-            said["normalize"] = canonical(str(said["normalize"]))
-        return from_store(Path(self.results), known, self.ckpt, said)
+        if "normalize" in given:
+            given["normalize"] = canonical(str(given["normalize"]))
+        return from_store(Path(self.results), known, self.ckpt, given)
 
 
 def _verdict(

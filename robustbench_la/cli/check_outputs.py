@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the verdict goes, beside the exit code."""
+    """Where the verdict goes, in addition to the exit code."""
 
     junit: str | None
     summary: str | None
-    """``-``: stdout, in place of the table."""
+    """``-``: stdout, instead of the table."""
     as_json: bool
 
     def check(self, inputs: Mapping[str, str | None]) -> None:
@@ -62,7 +62,7 @@ class Outputs:
         return failures
 
     def _print(self, verdict: Verdict, markdown: str, *, strict: bool) -> None:
-        """stdout holds one of JSON, Markdown and table."""
+        """Print the JSON document, the Markdown or the table."""
         from robustbench_la.gate import github, report
         from robustbench_la.output import terminal
 

@@ -1,4 +1,4 @@
-"""The table of the commands, and what ``larobust --help`` says of them. Imports nothing of them."""
+"""The table of the commands, with what ``larobust --help`` shows for each; imports none of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_CODES = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command in the list: its file, the panel of `larobust --help` that shows it, and what is said there."""
+    """A command: its module, and its panel and summary in ``larobust --help``."""
 
     module: str
     panel: str

@@ -69,7 +69,7 @@ def command(
     path = measuring.results_of(store, fresh=fresh, no_store=no_store)
     measuring.check_outputs([Path(output)] if output is not None else [], plan, config, path)
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
-    measuring.say_default_data(plan, evaluation)
+    measuring.report_default_data(plan, evaluation)
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, store=path, fresh=fresh)
 

@@ -14,7 +14,7 @@ from robustbench_la.cli.app import app
 from robustbench_la.errors import UserError
 
 _RENAMED = {"--alpha": ("--layeract-alpha",), "--seed": ("--training-seed", "--noise-seed")}
-"""Flags of earlier versions, and what they may be called now; the one that the command has is meant."""
+"""Flags of earlier versions, with their new names; the one that the command has applies."""
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
 _COMPLETION = "_LAROBUST_COMPLETE"
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command line; give the exit code."""
+    """Run the command line and return the exit code."""
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
     try:
         code = app(standalone_mode=False, prog_name="larobust")
@@ -43,7 +43,7 @@ def _run() -> int:
     except SystemExit as error:  # code that we call asks to exit: never with the exit code of a regression (1)
         if _COMPLETION in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
             return error.code if isinstance(error.code, int) else 0
-        return _fail(f"could not run (something asked to exit with {error.code})", 3)
+        return _fail(f"could not run (code that was called tried to exit with {error.code})", 3)
     except BrokenPipeError:  # only where streams.py does not replace stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
@@ -64,7 +64,7 @@ def _run() -> int:
 
 
 def _renamed(error: Exception) -> str | None:
-    """What to say of a flag that has another name now."""
+    """The message about a flag that has been renamed; None for other errors."""
     given, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
     flags = [flag for parameter in context.command.params for flag in parameter.opts] if context is not None else []
     for flag in _RENAMED.get(given, ()):
@@ -74,6 +74,6 @@ def _renamed(error: Exception) -> str | None:
 
 
 def _fail(message: str, code: int) -> int:
-    """Say one line on stderr."""
+    """Report an error in one line on stderr."""
     print("larobust: " + " ".join(message.split()), file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Which results are meant, as the filters of a command say it."""
+"""The filters of a command, as a selection of results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def select(
     severity: Sequence[str] | None = None,
     noise_seed: Sequence[int] | None = None,
 ) -> Selection:
-    """The selection that the filters of a command mean.
+    """The selection that the filters of a command describe.
 
     Raises:
         UserError: For unknown corruptions, levels and severities.

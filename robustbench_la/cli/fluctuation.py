@@ -117,7 +117,7 @@ def command(
         RunFlags(device=device, batch_size=batch_size, amp=amp),
     )
     if inject and (noise or severity or profile):
-        raise UserError("--inject takes the place of --noise, --severity and --profile: give one or the other")
+        raise UserError("--inject replaces --noise, --severity and --profile: give one or the other")
     figures = [_figure(text) for text in plot or ()]
     quantity = _quantity(plan, only, threshold, inject or (), {kind for kind, _ in figures})
     outputs = _Outputs(detail, json_, output, csv, figures)
@@ -145,7 +145,7 @@ def _quantity(
     if only is not None and threshold is not None:
         raise UserError("--only fluctuation counts no saturated elements, so --threshold would do nothing")
     if not injections and not parse_noise(plan.noise):
-        raise UserError("activations fluctuate under noise, and no noise is asked for; give one with --noise")
+        raise UserError("fluctuation needs noise; give some with --noise")
     if only is not None and "means" in figures:
         raise UserError("--only fluctuation measures no activation means to plot")
     chosen = FluctuationOptions(
@@ -224,7 +224,7 @@ def _measure_and_print(
     from robustbench_la.text import counted
 
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
-    measuring.say_default_data(plan, evaluation)
+    measuring.report_default_data(plan, evaluation)
     conditions = counted(len(conditions_of(evaluation, quantity.options)), "condition")
     measuring.announce(evaluation, f"{counted(len(evaluation.networks), 'checkpoint')} x {conditions}")
     results, interrupted = measuring.measure(evaluation, quantity, store=store, fresh=fresh, unit="passes")

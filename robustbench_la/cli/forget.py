@@ -40,7 +40,7 @@ def command(
     selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     path = options.store_path(store)
     if selection == EVERYTHING:
-        raise UserError(f"say what to forget, by --ckpt, --noise, ... (to forget everything, remove {path})")
+        raise UserError(f"nothing to forget; give a filter such as --ckpt or --noise (to forget everything, delete {path})")
     with Store(path, reading=True) as opened:
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=False)
     if not cells and not layers:
@@ -48,7 +48,7 @@ def command(
     terminal.show([overview(cells, layers, path)])
     if not yes:
         if not sys.stdin.isatty():
-            raise UserError("nobody is there to be asked; give --yes to remove these")
+            raise UserError("no terminal to ask on; give --yes to remove these")
         if not typer.confirm("Remove these?", err=True):
             print("nothing was removed", file=sys.stderr)
             return

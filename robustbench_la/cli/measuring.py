@@ -1,4 +1,4 @@
-"""What the commands that measure have in common, beside their flags."""
+"""What the measuring commands share, apart from their flags."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class NoiseFlags(TypedDict):
 
 
 class RunFlags(TypedDict):
-    """How it is computed."""
+    """How the measurement is computed."""
 
     device: str | None
     batch_size: int | None
@@ -63,7 +63,7 @@ def plan_of(
     *,
     fluctuation: bool = False,
 ) -> EvaluationPlan:
-    """The plan of a file, with the flags of a command winning over it; None, and a switch that is off, say nothing."""
+    """The plan of a file, overridden by the flags of a command; None, and a switch that is off, override nothing."""
     from robustbench_la.records.plan_file import read_plan
 
     flags = {**network, **images, **noise, **run, "fluctuation": fluctuation}
@@ -75,7 +75,7 @@ def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None
     from robustbench_la.store import store as stores
 
     if no_store and (store is not None or fresh):
-        raise UserError(f"--no-store leaves {'--store' if store is not None else '--fresh'} nothing to do")
+        raise UserError(f"--no-store contradicts {'--store' if store is not None else '--fresh'}")
     if no_store:
         return None
     path = options.store_path(store)
@@ -95,7 +95,7 @@ def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | N
 
 
 def announce(evaluation: Evaluation, counts: str) -> None:
-    """Say on stderr what will be measured, and what was done to make checkpoints fit."""
+    """Report on stderr what will be measured, and how checkpoints were made to fit."""
     from robustbench_la.measuring.session import describe
 
     for network in evaluation.networks:
@@ -104,8 +104,8 @@ def announce(evaluation: Evaluation, counts: str) -> None:
     print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
 
 
-def say_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
-    """Say on stderr which images were taken where no --data was given."""
+def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
+    """Report on stderr which images are used if no --data was given."""
     if plan.data is None:
         recorded = any(network.data is not None for network in evaluation.networks)
         why = "recorded in the checkpoint" if recorded else "the default"
@@ -115,9 +115,17 @@ def say_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
 def measure(
     evaluation: Evaluation, quantity: Quantity[Record], *, store: Path | None, fresh: bool, unit: str
 ) -> tuple[Results[Record], bool]:
-    """Measure with a progress bar what the store lacks; the results, and whether Ctrl-C ended it early.
+    """Measure, with a progress bar, what is missing in the store.
 
-    unit: of records, in the plural, for the line on stderr about what was in the store.
+    Args:
+        evaluation: Networks, images and conditions.
+        quantity: What is measured.
+        store: None for none.
+        fresh: Whether to measure again what the store holds.
+        unit: What records are called, in the plural, in the line on stderr about what the store held.
+
+    Returns:
+        The results, and whether Ctrl-C ended the measurement early.
     """
     from robustbench_la.measuring.resume import Interrupted, measure_missing
     from robustbench_la.progress import bar

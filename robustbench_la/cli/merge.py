@@ -30,11 +30,8 @@ Written = Annotated[
 ]
 
 
-def command(
-    files: Files,
-    output: Written,
-) -> None:
-    """Read arguments, join, say what became of it."""
+def command(files: Files, output: Written) -> None:
+    """Read arguments, join, report."""
     from robustbench_la.store.merge import merge
     from robustbench_la.store.store import Store, check
 
@@ -47,7 +44,7 @@ def command(
                 if source.path.resolve() == target.resolve():
                     continue
                 merged = merge(joined, source)
-                print(f"{source.path}: {merged.added:,} added, {merged.present:,} were there", file=sys.stderr)
+                print(f"{source.path}: {merged.added:,} added, {merged.present:,} were present already", file=sys.stderr)
                 if merged.conflicting:
                     print(_conflict(source.path, target, merged.conflicting), file=sys.stderr)
 
@@ -55,4 +52,4 @@ def command(
 def _conflict(source: Path, target: Path, cells: tuple[Cell, ...]) -> str:
     named = ", ".join(f"{cell.network.checkpoint} under {cell.condition}" for cell in cells[:_SHOWN])
     more = f" and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
-    return f"{source}: {len(cells):,} have other answers than in {target}, which stay: {named}{more}"
+    return f"{source}: {len(cells):,} have other answers than in {target}, which are kept: {named}{more}"

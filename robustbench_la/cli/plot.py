@@ -114,7 +114,7 @@ def command(
     filters = (ckpt, activation, arch, data, noise, severity, noise_seed)
     if kind == "activations":
         if store is not None or group is not None or allow_missing or any(filters):
-            raise UserError("plot activations draws formulas: there is no store to read and nothing to select")
+            raise UserError("plot activations draws formulas: it reads no store, so there is nothing to select")
         style.save(_activations(span), path)
         print(f"{output} written", file=sys.stderr)
         return

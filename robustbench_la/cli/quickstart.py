@@ -20,15 +20,13 @@ Folder = Annotated[
 ]
 
 
-def command(
-    output: Folder = "runs/quickstart",
-) -> None:
-    """Train what is not there yet, evaluate, print."""
+def command(output: Folder = "runs/quickstart") -> None:
+    """Train what is missing, evaluate, print."""
     from robustbench_la.records.plan_file import read_plan
 
     plan = read_plan("quickstart", {}, purpose="train")
     from robustbench_la.cli.evaluate import announce, measure_and_print
-    from robustbench_la.cli.train import told
+    from robustbench_la.cli.train import outcome
     from robustbench_la.errors import UserError
     from robustbench_la.measuring import session
     from robustbench_la.progress import bar
@@ -39,15 +37,15 @@ def command(
     jobs = prepare_jobs(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:
         if job.path.exists():
-            print(f"{job.path} is there already; using it", file=sys.stderr)
+            print(f"{job.path} exists already; using it", file=sys.stderr)
             continue
-        print(told(train.train(job, force=True, meter=meter)), file=sys.stderr)
+        print(outcome(train.train(job, force=True, meter=meter)), file=sys.stderr)
     paths = [str(job.path) for job in jobs]
     try:
         trained = plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None})
         evaluation = session.prepare_evaluation(trained, meter=meter)
     except UserError as error:
-        raise UserError(f"{error}; remove it, and quickstart will train it anew") from None
+        raise UserError(f"{error}; remove it, and quickstart trains it again") from None
     announce(evaluation)
     print(f"Digits are easy, so the levels are the strong ones of {plan.profile}, not those for small images.", file=sys.stderr)
     measure_and_print(evaluation, detail=False, as_json=False, output=None)

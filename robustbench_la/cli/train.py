@@ -77,7 +77,7 @@ def command(
     config: options.Config = None,
     force: Force = False,
 ) -> None:
-    """Read arguments, train, say what came of it."""
+    """Read arguments, train, report."""
     from robustbench_la.records.plan_file import read_plan
 
     recipe = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
@@ -115,10 +115,10 @@ def command(
             if job.unfinished.exists():
                 print(f"{job.path} is not finished; the same command goes on from {job.unfinished}", file=sys.stderr)
             raise
-        print(f"[{number}/{len(jobs)}] {told(trained)}, {trained.seconds:.1f} s", file=sys.stderr)
+        print(f"[{number}/{len(jobs)}] {outcome(trained)}, {trained.seconds:.1f} s", file=sys.stderr)
 
 
-def told(trained: Trained) -> str:
+def outcome(trained: Trained) -> str:
     """One line about a training."""
     held_out = "" if trained.validation is None else f", {trained.validation:.2%} on the images held out"
     resumed = f", resumed after epoch {trained.resumed}" if trained.resumed else ""
