@@ -18,8 +18,11 @@ from robustbench_la.store.store import Store
 HERE = Path(__file__).parent
 ROOT = Path(robustbench_la.__file__).parent.parent
 EDITS = {
-    "robustbench_la/records/network_id.py": ("    normalization: str\n", "    normalization: str\n    bits: int | None = None\n"),
-    "robustbench_la/store/schema.py": ("(_FIRST, _SECOND)", '(_FIRST, _SECOND, network_columns("bits"))'),
+    "robustbench_la/records/network_id.py": (
+        "    normalization: str\n",
+        "    normalization: str\n    bits: int | None = None\n    storage: str = 'float32'\n",
+    ),
+    "robustbench_la/store/schema.py": ("(_FIRST, _SECOND)", '(_FIRST, _SECOND, network_columns("bits", "storage"))'),
 }
 """The one edit, and the line that gives older files the column."""
 USE = """
@@ -33,7 +36,7 @@ from robustbench_la.store.store import Store
 store_path, baseline_path, new = map(Path, sys.argv[1:])
 with Store(store_path) as store:
     (clean, noisy, own) = store.cells(predictions=True)
-    assert {one.cell.network.bits for one in (clean, noisy, own)} == {None}
+    assert {(one.cell.network.bits, one.cell.network.storage) for one in (clean, noisy, own)} == {(None, "float32")}
     eight = [dataclasses.replace(one.cell, network=dataclasses.replace(one.cell.network, bits=8)) for one in (clean, noisy)]
     assert store.add(clean.setting, eight) == 2 and store.add(clean.setting, eight) == 0
     stored = store.cells()

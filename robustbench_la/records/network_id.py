@@ -62,4 +62,4 @@ def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
 IDENTITY: Kinds = kinds_of(NetworkId)
 NETWORK: Kinds = kinds_of(NetworkRecord)
 UNSAID: Mapping[str, object] = {field.name: field.default for field in fields(NetworkRecord) if field.default is not MISSING}
-"""What holds for a network of a file that was written before a property was known. In stores that is None."""
+"""What holds for a network of a file that was written before a property was known."""

@@ -9,7 +9,7 @@ from types import NoneType
 
 from corruptions.registry import Level
 from robustbench_la.records.cells import Condition, encode_level
-from robustbench_la.records.network_id import IDENTITY, NETWORK
+from robustbench_la.records.network_id import IDENTITY, NETWORK, UNSAID
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file's header: an SQLite file with another number is not ours."""
@@ -57,8 +57,12 @@ def _comparable(expression: str, kinds: tuple[type, ...]) -> str:
 
 
 def network_columns(*names: str) -> tuple[str, ...]:
-    """A migration that gives older files a column for each field of NetworkRecord of these names; there it is NULL."""
-    return tuple(f"ALTER TABLE networks ADD COLUMN {name} {_SQL_TYPES[NETWORK[name][0]]}" for name in names)
+    """A migration that gives older files a column for each field of NetworkRecord of these names, filled with its default."""
+    columns = ((name, _SQL_TYPES[NETWORK[name][0]], UNSAID[name]) for name in names)
+    return tuple(
+        f"ALTER TABLE networks ADD COLUMN {name} {kind}" + ("" if default is None else f" NOT NULL DEFAULT {default!r}")
+        for name, kind, default in columns
+    )
 
 
 # A level is several numbers, kept as text: see encode_level.
