@@ -72,8 +72,8 @@ def test_seed_ids_and_profile_are_those_of_the_commands() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": IMAGES[:, :, :3, :3]}, r'can be read in two ways; give layout="NCHW"'),
-        ({"images": np.zeros((3, 9, 3), dtype=np.uint8)}, r'can be read in two ways; give layout="CHW"'),
+        ({"images": IMAGES[:, :, :3, :3]}, r'is ambiguous; give layout="NCHW"'),
+        ({"images": np.zeros((3, 9, 3), dtype=np.uint8)}, r'is ambiguous; give layout="CHW"'),
         ({"images": np.zeros((9, 28, 28), dtype=np.uint8)}, r'layout="NHW" if these are grey images'),
         ({"images": IMAGES[None]}, r"2, 3 or 4 axes"),
         ({"images": IMAGES / 255}, r"8-bit .* not float64"),

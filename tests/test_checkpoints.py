@@ -143,9 +143,9 @@ def test_weights_on_another_layout_of_memory_are_saved_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize(("overrides", "match"), [
-    (LoadOverrides(architecture="cnn"), r"--arch says cnn, but the file says mlp"),
-    (LoadOverrides(activation="silu"), r"--activation says silu, but the file says relu"),
-    (LoadOverrides(alpha=0.5), r"--layeract-alpha says 0\.5, but the file says 0\.25"),
+    (LoadOverrides(architecture="cnn"), r"--arch is cnn, but the file records mlp"),
+    (LoadOverrides(activation="silu"), r"--activation is silu, but the file records relu"),
+    (LoadOverrides(alpha=0.5), r"--layeract-alpha is 0\.5, but the file records 0\.25"),
 ])  # fmt: skip
 def test_what_is_said_that_our_own_file_denies_is_refused(tmp_path, overrides, match):
     _save(tmp_path / "model.pt", _model("mlp"), SPECS["mlp"])
@@ -164,7 +164,7 @@ def test_what_is_said_that_our_own_file_shares_is_accepted(tmp_path):
         ).activation
         == "relu"
     )
-    with pytest.raises(UserError, match="--normalize says cifar100, but the file says"):
+    with pytest.raises(UserError, match="--normalize is cifar100, but the file records"):
         load_network(tmp_path / "model.pt", LoadOverrides(normalization=NORMALIZATIONS["cifar100"]))
 
 
@@ -218,7 +218,7 @@ def test_a_plain_state_dict_is_recognised(tmp_path, name):
     assert (network.alpha, network.data, network.seed) == (None, None, None)
     assert network.normalization == NORMALIZATIONS["none"]
     assert f"recognised as {spec.architecture} for 7 classes, {spec.channels} channels" in network.remarks
-    assert "no --normalize given: pixels on [0, 1] as they are" in network.remarks
+    assert "no --normalize given: pixels on [0, 1], not normalized" in network.remarks
 
 
 @pytest.mark.parametrize("nest", ["state_dict", "model", "model_state_dict", "net", "ema"])
@@ -309,7 +309,7 @@ def test_a_cifar_resnet_of_another_depth_is_refused(tmp_path):
     state = _model("resnet20").state_dict()
     torch.save({key: state[key] for key in state if not key.startswith("layer3.2")}, tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"CIFAR ResNet with \[3, 3, 2\] blocks a stage; the table has resnet20"):
+    with pytest.raises(UserError, match=r"CIFAR ResNet with \[3, 3, 2\] blocks per stage; available: resnet20"):
         load_network(tmp_path / "model.pt", RELU)
 
 
@@ -402,11 +402,11 @@ def test_a_network_of_the_users_own_that_is_recognised_still_comes_from_its_code
 
 @pytest.mark.parametrize(("architecture", "match"), [
     ("gone.py:make", r"no file 'gone\.py'"),
-    ("own_network.py:fixd", r"holds no function 'fixd'; did you mean fixed"),
-    ("own_network.py:no_network", r"gave int, not a torch\.nn\.Module"),
-    ("gone.module:make", r"no module 'gone\.module' can be imported"),
+    ("own_network.py:fixd", r"has no function 'fixd'; did you mean fixed"),
+    ("own_network.py:no_network", r"returned int, not a torch\.nn\.Module"),
+    ("gone.module:make", r"cannot import a module 'gone\.module'"),
     ("torchvision:resnet19", r"unknown torchvision classifier 'resnet19'; did you mean .*resnet18"),
-    ("resnet20", r"own\.pt: the weights are not of resnet20: their keys begin 1\.weight"),
+    ("resnet20", r"own\.pt: these are not weights of a resnet20: their keys start with 1\.weight"),
     ("resnet21", r"unknown architecture 'resnet21'; did you mean .*resnet20"),
 ])  # fmt: skip
 def test_a_network_that_cannot_be_made_is_refused(own, architecture, match):
@@ -425,7 +425,7 @@ def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(
         LoadOverrides(architecture="own_network.py:with_activation"),
         LoadOverrides(architecture="mlp"),
     ):
-        with pytest.raises(UserError, match=r"coded\.pt: its network is made by the code .* allow that with --arch own_network"):
+        with pytest.raises(UserError, match=r"coded\.pt: its network is built by the code .* allow that with --arch own_network"):
             load_network(Path("coded.pt"), overrides)
     assert not Path("executed").exists()
 
@@ -439,29 +439,33 @@ def test_our_own_file_whose_network_is_code_runs_it_only_where_the_user_says_so(
 def test_weights_without_an_activation_are_refused(tmp_path, name):
     torch.save(_model(name).state_dict(), tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"model\.pt: the activation cannot be seen .* --activation, one of .*relu"):
+    with pytest.raises(
+        UserError, match=r"model\.pt: the weights of .* do not show the activation; specify it with --activation, one of .*relu"
+    ):
         load_network(tmp_path / "model.pt", LoadOverrides())
 
 
 def test_weights_of_no_known_network_are_refused_with_their_keys(tmp_path):
     torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"not a network of the table \(its keys begin weight, bias\); say which with --arch"):
+    with pytest.raises(
+        UserError, match=r"architecture not recognised from the weights \(keys start with weight, bias\); specify it with --arch"
+    ):
         load_network(tmp_path / "model.pt", RELU)
 
 
 def test_weights_of_another_network_than_was_said_are_refused(tmp_path):
     torch.save(_model("cnn").state_dict(), tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"--arch says resnet20, but the weights are of cnn"):
+    with pytest.raises(UserError, match=r"--arch is resnet20, but these are the weights of a cnn"):
         load_network(tmp_path / "model.pt", LoadOverrides(architecture="resnet20", activation="relu"))
 
 
 @pytest.mark.parametrize(("change", "match"), [
     (lambda state: state.pop("bn1.weight"), r"keys 1 missing \(bn1\.weight\)"),
-    (lambda state: state.update(extra=torch.zeros(1)), r"keys 1 not expected \(extra\)"),
-    (lambda state: state.update({"bn1.bias": torch.zeros(3)}), r"keys 1 misshapen \(bn1\.bias \(3,\) for \(16,\)\)"),
-    (lambda state: (state.pop("bn1.weight"), state.update(extra=torch.zeros(1))), r"1 missing .*; 1 not expected"),
+    (lambda state: state.update(extra=torch.zeros(1)), r"keys: 1 unexpected \(extra\)"),
+    (lambda state: state.update({"bn1.bias": torch.zeros(3)}), r"keys: 1 of the wrong shape \(bn1\.bias \(3,\) for \(16,\)\)"),
+    (lambda state: (state.pop("bn1.weight"), state.update(extra=torch.zeros(1))), r"1 missing .*; 1 unexpected"),
     (lambda state: [state.pop(key) for key in list(state) if "bn" in key and "num" not in key], r"8 missing \(.*, \.\.\.\)"),
 ])  # fmt: skip
 def test_keys_that_do_not_fit_are_named(tmp_path, change, match):
@@ -517,14 +521,14 @@ def test_a_network_is_never_half_loaded(fault):
 def test_a_torchscript_archive_is_refused(tmp_path):
     torch.jit.trace(nn.Linear(2, 3), torch.zeros(1, 2)).save(tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"model\.pt: a TorchScript .*holds code; save model\.state_dict\(\) instead"):
+    with pytest.raises(UserError, match=r"model\.pt: a TorchScript .*contains code; save model\.state_dict\(\) instead"):
         load_network(tmp_path / "model.pt", RELU)
 
 
 def test_a_whole_module_is_refused(tmp_path):
     torch.save(nn.Linear(2, 3), tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"Python objects beyond tensors .* save model\.state_dict\(\)"):
+    with pytest.raises(UserError, match=r"Python objects other than tensors .* save model\.state_dict\(\)"):
         load_network(tmp_path / "model.pt", RELU)
 
 
@@ -623,7 +627,7 @@ def test_a_damaged_byte_raises_nothing_but_a_user_error(tmp_path, place):
     (torch.zeros(3), "holds a Tensor, not a dictionary of weights"),
     ([torch.zeros(3)], "holds a list, not a dictionary of weights"),
     ({}, "no weights found"),
-    ({"epoch": 3}, "no weights found: looked for tensors at the top and under state_dict"),
+    ({"epoch": 3}, "no weights found: looked for tensors at the top level and under state_dict"),
     ({"state_dict": {}}, "no weights found"),
     ({"model": {"weights": torch.zeros(3), "name": "x"}}, "no weights found"),
     ({3: torch.zeros(3)}, "no weights found"),

@@ -139,7 +139,7 @@ WRONG = {
     "an unknown normalization": ("eval --ckpt good.pt --normalize imagnet", "unknown normalization 'imagnet'", "imagenet"),
     "a normalization that divides by 0": ("eval --ckpt good.pt --normalize 0.5/0", "0.5/0", "above 0"),
     "a normalization of other channels": ("eval --ckpt plain.pt --activation relu --normalize cifar10", "3 channels", "1"),
-    "a normalization other than the file's": ("eval --ckpt good.pt --normalize cifar10", "--normalize says cifar10", "half"),
+    "a normalization other than the file's": ("eval --ckpt good.pt --normalize cifar10", "--normalize is cifar10", "half"),
     "an output over the checkpoint": ("eval --ckpt good.pt -o good.pt", "would overwrite what is measured"),
     "an unknown device": ("eval --ckpt good.pt --device gpu", "unknown device 'gpu'", "cuda"),
     "a device that cannot compute": ("eval --ckpt good.pt --device meta", "unknown device 'meta'", "cpu"),

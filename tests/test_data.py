@@ -142,7 +142,7 @@ def test_hidden_folders_and_other_files_are_no_classes_and_no_images(grey_folder
 def test_images_of_unequal_size_are_refused_with_both_names(grey_folder):
     _picture(grey_folder / "dog" / "wide.png", size=(12, 8))
 
-    with pytest.raises(UserError, match=r"unequal size: .*a\.png is 8x8 px.*wide\.png is 12x8 px.*--resize and --crop"):
+    with pytest.raises(UserError, match=r"differ in size: .*a\.png is 8x8 px.*wide\.png is 12x8 px.*--resize and --crop"):
         load(ImageChoice(f"folder:{grey_folder}"))
 
 
@@ -172,7 +172,7 @@ def test_a_resize_is_torchvisions(tmp_path):
 
 
 def test_a_crop_larger_than_the_image_is_refused(grey_folder):
-    with pytest.raises(UserError, match=r"--crop 9 from an image of 8x8 px"):
+    with pytest.raises(UserError, match=r"--crop 9 exceeds an image of 8x8 px"):
         load(ImageChoice(f"folder:{grey_folder}", crop=9))
 
 

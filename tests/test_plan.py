@@ -350,7 +350,7 @@ def test_a_normalization_that_cannot_be_read_is_refused(text):
 
 @pytest.mark.parametrize("text", ["0.5/0", "0.5/-1", "nan/1", "0.5/nan", "0.5/inf", "0.5,0.5/0.5"])
 def test_a_normalization_that_gives_no_numbers_is_refused(text):
-    with pytest.raises(UserError, match=f"normalization '{text}': as many means as standard deviations"):
+    with pytest.raises(UserError, match=f"invalid normalization '{text}': give as many means as standard deviations"):
         parse_normalization(text)
 
 

@@ -78,7 +78,7 @@ def test_an_unfinished_training_with_other_settings_is_not_continued(tmp_path: P
     kept = {"identity": "another", "epoch": 1, "history": [], "model": {}, "optimizer": {}}
     torch.save(kept, job.unfinished)
 
-    with pytest.raises(UserError, match="with other settings or data; --force starts anew"):
+    with pytest.raises(UserError, match="with other settings or data; --force starts again"):
         train.train(job)
 
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_that_exists_is_not_overwritten_without_force(tmp_path: Pat
 def test_several_networks_need_names_of_their_own(tmp_path: Path) -> None:
     plan = read_plan(None, {**QUICK, "activation": ["silu", "la_silu"], "training_seeds": [1, 2]})
 
-    with pytest.raises(UserError, match="4 networks for one file"):
+    with pytest.raises(UserError, match="4 networks would share the file"):
         prepare_jobs(plan, str(tmp_path / "a.pt"))
     with pytest.raises(UserError, match="may hold"):
         prepare_jobs(plan, str(tmp_path / "{epoch}.pt"))

@@ -1,4 +1,4 @@
-"""The table of datasets, and how each is read. Nothing is decoded here: see data.py. Imports no torch until it must."""
+"""The table of datasets, and how each is read. Nothing is decoded here: see decoding.py. Imports no torch until it must."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ Split = Literal["train", "test"]
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 
 _GREY_SAMPLE = 200
-"""How many files are looked at to tell whether a folder's images are grey."""
+"""How many files are inspected to decide whether a folder's images are grey."""
 
 _UNREADABLE = (RuntimeError, OSError, ValueError, EOFError, AssertionError, TypeError, KeyError, IndexError)
-"""What torchvision's readers raise over damaged files."""
+"""What torchvision's readers raise for damaged files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A dataset before decoding: its labels are known, its images are given one by one."""
+    """A dataset before decoding: its labels are known, its images are opened one by one."""
 
     labels: Sequence[int]
     classes: tuple[str, ...]
     image: Callable[[int], Image]
-    """The image of an id."""
+    """Opens the image with a given id."""
     describe: Callable[[int], str]
-    """What to call the image of an id in an error."""
+    """How errors name the image with a given id."""
     resize: int | None = None
-    """Default shorter side in pixels."""
+    """Default for the shorter side, in pixels."""
     crop: int | None = None
-    """Default side of the centre crop in pixels."""
+    """Default for the side of the centre crop, in pixels."""
     array: NDArray[np.uint8] | None = field(default=None, repr=False)
-    """All images (N, C, H, W), where the dataset is an array already."""
+    """All images (N, C, H, W), if the dataset already is an array."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A line of the table."""
+    """A row of the table."""
 
     summary: str
     needs_root: bool
     open: Callable[[Path, Split, bool], Source]
-    """From (root, split, whether to download)."""
+    """Takes (root, split, whether to download)."""
 
 
 def _digits(root: Path, split: Split, download: bool) -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8, 17 grey levels; 1,297 to train and 500 to test, stratified, fixed."""
+    """scikit-learn's 1,797 handwritten digits, 8x8, 17 grey levels; a fixed stratified split: 1,297 to train, 500 to test."""
     import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -68,7 +68,16 @@ def _digits(root: Path, split: Split, download: bool) -> Source:
 
 
 def from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[str, ...]) -> Source:
-    """A dataset that is an array (N, C, H, W) already."""
+    """A dataset that already is an array.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: One per image.
+        classes: The name of each class.
+
+    Returns:
+        The dataset, to be decoded.
+    """
     import PIL.Image
 
     def image(index: int) -> Image:
@@ -79,7 +88,7 @@ def from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[
 
 
 def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
-    """A reader of one of torchvision's array datasets."""
+    """A reader for one of torchvision's array datasets."""
 
     def open_(root: Path, split: Split, download: bool) -> Source:
         import numpy as np
@@ -88,7 +97,7 @@ def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
         try:
             dataset = getattr(torchvision.datasets, name)(root, train=split == "train", download=download)
         except _UNREADABLE as error:
-            raise UserError(f"cannot read {name} in {root}: {first_line(error)} (--download fetches it)") from None
+            raise UserError(f"cannot read {name} in {root}: {first_line(error)} (--download downloads it)") from None
         images = np.asarray(dataset.data)
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         labels = [int(label) for label in dataset.targets]
@@ -109,9 +118,9 @@ def _imagenet(root: Path, split: Split, download: bool) -> Source:
 
 
 def _folder(root: Path, split: Split, download: bool) -> Source:
-    """Class sub-folders of images; or folders ``train`` and ``val`` or ``test`` that hold them."""
+    """One sub-folder of images per class; or folders ``train`` and ``val`` (or ``test``) that contain such sub-folders."""
     if not root.is_dir():
-        raise UserError(f"no folder {str(root)!r}")
+        raise UserError(f"no folder {str(root)!r}; give folder:DIR with one sub-folder of images per class")
     if is_split(root):
         names = ("train",) if split == "train" else ("val", "test")
         root = next(root / name for name in names if (root / name).is_dir())
@@ -119,7 +128,7 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
         (entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")), key=lambda entry: entry.name
     )
     if not folders:
-        raise UserError(f"{root} holds no class sub-folders")
+        raise UserError(f"{root} holds no class sub-folders; expected one sub-folder of images per class")
     if len(folders) == 1 and (better := _with_classes(folders[0])):
         raise UserError(f"{root} holds a single class, {folders[0].name!r}; did you mean folder:{better}?")
     samples = []
@@ -133,18 +142,18 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
 
 
 def _with_classes(folder: Path) -> Path | None:
-    """The folder that holds several folders of images: this one, or one below it; None if there is none."""
+    """The folder with several sub-folders of images: this one, or one below it; None if there is none."""
     if is_split(folder):
         return folder
-    inside = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(Path(entry.name)))
-    with_images = [one for one in inside if any(path.suffix.lower() in _SUFFIXES for path in one.iterdir())]
+    subfolders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(Path(entry.name)))
+    with_images = [entry for entry in subfolders if any(path.suffix.lower() in _SUFFIXES for path in entry.iterdir())]
     if len(with_images) > 1:
         return folder
-    return next((found for one in inside if (found := _with_classes(one))), None)
+    return next((match for entry in subfolders if (match := _with_classes(entry))), None)
 
 
 def is_split(root: Path) -> bool:
-    """Whether a folder holds training and test images apart."""
+    """Whether a folder keeps training and test images in separate sub-folders."""
     return (root / "train").is_dir() and any((root / name).is_dir() for name in ("val", "test"))
 
 
@@ -155,7 +164,7 @@ def _is_hidden(path: Path) -> bool:
 def _from_files(
     samples: Sequence[tuple[Path, int]], classes: tuple[str, ...], *, resize: int | None = None, crop: int | None = None
 ) -> Source:
-    """Image files: all grey, or all made colour."""
+    """A dataset of image files: grey if all are grey, otherwise all are converted to colour."""
     import PIL.Image
 
     def is_grey(path: Path) -> bool:
@@ -163,17 +172,17 @@ def _from_files(
             with PIL.Image.open(path) as image:
                 return image.mode in ("1", "L")
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-            return True  # decoding it will say what is wrong
+            return True  # decoding will report what is wrong
 
-    looked_at = samples[:: max(1, len(samples) // _GREY_SAMPLE)]
-    mode = "L" if all(is_grey(path) for path, _ in looked_at) else "RGB"
+    inspected = samples[:: max(1, len(samples) // _GREY_SAMPLE)]
+    mode = "L" if all(is_grey(path) for path, _ in inspected) else "RGB"
 
     def image(index: int) -> Image:
         with PIL.Image.open(samples[index][0]) as file:
             if mode == "L" and file.mode not in ("1", "L"):
                 raise ValueError(f"its mode is {file.mode}, while the other images are grey")
             if file.mode.startswith(("I", "F")):  # PIL would clip them to 255
-                raise ValueError(f"its mode is {file.mode}: only images of 8 bits a channel are read")
+                raise ValueError(f"its mode is {file.mode}: only images with 8 bits per channel are supported")
             return file.convert(mode)
 
     return Source(
@@ -197,7 +206,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
             summary="1,000 classes; shorter side to 256 px, centre crop of 224 px", needs_root=True, open=_imagenet
         ),
         "folder": Dataset(
-            summary="class sub-folders of image files; or train/ and val/ or test/ that hold them",
+            summary="one sub-folder of image files per class; or train/ and val/ (or test/) containing them",
             needs_root=True,
             open=_folder,
         ),
@@ -206,8 +215,8 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
 
 
 def check_name(name: str) -> None:
-    """Raise UserError unless ``name`` can be a dataset; looks at the name alone."""
+    """Raise UserError unless ``name`` is a valid dataset name; nothing is opened."""
     kind = name.partition(":")[0]
     if kind not in DATASETS:
-        hint = f"; for a folder of images say folder:{name}" if name and Path(name).is_dir() else did_you_mean(kind, DATASETS)
+        hint = f"; for a folder of images use folder:{name}" if name and Path(name).is_dir() else did_you_mean(kind, DATASETS)
         raise UserError(f"unknown dataset {kind!r}{hint}")

@@ -1,4 +1,4 @@
-"""Images: decoded once to 8-bit arrays. Imports no torch; torchvision only to resize and crop."""
+"""Images, decoded once to 8-bit arrays. Imports no torch, and torchvision only to resize and crop."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _IN_MEMORY = 512 * 2**20
-"""Bytes above which the decoded images are put into a temporary file and mapped."""
+"""Bytes above which the decoded images go into a memory-mapped temporary file."""
 _SUBSET_SEED = 0
-"""Of the permutation that --limit takes the first images of."""
+"""Seed of the permutation from which --limit takes the first images."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageChoice:
-    """Which dataset, and the size its images are brought to."""
+    """Which dataset, and how its images are resized and cropped."""
 
     name: str
     """``digits``, or ``kind:ROOT``."""
     resize: int | None = None
-    """The shorter side is brought to so many pixels."""
+    """Length of the shorter side after resizing, in pixels."""
     crop: int | None = None
-    """A square of so many pixels is cut from the centre."""
+    """Side of the square cut from the centre, in pixels."""
 
     def __str__(self) -> str:
         sizes = ((" --resize", self.resize), (" --crop", self.crop))
@@ -48,16 +48,16 @@ class ImageSet:
     """Decoded images."""
 
     name: str
-    """As it was asked for, such as ``mnist:data``."""
+    """The dataset as given, such as ``mnist:data``."""
     images: NDArray[np.uint8]
     """(N, C, H, W)."""
     labels: NDArray[np.int64]
     """(N,), each below the number of classes."""
     ids: NDArray[np.int64]
-    """(N,): each image's index in the whole dataset, rising."""
+    """(N,): the index of each image in the whole dataset, ascending."""
     classes: tuple[str, ...]
     total: int
-    """Images in the whole dataset."""
+    """Number of images in the whole dataset."""
     resize: int | None = None
     crop: int | None = None
     """As in ``ImageChoice``."""
@@ -68,7 +68,7 @@ class ImageSet:
         return len(self.ids) < self.total
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, ids, labels and pixels: the identity of what is measured on."""
+        """SHA-256 of shape, ids, labels and pixels: identifies the images that are measured on."""
         digest = hashlib.sha256(repr((self.images.shape, len(self.classes))).encode())
         for array in (self.ids, self.labels):
             digest.update(array.tobytes())
@@ -80,29 +80,41 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a network must fit."""
+    """What a network must match: the number of classes and the size of the images."""
 
     classes: int
     channels: int
     height: int
-    """In pixels, of the first image."""
+    """Of the first image, in pixels."""
     width: int
 
 
 @dataclass(frozen=True, slots=True)
 class UndecodedImages:
-    """A dataset whose images have not been decoded yet."""
+    """A dataset that has been opened, but whose images are not decoded yet."""
 
     choice: ImageChoice
     source: Source
 
     def shape(self) -> Shape:
-        """Classes and size, from the first image alone."""
+        """Number of classes and image size, from the first image only."""
         channels, height, width = _pixels(self.source, 0, self.choice).shape
         return Shape(len(self.source.classes), channels, height, width)
 
     def decode(self, *, limit: int | None = None, meter: Meter = silent) -> ImageSet:
-        """Decode all images, or the first ``limit`` of a fixed permutation."""
+        """Decode the images.
+
+        Args:
+            limit: Decode only this many images, the first of a fixed permutation; None for all.
+            meter: Shows the progress.
+
+        Returns:
+            The images in ascending order of their ids.
+
+        Raises:
+            UserError: If an image cannot be decoded, or the images differ in size.
+            RunError: If there is no room for them on disk.
+        """
         import numpy as np
 
         source = self.source
@@ -124,12 +136,24 @@ class UndecodedImages:
 
 
 def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool = False) -> UndecodedImages:
-    """Find a dataset's labels and images. Raises: UserError for what is missing or unreadable."""
+    """Open a dataset without decoding it.
+
+    Args:
+        choice: The dataset, and the size of its images.
+        split: Which part of it.
+        download: Whether a missing dataset may be downloaded.
+
+    Returns:
+        The dataset, with the default sizes filled in.
+
+    Raises:
+        UserError: If it is unknown, missing or unreadable.
+    """
     kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
     if dataset.needs_root != bool(root):
-        said = f"say where it is: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
-        raise UserError(f"{said} (not {choice.name})")
+        problem = f"specify its folder: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
+        raise UserError(f"{problem} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
     return UndecodedImages(ImageChoice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
 
@@ -137,17 +161,25 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
 def load(
     choice: ImageChoice, *, split: Split = "test", limit: int | None = None, download: bool = False, meter: Meter = silent
 ) -> ImageSet:
-    """Open and decode a dataset. Raises: UserError for what is missing, unreadable or of unequal size."""
+    """Open and decode a dataset, with arguments and errors as in ``open_dataset`` and ``UndecodedImages.decode``."""
     return open_dataset(choice, split=split, download=download).decode(limit=limit, meter=meter)
 
 
 def chosen_ids(total: int, limit: int | None) -> NDArray[np.int64]:
-    """The ids to take: all, or the first ``limit`` of a permutation that depends on ``total`` alone, in rising order."""
+    """The ids of the images to use.
+
+    Args:
+        total: Number of images in the dataset.
+        limit: How many to use, the first of a permutation that depends on ``total`` only; None for all.
+
+    Returns:
+        int64 (N,), ascending.
+    """
     import numpy as np
 
     if limit is None or limit >= total:
         return np.arange(total, dtype=np.int64)
-    # Sorting by hash rather than a library's shuffle: the choice stays the same for ever.
+    # Sorted by hash rather than shuffled by a library, so that the choice never changes.
     order = sorted(range(total), key=lambda i: hashlib.blake2b(f"{_SUBSET_SEED}/{i}".encode(), digest_size=16).digest())
     return np.array(sorted(order[:limit]), dtype=np.int64)
 
@@ -164,26 +196,26 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
 
 
 def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: Meter) -> NDArray[np.uint8]:
-    """The images of ``ids``, (N, C, H, W), in threads (decoders release the interpreter)."""
-
+    """The images with these ids, (N, C, H, W), decoded in threads (the decoders release the GIL)."""
     first = _pixels(source, int(ids[0]), choice)
     images = room_for((len(ids), *first.shape))
     with contextlib.ExitStack() as stack, meter("decoding", len(ids)) as advance:
         pool = ThreadPoolExecutor(os.cpu_count())
-        stack.callback(pool.shutdown, cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
+        stack.callback(pool.shutdown, cancel_futures=True)  # after an error or Ctrl-C, do not wait for the rest
         decoded = pool.map(lambda index: _pixels(source, index, choice), map(int, ids))
-        for place, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
+        for position, (index, array) in enumerate(zip(map(int, ids), decoded, strict=True)):
             if array.shape != first.shape:
                 raise UserError(
-                    f"images of unequal size: {source.describe(int(ids[0]))} is {size_text(first)}, {source.describe(index)} is "
-                    f"{size_text(array)}; give --resize and --crop"
+                    f"the images differ in size: {source.describe(int(ids[0]))} is {size_text(first)}, "
+                    f"{source.describe(index)} is {size_text(array)}; give --resize and --crop"
                 )
-            images[place] = array
+            images[position] = array
             advance(1)
     return images
 
 
 def size_text(array: NDArray[np.uint8]) -> str:
+    """The size of an image (C, H, W), as errors state it."""
     channels, height, width = array.shape
     return f"{width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
 
@@ -198,26 +230,27 @@ def _opened(source: Source, index: int) -> Image:
 
 
 def resized(image: Image, resize: int | None, crop: int | None) -> Image:
+    """Resize an image, then crop it; see ``ImageChoice``. Raises UserError if the image is smaller than the crop."""
     from torchvision.transforms import functional
 
     if resize is not None:
         image = functional.resize(image, [resize])
     if crop is not None:
         if min(image.size) < crop:
-            raise UserError(f"--crop {crop} from an image of {image.size[0]}x{image.size[1]} px; give a larger --resize")
+            raise UserError(f"--crop {crop} exceeds an image of {image.size[0]}x{image.size[1]} px; give a larger --resize")
         image = functional.center_crop(image, [crop, crop])
     return image
 
 
 def room_for(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An array in memory, or in an unnamed temporary file where it is large."""
+    """An uninitialised uint8 array in memory, or in an unnamed temporary file if it is large."""
     import numpy as np
 
     size = math.prod(shape)
     if size <= _IN_MEMORY:
         return np.empty(shape, dtype=np.uint8)
     try:
-        with tempfile.TemporaryFile(prefix="larobust-") as file:  # without a name; the map keeps it as long as it needs it
+        with tempfile.TemporaryFile(prefix="larobust-") as file:  # unnamed; the mapping keeps it alive
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)

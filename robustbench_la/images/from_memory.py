@@ -1,4 +1,4 @@
-"""Images that a program holds: arrays with labels, or a torch Dataset. They become what the named datasets become."""
+"""Images given by a Python program (arrays with labels, or a torch Dataset), turned into the same ``ImageSet`` as a file's."""
 
 from __future__ import annotations
 
@@ -28,53 +28,64 @@ if TYPE_CHECKING:
     Arrays: TypeAlias = tuple[NDArray[np.uint8] | Tensor, Sequence[int] | NDArray[np.integer] | Tensor]
 
 _MOST_CLASSES = 65_536
-"""What a store keeps predictions for."""
+"""The most classes whose predictions a store can hold."""
 
 
 class Dataset(Protocol):
-    """A torch Dataset of the map style: images by index, each with its label."""
+    """A map-style torch Dataset: images by index, each with its label."""
 
     def __getitem__(self, index: int, /) -> Any:
         """(PIL image or uint8 tensor, label)."""
 
     def __len__(self) -> int:
-        """How many."""
+        """The number of images."""
 
 
 def images_in_memory(
     data: Arrays | Dataset, choice: ImageChoice, *, limit: int | None = None, layout: str | None = None, meter: Meter = silent
 ) -> ImageSet:
-    """The images of a program, decoded.
+    """Decode images that are in memory.
 
     Args:
         data: (images, labels), or a torch Dataset of (PIL image or uint8 tensor, label).
-        choice: What they are called, and the size that they are brought to.
-        limit: Take so many images of a fixed permutation.
-        layout: Where the axes of an array are, if its shape does not show it.
-        meter: Shows how far the reading of a Dataset is.
+        choice: What the images are called, and how they are resized and cropped.
+        limit: Use only this many images, the first of a fixed permutation; None for all.
+        layout: The order of the axes, if it cannot be inferred from the shape; see ``layout.LAYOUTS``.
+        meter: Shows the progress of reading a Dataset.
+
+    Returns:
+        The images in ascending order of their ids.
 
     Raises:
-        ArgumentError: For what is neither, and for images and labels that do not fit.
+        ArgumentError: If ``data`` is neither, or images and labels do not match.
     """
     if isinstance(data, (tuple, list)):
         if len(data) != 2:
-            raise ArgumentError(f"data in memory is (images, labels), not {len(data)} things")
+            raise ArgumentError(f"data in memory must be (images, labels), not {len(data)} items")
         images = _as_nchw(data[0], layout)
         labels = _labels(data[1], len(images))
         return UndecodedImages(choice, from_array(images, labels.tolist(), _numbered(labels))).decode(limit=limit, meter=meter)
     inner = getattr(data, "dataset", None)
     if type(data).__name__ == "DataLoader":
-        raise ArgumentError("data is a Dataset, not a DataLoader: give loader.dataset (images are batched and ordered here)")
+        raise ArgumentError("data must be a Dataset, not a DataLoader: give loader.dataset (batching and order are set here)")
     if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
         raise ArgumentError(
-            f"data is the name of a dataset, (images, labels), or a Dataset with a length and an index, not {type(data).__name__}"
+            f"data must be the name of a dataset, (images, labels), or a map-style Dataset, not {type(data).__name__}"
         )
-    classes = getattr(data, "classes", None) or getattr(inner, "classes", None)  # of a Subset: its dataset's
+    classes = getattr(data, "classes", None) or getattr(inner, "classes", None)  # a Subset has them in its dataset
     return _from_dataset(data, choice, limit, layout, classes, meter)
 
 
 def with_classes(images: ImageSet, count: int) -> ImageSet:
-    """The images with as many classes as a network tells apart, where only their labels said how many there are."""
+    """Raise the number of classes to that of a network, if it was inferred from the labels only.
+
+    Args:
+        images: Decoded images.
+        count: The number of classes of the network.
+
+    Returns:
+        The images; unchanged if their classes have names, or are at least ``count``.
+    """
     from dataclasses import replace
 
     unnamed = images.classes == tuple(map(str, range(len(images.classes))))
@@ -86,10 +97,10 @@ def _as_nchw(images: object, layout: str | None) -> NDArray[np.uint8]:
 
     array = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
     if array.dtype != np.uint8:
-        raise ArgumentError(f"images are 8-bit (uint8, 0 to 255), not {array.dtype}; give them unscaled, with normalize=")
+        raise ArgumentError(f"images must be 8-bit (uint8, 0 to 255), not {array.dtype}; give them unscaled, with normalize=")
     axes = "NHW" if array.ndim == 3 and layout is None else layout_of(array.shape, layout)
     if "N" not in axes or not len(array):
-        raise ArgumentError(f"data holds several images, (N, C, H, W) or (N, H, W, C), not an array of shape {array.shape}")
+        raise ArgumentError(f"images must have shape (N, C, H, W), (N, H, W, C) or (N, H, W), not {array.shape}")
     array = array if "C" in axes else array[:, None]
     return array.transpose(0, 3, 1, 2) if axes == "NHWC" else array
 
@@ -99,11 +110,11 @@ def _labels(labels: object, count: int) -> NDArray[np.int64]:
 
     array = np.asarray(labels.cpu() if hasattr(labels, "cpu") else labels)
     if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise ArgumentError(f"labels are whole numbers, one per image, not {array.dtype} of shape {array.shape}")
+        raise ArgumentError(f"labels must be whole numbers, one per image, not {array.dtype} of shape {array.shape}")
     if len(array) != count:
-        raise ArgumentError(f"there are {count:,} images and {len(array):,} labels")
+        raise ArgumentError(f"{count:,} images, but {len(array):,} labels; give one label per image")
     if not 0 <= array.min() <= array.max() < _MOST_CLASSES:
-        raise ArgumentError(f"labels go from 0 to the number of classes - 1, not from {array.min()} to {array.max()}")
+        raise ArgumentError(f"labels must go from 0 to the number of classes - 1, not from {array.min()} to {array.max()}")
     return array.astype(np.int64)
 
 
@@ -114,32 +125,31 @@ def _numbered(labels: NDArray[np.int64]) -> tuple[str, ...]:
 def _from_dataset(
     data: Dataset, choice: ImageChoice, limit: int | None, layout: str | None, classes: Sequence[object] | None, meter: Meter
 ) -> ImageSet:
-
     total = len(data)
     if total == 0:
         raise ArgumentError("the Dataset is empty")
     ids = chosen_ids(total, limit)
     labels = []
     images: NDArray[np.uint8] | None = None
-    # One by one, as a Dataset need not bear several threads.
+    # One by one, because a Dataset need not be thread-safe.
     with meter("reading", len(ids)) as advance:
-        for place, index in enumerate(map(int, ids)):
+        for position, index in enumerate(map(int, ids)):
             pixels, label = _item(data, index, choice, layout)
             if images is None:
                 images = room_for((len(ids), *pixels.shape))
             if pixels.shape != images.shape[1:]:
                 raise ArgumentError(
-                    f"images of unequal size: image {ids[0]} is {size_text(images[0])}, image {index} is {size_text(pixels)}; "
+                    f"the images differ in size: image {ids[0]} is {size_text(images[0])}, image {index} is {size_text(pixels)}; "
                     "give resize= and crop="
                 )
-            images[place] = pixels
+            images[position] = pixels
             labels.append(label)
             advance(1)
     assert images is not None
     checked = _labels(labels, len(ids))
     names = _numbered(checked) if classes is None else tuple(map(str, classes))
     if len(names) <= checked.max():
-        raise ArgumentError(f"the Dataset names {len(names)} classes, but has the label {checked.max()}")
+        raise ArgumentError(f"the Dataset names {len(names)} classes, but contains the label {checked.max()}")
     return ImageSet(
         name=choice.name,
         images=images,
@@ -153,18 +163,18 @@ def _from_dataset(
 
 
 def _item(data: Dataset, index: int, choice: ImageChoice, layout: str | None) -> tuple[NDArray[np.uint8], object]:
-    """Pixels (C, H, W) and label of an index."""
+    """Pixels (C, H, W) and label of the image at ``index``."""
     import numpy as np
     import PIL.Image
 
     item = data[index]
     if not isinstance(item, (tuple, list)) or len(item) < 2:
-        raise ArgumentError(f"a Dataset gives (image, label), not {type(item).__name__}")
+        raise ArgumentError(f"the Dataset must return (image, label), not {type(item).__name__}")
     image, label = item[:2]
     if not isinstance(image, PIL.Image.Image):
         image = _picture(image, layout)
     elif image.mode not in ("L", "RGB"):
-        raise ArgumentError(f"image {index} has the PIL mode {image.mode}; give L or RGB")
+        raise ArgumentError(f"image {index} has PIL mode {image.mode}; convert it to L or RGB")
     if choice.resize is not None or choice.crop is not None:
         image = resized(image, choice.resize, choice.crop)
     array = np.asarray(image)
@@ -172,14 +182,14 @@ def _item(data: Dataset, index: int, choice: ImageChoice, layout: str | None) ->
 
 
 def _picture(image: object, layout: str | None) -> Image:
-    """An array or tensor of one image as PIL holds it."""
+    """One image, given as an array or a tensor, as a PIL image."""
     import numpy as np
     import PIL.Image
 
     array = np.asarray(image.cpu() if hasattr(image, "cpu") else image)
     if array.dtype != np.uint8:
         raise ArgumentError(
-            f"the Dataset gives images of {array.dtype}, not 8-bit ones (PIL or uint8): leave ToTensor and Normalize out of its "
+            f"the Dataset returns {array.dtype} images, not 8-bit ones (PIL or uint8): remove ToTensor and Normalize from its "
             "transforms, and give normalize="
         )
     axes = layout_of(array.shape, layout)

@@ -1,4 +1,4 @@
-"""Where the channels of an array of images are: guessed where one reading is possible, asked for where two are. No torch."""
+"""The axis order of an array of images: inferred if it is unambiguous, otherwise the user must give it. No torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from robustbench_la.errors import ArgumentError, lookup
 Layout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
 LAYOUTS: Mapping[Layout, str] = MappingProxyType(
     {
-        "NCHW": "images, channels first, as torch has them",
-        "NHWC": "images, channels last, as numpy and PIL have them",
+        "NCHW": "images, channels first, as in torch",
+        "NHWC": "images, channels last, as in numpy and PIL",
         "NHW": "grey images",
         "CHW": "one image, channels first",
         "HWC": "one image, channels last",
@@ -21,14 +21,21 @@ LAYOUTS: Mapping[Layout, str] = MappingProxyType(
 )
 """N images, C channels, H rows, W columns."""
 _CHANNELS = (1, 3)
-"""How many channels an axis must have to be taken for that of the channels."""
+"""Lengths that an axis may have to be taken for the channel axis."""
 
 
 def layout_of(shape: Sequence[int], given: str | None = None) -> Layout:
-    """The layout of an array of this shape. given: as the user says it is; it must fit.
+    """The layout of an array. Three axes are taken for a single image unless ``given`` is NHW.
 
-    Three axes are one image unless ``given`` is NHW.
-    Raises: ArgumentError where no layout fits, or more than one does.
+    Args:
+        shape: Shape of the array.
+        given: The layout that the user gave; None to infer it.
+
+    Returns:
+        A key of LAYOUTS.
+
+    Raises:
+        ArgumentError: If no layout fits the shape, or more than one does.
 
     >>> layout_of((100, 3, 32, 32)), layout_of((32, 32, 3)), layout_of((8, 8))
     ('NCHW', 'HWC', 'HW')
@@ -38,29 +45,29 @@ def layout_of(shape: Sequence[int], given: str | None = None) -> Layout:
     if len(shape) == 2:
         return "HW"
     if len(shape) not in (3, 4):
-        raise ArgumentError(f"images have 2, 3 or 4 axes, not the shape {_text(shape)}")
+        raise ArgumentError(f"images must have 2, 3 or 4 axes, not shape {_text(shape)}")
     first, last = shape[-3] in _CHANNELS, shape[-1] in _CHANNELS
     many = len(shape) == 4
     names: tuple[Layout, Layout] = ("NCHW", "NHWC") if many else ("CHW", "HWC")
     if first and last:
         raise ArgumentError(
-            f'images of shape {_text(shape)} can be read in two ways; give layout="{names[0]}" (channels first) or '
+            f'the layout of images of shape {_text(shape)} is ambiguous; give layout="{names[0]}" (channels first) or '
             f'layout="{names[1]}" (channels last)'
         )
     if not first and not last:
         grey = "" if many else ', or layout="NHW" if these are grey images'
         raise ArgumentError(
-            f"images of shape {_text(shape)} have no axis of 1 or 3 channels where one is expected; "
+            f"images of shape {_text(shape)} have no channel axis of length 1 or 3; "
             f'give layout="{names[0]}" or layout="{names[1]}"{grey}'
         )
     return names[0] if first else names[1]
 
 
 def _checked(shape: Sequence[int], given: str) -> Layout:
-    known: dict[str, Layout] = {name: name for name in LAYOUTS}
-    layout = lookup(known, given.upper(), kind="layout")
+    layouts: dict[str, Layout] = {name: name for name in LAYOUTS}
+    layout = lookup(layouts, given.upper(), kind="layout")
     if len(layout) != len(shape):
-        raise ArgumentError(f'layout="{layout}" has {len(layout)} axes, the images have the shape {_text(shape)}')
+        raise ArgumentError(f'layout="{layout}" has {len(layout)} axes, but the images have shape {_text(shape)}')
     return layout
 
 

@@ -1,4 +1,4 @@
-"""From 8-bit images to a network's input: the same numbers as torchvision's ToTensor and Normalize."""
+"""From 8-bit images to the input of a network: the same numbers as torchvision's ToTensor and Normalize."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """Mean and standard deviation per channel, of pixels on the [0, 1] scale; one number stands for every channel."""
+    """Mean and standard deviation per channel, for pixels on the [0, 1] scale; a single number applies to all channels."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def check(self, channels: int) -> None:
-        """Raise UserError unless it can be applied to images of so many channels."""
+        """Raise UserError unless it can be applied to images with this number of channels."""
         if not {len(self.mean), len(self.std)} <= {1, channels}:
-            raise UserError(f"the normalization {self} is for {len(self.mean)} channels, the images have {channels}")
+            raise UserError(f"the normalization {self} is for {len(self.mean)} channels, but the images have {channels}")
 
     def apply(self, images: Tensor) -> Tensor:
-        """``images``, uint8 (N, C, H, W), as float32 of the same shape: (x / 255 - mean) / std.
+        """Normalise images: (x / 255 - mean) / std.
 
-        Raises: UserError where the number of channels does not fit.
+        Args:
+            images: uint8 (N, C, H, W).
+
+        Returns:
+            float32 (N, C, H, W).
+
+        Raises:
+            UserError: If the number of channels does not match.
         """
         self.check(images.shape[1])
         scaled = images.float().div_(255)
@@ -39,8 +46,8 @@ class Normalization:
         return scaled.sub_(mean).div_(std)
 
     def __str__(self) -> str:
-        for name, known in NORMALIZATIONS.items():
-            if self == known:
+        for name, normalization in NORMALIZATIONS.items():
+            if self == normalization:
                 return name
         return "/".join(",".join(map(repr, values)) for values in (self.mean, self.std))
 
@@ -58,7 +65,17 @@ NORMALIZATIONS: Mapping[str, Normalization] = MappingProxyType(
 
 
 def parse_normalization(text: str) -> Normalization:
-    """A name of NORMALIZATIONS, or ``M,M,M/S,S,S``: means, then standard deviations, on the [0, 1] scale."""
+    """Parse a normalization.
+
+    Args:
+        text: A name of NORMALIZATIONS, or ``M,M,M/S,S,S``: means, then standard deviations, on the [0, 1] scale.
+
+    Returns:
+        The normalization.
+
+    Raises:
+        UserError: If the name is unknown, or the numbers do not make sense.
+    """
     if text in NORMALIZATIONS:
         return NORMALIZATIONS[text]
     parts = text.split("/")
@@ -69,12 +86,14 @@ def parse_normalization(text: str) -> Normalization:
             f"unknown normalization {text!r}{did_you_mean(text, NORMALIZATIONS)}, or M,M,M/S,S,S (means/standard deviations)"
         ) from None
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0 or len(mean) != len(std):
-        raise UserError(f"normalization {text!r}: as many means as standard deviations, all finite, the latter above 0")
+        raise UserError(
+            f"invalid normalization {text!r}: give as many means as standard deviations, all finite, the latter above 0"
+        )
     return Normalization(mean, std)
 
 
 def canonical(text: str) -> str:
-    """The one way in which records write the normalization that ``text`` names.
+    """The unique text under which records keep the normalization that ``text`` names.
 
     >>> canonical("0.5,0.5/0.5,0.5"), canonical("0.5/0.5")
     ('0.5,0.5/0.5,0.5', 'half')

@@ -50,7 +50,7 @@ def network_in_memory(
     used = normalization or NORMALIZATIONS["none"]
     used.check(shape.channels)
     called, classes = _tried(model, name, shape, used)
-    remarks = () if normalization else ("no --normalize given: pixels on [0, 1] as they are",)
+    remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
     found = _label(called, model)
     label = activation or (name if name in ACTIVATIONS else found)
     if label != found and label not in found.split("+"):

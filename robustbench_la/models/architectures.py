@@ -1,4 +1,4 @@
-"""The table of architectures, and what a network is built from. Imports no torch until it builds."""
+"""The table of architectures, and the specification of a network. Imports no torch until it builds one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """All that decides a network's shape, except its activation."""
+    """Everything that determines the shape of a network, except its activation."""
 
     architecture: str
     """A name of ARCHITECTURES, ``torchvision:<name>``, ``file.py:function`` or ``package.module:function``."""
@@ -28,11 +28,11 @@ class NetworkSpec:
     """Of the images, in pixels."""
     width: int
     hidden: int = 128
-    """Elements of the hidden layer; mlp only."""
+    """Width of the hidden layer; mlp only."""
     conv_bias: bool = False
     """Whether convolutions have a bias; resnets only."""
     padding: Literal["centre", "end"] = "centre"
-    """Where a shortcut adds its zero channels; resnets only."""
+    """Where shortcuts add their zero channels; resnets only."""
 
     def as_dict(self) -> dict[str, str | int | bool]:
         """Plain values, for a checkpoint."""
@@ -40,13 +40,13 @@ class NetworkSpec:
 
     @property
     def is_code(self) -> bool:
-        """Whether building it runs a function of the user's."""
+        """Whether building it runs user code."""
         return ":" in self.architecture and not self.architecture.startswith("torchvision:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A line of the table."""
+    """A row of the table."""
 
     summary: str
     build: Callable[[NetworkSpec, Callable[[], nn.Module]], nn.Module]
@@ -84,7 +84,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "cnn": Architecture(summary="two convolutions; for images of 8 to 32 px", build=_cnn),
         **{
             f"resnet{6 * blocks + 2}": Architecture(
-                summary=f"ResNet for CIFAR, {blocks} blocks a stage (He et al. 2016)",
+                summary=f"ResNet for CIFAR, {blocks} blocks per stage (He et al. 2016)",
                 build=functools.partial(_resnet, blocks=blocks),
             )
             for blocks in (3, 5, 7, 9)
@@ -93,8 +93,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 )
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {
-        "torchvision:NAME": "any classifier of torchvision, its ReLUs exchanged for the activation",
-        "FILE.py:FUNCTION": "your own: a function that gives a network (it may take classes, channels, activation)",
+        "torchvision:NAME": "any torchvision classifier, with its ReLUs replaced by the activation",
+        "FILE.py:FUNCTION": "your own: a function that returns a network (it may take classes, channels, activation)",
         "PACKAGE.MODULE:FUNCTION": "the same, from an installed package",
     }
 )

@@ -1,4 +1,4 @@
-"""Building a network: from the table, from torchvision or by the user's code. Imports no torch until it builds."""
+"""Building a network: from the table, from torchvision or with user code. Imports no torch until it builds one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
 
 def build(spec: NetworkSpec, activation: str, alpha: float = DEFAULT_ALPHA) -> nn.Module:
-    """A new network with freshly drawn weights. Raises UserError for unknown names."""
+    """Build a network with newly initialised weights.
+
+    Args:
+        spec: Architecture and shape.
+        activation: A name of ACTIVATIONS.
+        alpha: LayerAct's alpha; used by layer-level activations only.
+
+    Returns:
+        The network, in training mode on the CPU.
+
+    Raises:
+        UserError: If a name is unknown, or user code fails.
+    """
     make = functools.partial(make_activation, activation, alpha)
     lookup(ACTIVATIONS, activation, kind="activation")
     check_architecture(spec.architecture)
@@ -36,9 +48,9 @@ def _torchvision(name: str, spec: NetworkSpec) -> nn.Module:
     if name not in known:
         raise UserError(f"unknown torchvision classifier {name!r}{did_you_mean(name, known)}")
     if spec.channels != 3:
-        raise UserError(f"torchvision:{name} takes images of 3 channels, not {spec.channels}")
-    more = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=spec.classes, **more)
+        raise UserError(f"torchvision:{name} takes images with 3 channels, not {spec.channels}")
+    extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=spec.classes, **extra)
     return model
 
 
@@ -55,5 +67,5 @@ def _user_network(source: str, name: str, spec: NetworkSpec, activation: str, al
     with blaming(spec.architecture):
         model = function(**{key: value for key, value in offered.items() if key in parameters})
     if not isinstance(model, nn.Module):
-        raise UserError(f"{spec.architecture} gave {type(model).__name__}, not a torch.nn.Module")
+        raise UserError(f"{spec.architecture} returned {type(model).__name__}, not a torch.nn.Module")
     return model if "activation" in parameters else with_activation(model, spec.architecture, activation, alpha)

@@ -1,4 +1,4 @@
-"""Where to compute, and how many images at a time."""
+"""Devices, and default batch sizes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,45 @@ from robustbench_la.errors import UserError
 
 
 def resolve(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` as a device that is there; UserError if it is not."""
+    """Resolve the name of a device.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Returns:
+        The device; for ``auto`` a GPU if there is one.
+
+    Raises:
+        UserError: If the name is unknown, or the machine has no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:1, mps") from None
+        raise UserError(f"unknown device {name!r}; available: auto, cpu, cuda, cuda:1, mps") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch sees no CUDA device here")
+        raise UserError(f"--device {name}: torch finds no CUDA device on this machine")
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0")
+        raise UserError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices, numbered from 0")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: torch sees no Apple GPU here")
+        raise UserError("--device mps: torch finds no Apple GPU on this machine")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:1, mps")
+        raise UserError(f"unknown device {name!r}; available: auto, cpu, cuda, cuda:1, mps")
     return device
 
 
 def batch_size_for(device: torch.device, pixels: int) -> int:
-    """A batch size that is fast on ``device`` for images of so many ``pixels`` (height times width).
+    """A batch size that is fast on a device.
 
-    On a CPU small batches keep activations in the cache: a ResNet-20 runs twice as fast at 64 as at 1,024.
+    On a CPU small batches keep the activations in the cache: a ResNet-20 runs twice as fast with 64 images as with 1,024.
+
+    Args:
+        device: Where the networks run.
+        pixels: Height times width of the images.
+
+    Returns:
+        Images per batch.
     """
     if device.type == "cpu":
         return 64 if pixels <= 128 * 128 else 16

@@ -1,4 +1,4 @@
-"""Activation modules of a network: made by name, found, exchanged. Imports no torch until it makes one."""
+"""Activation modules of a network: created by name, listed, replaced. Imports no torch until it creates one."""
 
 from __future__ import annotations
 
@@ -12,36 +12,60 @@ if TYPE_CHECKING:
 
 
 def make_activation(name: str, alpha: float = DEFAULT_ALPHA) -> nn.Module:
-    """The module of an activation; ``alpha`` matters to layer-level ones alone."""
+    """A new activation module; ``alpha`` is used by layer-level ones only. Raises UserError for an unknown name."""
     entry = lookup(ACTIVATIONS, name, kind="activation")
-    made: nn.Module = resolve(entry.module)(**({"alpha": alpha} if entry.level == "layer" else {}))
-    return made
+    module: nn.Module = resolve(entry.module)(**({"alpha": alpha} if entry.level == "layer" else {}))
+    return module
 
 
 def with_activation(model: nn.Module, architecture: str, activation: str, alpha: float) -> nn.Module:
-    """``model`` with its ReLUs exchanged; a network without ReLU modules runs with its own activation only."""
+    """Replace the ReLUs of a network by another activation, in place.
+
+    Args:
+        model: The network.
+        architecture: Its name, for errors.
+        activation: A name of ACTIVATIONS.
+        alpha: LayerAct's alpha.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        UserError: If it has no ReLU modules and another activation than the one given.
+    """
     native = native_activations(model)
     if activation == "relu" and "relu" in native:
-        return model  # as it was trained: a ReLU6 stays one
+        return model  # unchanged, so that a ReLU6 stays one
     if "relu" in native:
         exchange(model, "relu", activation, alpha)
     elif activation not in native and not (activation == "relu" and not native):
-        own = f"its activation is {', '.join(native)}" if native else "it has no activation module"
-        raise UserError(f"{architecture} holds no ReLU module to exchange for {activation!r}: {own}")
+        modules = f"its activation is {', '.join(native)}" if native else "it has no activation module"
+        raise UserError(f"{architecture} has no ReLU module to replace by {activation!r}: {modules}")
     return model
 
 
 def native_activations(model: nn.Module) -> list[str]:
-    """Names of the activations that stand in ``model`` as modules, sorted."""
+    """Names of the activations that ``model`` contains as modules, sorted."""
     types = {kind: name for name in ACTIVATIONS for kind in _types(name)}
     return sorted({types[type(module)] for module in model.modules() if type(module) in types})
 
 
 def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA) -> int:
-    """Swap every activation module ``from_`` of ``model`` for a new one ``to``, in place; nn.ReLU6 counts as relu.
+    """Replace every module of one activation by another, in place.
 
-    Gives the number of modules swapped. A module used in several places stays one module. Functional calls are not modules: they
-    stay. Raises UserError where there is nothing to swap.
+    A module used in several places stays a single module. Functional calls are not modules and stay as they are.
+
+    Args:
+        model: The network.
+        from_: Name of the activation to replace; nn.ReLU6 counts as relu.
+        to: Name of the new activation.
+        alpha: LayerAct's alpha.
+
+    Returns:
+        The number of modules replaced.
+
+    Raises:
+        UserError: If there is nothing to replace.
     """
     kinds = _types(from_)
     made: dict[nn.Module, nn.Module] = {}
@@ -52,12 +76,12 @@ def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA
                     made[child] = make_activation(to, alpha).train(child.training)
                 parent._modules[name] = made[child]
     if not made:
-        raise UserError(f"the network holds no {from_} module to exchange for {to}")
+        raise UserError(f"the network has no {from_} module to replace by {to}")
     return len(made)
 
 
 def activation_types() -> frozenset[type[nn.Module]]:
-    """The modules that are an activation of the table."""
+    """The module classes of all activations in the table."""
     return frozenset(kind for name in ACTIVATIONS for kind in _types(name))
 
 

@@ -1,4 +1,4 @@
-"""Networks that are objects in the caller's program: what tells one from another, and leaving them as they were."""
+"""Networks that are objects in the caller's program: how they are identified, and how they are restored after use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from robustbench_la.models.exchange import activation_types
 
 _LIBRARIES = ("torch", "torchvision")
-"""Which version of them was used is a part of every record."""
+"""Their versions are part of every record, so their source need not be hashed."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network within torch.compile's and data-parallel wrappers."""
+    """The network inside the wrappers of torch.compile and data parallelism."""
     inner = getattr(model, "_orig_mod", None)
     if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         inner = model.module
@@ -31,8 +31,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def weights_sha256(model: nn.Module) -> str:
     """SHA-256 of all values that a network computes with.
 
-    Those are the entries of its state dict (in the order of their names: name, type, shape, bytes), and the numbers, texts and
-    functions that its modules hold as plain attributes.
+    These are the entries of its state dict (sorted by name: name, dtype, shape, bytes), and the numbers, strings and functions
+    that its modules have as plain attributes.
+
+    Args:
+        model: The network, possibly wrapped.
+
+    Returns:
+        64 hexadecimal digits.
     """
     model, digest = unwrapped(model), hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
@@ -53,15 +59,21 @@ def _plain_attributes(module: nn.Module) -> list[tuple[str, str]]:
         return several or value is None or isinstance(value, (bool, int, float, str, functools.partial)) or callable(value)
 
     hidden = ("training", "_is_full_backward_hook")
-    held = {name: value for name, value in vars(module).items() if name not in hidden and plain(value)}
-    return [(name, _ADDRESS.sub("", repr(value))) for name, value in sorted(held.items())]
+    attributes = {name: value for name, value in vars(module).items() if name not in hidden and plain(value)}
+    return [(name, _ADDRESS.sub("", repr(value))) for name, value in sorted(attributes.items())]
 
 
 def code_sha256(model: nn.Module) -> str:
-    """SHA-256 of what computes with the values: the modules without their activations, and the files of their classes.
+    """SHA-256 of the code of a network: its modules except activations, and the files that define their classes.
 
-    Networks that differ in nothing but activation and weights have the same code, so they may be compared. Classes of torch and
-    torchvision count by their names alone. A class without a file (typed into a notebook) counts by the source of its functions.
+    Networks that differ only in activation and weights have the same code, so they can be compared. Classes of torch and
+    torchvision count by name only. A class without a file (defined in a notebook) counts by the source of its functions.
+
+    Args:
+        model: The network, possibly wrapped.
+
+    Returns:
+        64 hexadecimal digits.
     """
     model, digest = unwrapped(model), hashlib.sha256()
     of_torch = {kind for kind in vars(nn.modules.activation).values() if isinstance(kind, type) and issubclass(kind, nn.Module)}
@@ -70,8 +82,8 @@ def code_sha256(model: nn.Module) -> str:
         if type(module) not in activations:
             digest.update(_ADDRESS.sub("", repr((path, _name(type(module)), module.extra_repr()))).encode())
     kinds = {base for module in model.modules() for base in type(module).__mro__ if issubclass(base, nn.Module)}
-    own = sorted((kind for kind in kinds - activations if kind.__module__.partition(".")[0] not in _LIBRARIES), key=_name)
-    for kind in own:
+    custom = sorted((kind for kind in kinds - activations if kind.__module__.partition(".")[0] not in _LIBRARIES), key=_name)
+    for kind in custom:
         digest.update(_name(kind).encode())
         digest.update(_source(kind))
     return digest.hexdigest()
@@ -102,7 +114,7 @@ def _source_of_function(function: object) -> bytes:
 
 
 def device_of(models: Iterable[nn.Module]) -> torch.device | None:
-    """The device of the first weight of the first network that has any."""
+    """The device of the first weight or buffer found in the networks; None if they have none."""
     tensors = (tensor for model in models for tensor in (*model.parameters(), *model.buffers()))
     first = next(tensors, None)
     return None if first is None else first.device
@@ -110,15 +122,21 @@ def device_of(models: Iterable[nn.Module]) -> torch.device | None:
 
 @contextlib.contextmanager
 def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
-    """Networks in eval mode, which may be moved while the context lasts; afterwards all is as it was: modes, tensors, devices."""
+    """Put networks into eval mode; they may be moved inside the context.
+
+    On exit everything is restored: modes, tensors, devices.
+
+    Args:
+        models: Networks of the caller.
+    """
     modules = list(dict.fromkeys(module for model in models for module in model.modules()))
     training = [(module, module.training) for module in modules]
     scripted = [(model, device_of([model])) for model in models if isinstance(model, torch.jit.ScriptModule)]
     written = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
     parameters = [(module, dict(module._parameters)) for module in written]
     buffers = [(module, dict(module._buffers)) for module in written]
-    # Moving a network gives its parameters other memory: what they had is kept, with its device and its order of axes.
-    memory = [(parameter, parameter.data) for _, own in parameters for parameter in own.values() if parameter is not None]
+    # Moving a network gives its parameters new memory: the old tensors are kept, with their device and memory format.
+    memory = [(parameter, parameter.data) for _, entries in parameters for parameter in entries.values() if parameter is not None]
     try:
         for module in modules:
             module.training = False
@@ -129,10 +147,10 @@ def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
         for parameter, data in memory:
             if parameter.data is not data:
                 parameter.data = data
-        for module, own in parameters:
-            module._parameters.update(own)
-        for module, kept in buffers:
-            module._buffers.update(kept)
-        for model, device in scripted:  # TorchScript does not show where it keeps its tensors
+        for module, entries in parameters:
+            module._parameters.update(entries)
+        for module, tensors in buffers:
+            module._buffers.update(tensors)
+        for model, device in scripted:  # TorchScript does not expose its tensors for replacement
             if device is not None:
                 model.to(device)

@@ -1,10 +1,10 @@
-"""LayerAct: activation functions whose scale sees the layer-normalised pre-activation (Yoon & Lim, AAAI 2025, arXiv 2306.04940).
+"""LayerAct: activations whose scale depends on the layer-normalised pre-activation (Yoon & Lim, AAAI 2025, arXiv 2306.04940).
 
-For one sample with D pre-activations y, mean mu and unbiased variance sigma^2 (divided by D - 1) over all axes but the batch:
+For one sample with D pre-activations y, mean mu and unbiased variance sigma^2 (divided by D - 1) over all axes except the batch:
 
     n_i = (y_i - mu) / sqrt(sigma^2 + alpha)        a_i = y_i s(n_i)
 
-Only the scale s is normalised, so that a sample's own mean and spread survive. There are no affine parameters.
+Only the input of the scale s is normalised, so the mean and spread of each sample are preserved. There are no affine parameters.
 
 The gradient is exact: with g = dL/da and t_i = g_i y_i s'(n_i) / sqrt(sigma^2 + alpha),
 
@@ -28,9 +28,9 @@ from robustbench_la.activations import DEFAULT_ALPHA
 Kernel = Literal["sigmoid", "hardsigmoid"]
 
 _BLOCK = 1 << 18
-"""Elements handled at a time on a CPU: a megabyte stays in the cache from one step to the next."""
+"""Elements processed at a time on a CPU: one megabyte stays in the cache from one step to the next."""
 _SHORT = 1 << 15
-"""Below this many elements torch sums a row in one thread, so the statistics do not depend on the batch size or the threads."""
+"""Below this many elements torch sums a row in a single thread, so the statistics depend on neither batch size nor threads."""
 
 
 def _blocks(y: Tensor) -> Iterator[slice]:
@@ -41,9 +41,9 @@ def _blocks(y: Tensor) -> Iterator[slice]:
 
 
 def _layer_norm(y: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
-    """n of ``y``, (N, D) with D > 1, its mean, and 1 / sqrt(biased variance + eps), both (N, 1).
+    """n for ``y`` of shape (N, D) with D > 1; its mean and 1 / sqrt(biased variance + eps), both (N, 1).
 
-    layer_norm divides by sqrt(biased variance + eps): this eps and this factor turn that into n, exactly.
+    layer_norm divides by sqrt(biased variance + eps); with this eps, the factor sqrt(share) turns its result into exactly n.
     """
     share = (y.shape[1] - 1) / y.shape[1]
     n, mean, inverse = torch.native_layer_norm(y, y.shape[1:], None, None, alpha * share)
@@ -56,7 +56,7 @@ def _scale_(n: Tensor, kernel: Kernel) -> Tensor:
 
 
 class _LayerAct(torch.autograd.Function):
-    """y s(n) for ``y`` of shape (N, D), with its gradient in few passes over memory."""
+    """y s(n) for ``y`` of shape (N, D), and its gradient with few passes over memory."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
@@ -69,7 +69,7 @@ class _LayerAct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        if torch.is_grad_enabled():  # create_graph=True: the steps below would be taken for constants
+        if torch.is_grad_enabled():  # create_graph=True: the steps below would be treated as constants
             raise NotImplementedError("LayerAct is differentiable once; its second derivative is not implemented")
         y, kept, mean, inverse = ctx.saved_tensors
         through = grad * y
@@ -87,10 +87,10 @@ class _LayerAct(torch.autograd.Function):
 
 
 def _infer(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
-    """y s(n) for ``y`` of shape (N, D), where no gradient will be asked for."""
+    """y s(n) for ``y`` of shape (N, D), without a gradient."""
     out = torch.empty_like(y)
     for block in _blocks(y):
-        if y.shape[1] < _SHORT:  # in half the time of layer_norm
+        if y.shape[1] < _SHORT:  # half the time of layer_norm
             n = torch.sub(y[block], y[block].mean(1, keepdim=True), out=out[block])
             variance = torch.linalg.vector_norm(n, dim=1, keepdim=True).square_().div_(y.shape[1] - 1)
             _scale_(n.mul_(variance.add_(alpha).rsqrt_()), kernel).mul_(y[block])
@@ -100,7 +100,7 @@ def _infer(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
 
 
 def _apply(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
-    """What both functions do around their kernel: checks, types, memory format."""
+    """What both functions have in common: checks, dtypes, memory format."""
     if not alpha > 0:
         raise ValueError(f"alpha must be above 0, not {alpha}")
     if y.dim() < 2:
@@ -108,11 +108,11 @@ def _apply(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
     if y.dtype in (torch.bfloat16, torch.float16):  # the statistics need float32
         return _apply(y.float(), alpha, kernel).to(y.dtype)
     if y.dim() == 4 and y.is_contiguous(memory_format=torch.channels_last):
-        # The order of the elements does not matter to the statistics: this saves two copies.
-        channels_end = y.permute(0, 2, 3, 1)
-        return _apply(channels_end.flatten(1), alpha, kernel).view(channels_end.shape).permute(0, 3, 1, 2)
+        # The statistics do not depend on the order of the elements; this saves two copies.
+        channels_last = y.permute(0, 2, 3, 1)
+        return _apply(channels_last.flatten(1), alpha, kernel).view(channels_last.shape).permute(0, 3, 1, 2)
     flat = y.flatten(1).contiguous()
-    if flat.shape[1] <= 1 or len(flat) == 0:  # one element has no variance: n = 0, and both scales are 1/2 there
+    if flat.shape[1] <= 1 or len(flat) == 0:  # a single element has no variance: n = 0, where both scales are 1/2
         return y / 2
     if torch.is_grad_enabled() and y.requires_grad:
         result: Tensor = _LayerAct.apply(flat, alpha, kernel)
@@ -122,9 +122,17 @@ def _apply(y: Tensor, alpha: float, kernel: Kernel) -> Tensor:
 
 
 def la_silu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
-    """LA-SiLU: y sigmoid(n), for ``y`` of shape (N, ...); same shape and type. Differentiable once.
+    """LA-SiLU: y sigmoid(n), with n normalised over all axes except the batch. Differentiable once.
 
-    Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
+    Args:
+        y: Pre-activations, (N, ...).
+        alpha: Added to the variance; above 0.
+
+    Returns:
+        A tensor of the shape and dtype of ``y``.
+
+    Raises:
+        ValueError: If ``alpha`` is not positive, or ``y`` has no batch axis.
 
     >>> la_silu(torch.tensor([[-1.0, 0.0, 1.0]])).round(decimals=4)
     tensor([[-0.2689,  0.0000,  0.7311]])
@@ -136,9 +144,17 @@ def la_silu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
 
 
 def la_hardsilu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
-    """LA-HardSiLU: y clip(n / 6 + 1/2, 0, 1), for ``y`` of shape (N, ...); same shape and type. Differentiable once.
+    """LA-HardSiLU: y clip(n / 6 + 1/2, 0, 1), with n normalised over all axes except the batch. Differentiable once.
 
-    Raises: ValueError unless ``alpha`` > 0 and ``y`` has a batch axis.
+    Args:
+        y: Pre-activations, (N, ...).
+        alpha: Added to the variance; above 0.
+
+    Returns:
+        A tensor of the shape and dtype of ``y``.
+
+    Raises:
+        ValueError: If ``alpha`` is not positive, or ``y`` has no batch axis.
 
     >>> la_hardsilu(torch.tensor([[-6.0, 0.0, 6.0]])).round(decimals=4)
     tensor([[-2.,  0.,  4.]])
@@ -150,7 +166,11 @@ def la_hardsilu(y: Tensor, alpha: float = DEFAULT_ALPHA) -> Tensor:
 
 
 class LASiLU(nn.Module):
-    """The module of :func:`la_silu`."""
+    """The module form of :func:`la_silu`.
+
+    Args:
+        alpha: Added to the variance; above 0.
+    """
 
     def __init__(self, alpha: float = DEFAULT_ALPHA) -> None:
         super().__init__()
@@ -166,7 +186,11 @@ class LASiLU(nn.Module):
 
 
 class LAHardSiLU(nn.Module):
-    """The module of :func:`la_hardsilu`."""
+    """The module form of :func:`la_hardsilu`.
+
+    Args:
+        alpha: Added to the variance; above 0.
+    """
 
     def __init__(self, alpha: float = DEFAULT_ALPHA) -> None:
         super().__init__()

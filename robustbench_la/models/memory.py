@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process. By default glibc hands large blocks back to the system and page-faults them in again."""
+"""Keeping freed memory in the process. By default glibc returns large blocks to the system and page-faults them in again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_freed_memory() -> None:
-    """Let malloc reuse tensors' memory: up to twice the speed on a CPU, the same bits. Linux with glibc only."""
+    """Let malloc reuse the memory of tensors: up to twice as fast on a CPU, the same bits. Linux with glibc only."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)

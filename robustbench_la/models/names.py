@@ -1,4 +1,4 @@
-"""Names in a plan, looked up in the tables of the measuring wing before anything is read or decoded."""
+"""Names in a plan, checked against the tables of the measuring wing before anything is read or decoded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from robustbench_la.records.plan import EvaluationPlan, TrainingPlan
 
 
 def check_names(plan: EvaluationPlan | TrainingPlan) -> None:
-    """Look up the architecture, the normalization and the dataset that a plan names.
+    """Check the architecture, the normalization and the dataset that a plan names.
 
     Args:
-        plan: Of a training or of an evaluation.
+        plan: A plan for training or evaluation.
 
     Raises:
-        UserError: For the first name that no table holds; it says what is near.
+        UserError: For the first unknown name; the message suggests close matches.
     """
     if plan.arch is not None:
         check_architecture(plan.arch)

@@ -1,4 +1,4 @@
-"""The networks of the paper, as modules. How they are named and built: models.py."""
+"""The networks of the paper, as modules. Their names and how they are built: architectures.py."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Mlp(nn.Module):
         self.output = nn.Linear(hidden, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """``images`` of shape (N, C, H, W); gives logits (N, classes)."""
+        """Images (N, C, H, W) to logits (N, classes)."""
         logits: Tensor = self.output(self.act(self.hidden(images.flatten(1))))
         return logits
 
 
 class Cnn(nn.Module):
-    """Two convolutions, each with BatchNorm right before the activation, for images of 8 to 32 pixels."""
+    """Two convolutions, each followed by BatchNorm and the activation, for images of 8 to 32 pixels."""
 
     def __init__(self, make: MakeActivation, *, channels: int, classes: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Cnn(nn.Module):
         self.output = nn.Linear(32 * 4 * 4, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """``images`` of shape (N, C, H, W); gives logits (N, classes)."""
+        """Images (N, C, H, W) to logits (N, classes)."""
         x = F.max_pool2d(self.act1(self.bn1(self.conv1(images))), 2)
         x = F.adaptive_avg_pool2d(self.act2(self.bn2(self.conv2(x))), 4)
         logits: Tensor = self.output(x.flatten(1))
@@ -50,7 +50,7 @@ class Cnn(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without parameters (He et al. 2016, option A)."""
+    """Two 3x3 convolutions and a parameter-free shortcut (He et al. 2016, option A)."""
 
     def __init__(
         self, make: MakeActivation, *, width_in: int, width: int, stride: int, conv_bias: bool, padding: Padding
@@ -67,7 +67,7 @@ class BasicBlock(nn.Module):
         self.pad = (0, 0, 0, 0, before, width - width_in - before)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of shape (N, width_in, H, W); gives (N, width, H / stride, W / stride)."""
+        """From (N, width_in, H, W) to (N, width, H / stride, W / stride)."""
         shortcut = x if self.stride == 1 else F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
         x = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
         out: Tensor = self.act2(x + shortcut)
@@ -75,9 +75,9 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The CIFAR form of ResNet (He et al. 2016, section 4.2): 6n + 2 layers, 16, 32 and 64 channels.
+    """ResNet for CIFAR (He et al. 2016, section 4.2): 6n + 2 layers with 16, 32 and 64 channels.
 
-    padding: where the shortcut puts the zero channels that it adds, on both sides or after; the weights do not show it.
+    ``padding`` says where shortcuts add their zero channels: on both sides, or after the others. The weights do not show it.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        """``images`` of shape (N, C, H, W); gives logits (N, classes)."""
+        """Images (N, C, H, W) to logits (N, classes)."""
         x = self.act1(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
         logits: Tensor = self.linear(torch.mean(x, dim=(2, 3)))

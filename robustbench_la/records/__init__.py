@@ -1,1 +1,1 @@
-"""Plain data: what is asked for, and what was measured. Imports no torch."""
+"""Plain data: what to measure, and what was measured. Imports no torch."""

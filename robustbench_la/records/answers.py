@@ -1,4 +1,4 @@
-"""What a checkpoint answered, image by image, under a plan: both sides of a robustness gate. Imports no torch."""
+"""Snapshots: the predictions of a checkpoint for each image under a plan; both sides of a robustness gate. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from robustbench_la.records.network_id import NetworkRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers(OfPass):
-    """What a checkpoint said to every image in one pass."""
+    """The predictions of a checkpoint for all images in one pass."""
 
     predictions: NDArray[np.uint16] = field(repr=False)
-    """The predicted class, (N,), in the order of ids."""
+    """The predicted classes, (N,), in the order of the ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fluctuation(OfPass):
-    """How much the activations of a checkpoint moved in one pass."""
+    """How much the activations of a checkpoint fluctuated in one pass."""
 
     absolute: tuple[float | None, ...]
-    """For each layer, L1 norm of g(noisy) - g(clean): mean over images."""
+    """Per layer, the L1 norm of g(noisy) - g(clean): mean over images."""
     relative: tuple[float | None, ...]
-    """The same over the L1 norm of g(clean); None where that is 0 for every image."""
+    """The same divided by the L1 norm of g(clean); None if that is 0 for every image."""
     per_image: NDArray[np.uint16] = field(repr=False)
-    """Of each image of the sample, the mean of the relative value over layers, see ``quantise``."""
+    """Per image of the sample, the mean of the relative fluctuation over layers, see ``quantise``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,70 +41,84 @@ class Snapshot:
 
     network: NetworkRecord
     data: str
-    """The dataset as it was asked for."""
+    """The dataset as given."""
     fingerprint: str
     """SHA-256 of the decoded images, labels and ids."""
     dataset_images: int
-    """How many the whole dataset has."""
+    """Number of images in the whole dataset."""
     resize: int | None
     crop: int | None
     profile: str | None
-    """Of the levels; None where it is not known, because a store does not keep it apart."""
+    """Of the levels; None if unknown, because a store does not record it separately."""
     precision: str
     seed: int
     """Of the noise; the first of ``noise_seeds``."""
     noise_seeds: int
     ids: NDArray[np.int64] = field(repr=False)
-    """Each image's index in the whole dataset, (N,), rising."""
+    """The index of each image in the whole dataset, (N,), ascending."""
     labels: NDArray[np.uint16] = field(repr=False)
     """(N,)"""
     answers: tuple[Answers, ...] = ()
     layers: tuple[str, ...] = ()
-    """Names of the activation calls, where fluctuation was measured."""
+    """Names of the activation calls, if fluctuation was measured."""
     fluctuations: tuple[Fluctuation, ...] = ()
     given: Mapping[str, str | float] = field(default_factory=lambda: MappingProxyType({}))
-    """What had to be said of the checkpoint for it to be read: arch, activation, alpha, normalize."""
+    """What the user had to specify to load the checkpoint: arch, activation, layeract_alpha, normalize."""
     provenance: Mapping[str, str | bool | None] = field(default_factory=lambda: MappingProxyType({}))
-    """When, where and with what it was measured."""
+    """When, where and with which versions it was measured."""
 
     @property
     def images(self) -> int:
-        """How many were measured on."""
+        """Number of images measured on."""
         return len(self.labels)
 
     def correct(self, answers: Answers) -> NDArray[np.bool_]:
-        """Which images were classified as their labels say, (N,)."""
-        right: NDArray[np.bool_] = answers.predictions == self.labels
-        return right
+        """Which images were classified correctly, (N,)."""
+        correct: NDArray[np.bool_] = answers.predictions == self.labels
+        return correct
 
 
 def with_fluctuations(snapshot: Snapshot, measured: Sequence[NetworkFluctuation]) -> Snapshot:
-    """The snapshot, and what a gate needs of what was ``measured`` of its activations with everything (not only fluctuation)."""
+    """Add to a snapshot what a gate needs to know about its activations.
+
+    Args:
+        snapshot: Of one checkpoint.
+        measured: Its fluctuation, one record per pass, measured with all statistics (not only the fluctuation).
+
+    Returns:
+        A new snapshot.
+    """
     return replace(
         snapshot,
         layers=tuple(layer.layer for layer in measured[0].layers) if measured else (),
         fluctuations=tuple(
             Fluctuation(
-                pass_=one.layers[0].pass_,
-                absolute=tuple(layer.statistics["fluctuation_mean"] for layer in one.layers),
-                relative=tuple(layer.statistics["relative_mean"] for layer in one.layers),
-                per_image=quantise(one.per_image["relative"]),
+                pass_=record.layers[0].pass_,
+                absolute=tuple(layer.statistics["fluctuation_mean"] for layer in record.layers),
+                relative=tuple(layer.statistics["relative_mean"] for layer in record.layers),
+                per_image=quantise(record.per_image["relative"]),
             )
-            for one in measured
+            for record in measured
         ),
     )
 
 
 _STEPS = 32
-"""Of a doubling: a value is kept to within 1.1 %, and the mean over a thousand images to within 0.03 %."""
+"""Steps per doubling: each value is kept to within 1.1 %, the mean over a thousand images to within 0.03 %."""
 _ONE = 2**15
 _UNKNOWN = 2**16 - 1
 
 
 def quantise(values: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Values that are not negative, as whole numbers of 1/32 of a doubling: 7 bits each where 64 would compress to nothing.
+    """Round values on a logarithmic scale of 32 steps per doubling: they compress to about 7 bits each, float64 hardly at all.
 
-    Both sides of a comparison go through it, so equal values stay equal. 0 and NaN are kept as they are.
+    Both sides of a comparison are rounded, so equal values stay equal. 0 and NaN are preserved.
+
+    Args:
+        values: Not negative.
+
+    Returns:
+        uint16 codes of the same shape.
 
     >>> unquantise(quantise(np.array([0.0, 1.0, 0.25, np.nan])))
     array([0.  , 1.  , 0.25,  nan])
@@ -115,20 +129,29 @@ def quantise(values: NDArray[np.float64]) -> NDArray[np.uint16]:
 
 
 def unquantise(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """What ``quantise`` kept of the values."""
+    """The rounded values that ``quantise`` encoded, as float64."""
     values = np.exp2((codes.astype(np.float64) - _ONE) / _STEPS)
     return np.where(codes == _UNKNOWN, np.nan, np.where(codes == 0, 0.0, values))
 
 
 def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("the baseline", "this measurement")) -> list[str]:
-    """What keeps two snapshots from being compared image by image, in words; nothing where they can be."""
+    """List what prevents an image-by-image comparison of two snapshots.
 
-    def told(what: str, left: object, right: object) -> str:
+    Args:
+        one: A snapshot.
+        other: Another one.
+        names: What to call the two.
+
+    Returns:
+        One phrase per difference; empty if they can be compared.
+    """
+
+    def phrase(what: str, left: object, right: object) -> str:
         return f"{what}: {left} in {names[0]}, {right} in {names[1]}"
 
-    found = []
+    reasons = []
     if one.images != other.images:
-        found.append(told("number of images", f"{one.images:,}", f"{other.images:,}"))
+        reasons.append(phrase("number of images", f"{one.images:,}", f"{other.images:,}"))
     for what, left, right in (
         ("resize", one.resize, other.resize),
         ("crop", one.crop, other.crop),
@@ -136,15 +159,16 @@ def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("th
         ("precision", one.precision, other.precision),
     ):
         if left != right:
-            found.append(told(what, left, right))
+            reasons.append(phrase(what, left, right))
     if one.fingerprint != other.fingerprint:
-        found.append(told("data (fingerprint)", f"{one.data} {one.fingerprint[:12]}", f"{other.data} {other.fingerprint[:12]}"))
-    elif not found and not (np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)):
-        found.append(f"labels or ids of the images: those in {names[0]} are not those that its fingerprint was made of")
-    return found
+        sides = (f"{side.data} {side.fingerprint[:12]}" for side in (one, other))
+        reasons.append(phrase("data (fingerprint)", *sides))
+    elif not reasons and not (np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)):
+        reasons.append(f"labels or ids of the images: those in {names[0]} do not match its fingerprint")
+    return reasons
 
 
 def check_comparable(one: Snapshot, other: Snapshot) -> None:
-    """Raise NotComparableError, naming everything that differs, unless both saw the same images in the same way."""
-    if found := differences(one, other):
-        raise NotComparableError("not comparable; " + "; ".join(found))
+    """Raise NotComparableError, naming every difference, unless both used the same images and preprocessing."""
+    if reasons := differences(one, other):
+        raise NotComparableError("not comparable; " + "; ".join(reasons))

@@ -1,4 +1,4 @@
-"""How far confidence is from accuracy: sums by bin of confidence, kept as bytes, and the error that is made of them."""
+"""Calibration: sums by bin of confidence, kept as bytes, and the expected calibration error computed from them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,34 @@ networks", section 2)."""
 
 
 def sums_by_bin(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> NDArray[np.float64]:
-    """Images, correct ones, and the sum of their confidence, float64 (3, bins). Sums of parts of the images add up.
+    """Per bin of confidence: the number of images, of correct ones, and the sum of their confidence.
 
-    confidence: (N,), the probability of the predicted class.  correct: (N,) booleans. Bin m holds ((m - 1) / bins, m / bins], the
-    first also 0.  Raises: ValueError for other shapes, or confidences that are not between 0 and 1.
+    Bin m covers ((m - 1) / bins, m / bins], the first one also 0. The sums of disjoint sets of images add up.
+
+    Args:
+        confidence: (N,), the probability of the predicted class.
+        correct: (N,) booleans.
+        bins: Number of bins.
+
+    Returns:
+        float64 (3, bins).
+
+    Raises:
+        ValueError: If the shapes differ, or a confidence is not between 0 and 1.
     """
     import numpy as np
 
-    values, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
-    if values.ndim != 1 or values.shape != right.shape:
-        raise ValueError(f"one confidence an answer is needed, but the shapes are {values.shape} and {right.shape}")
+    values, hits = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
+    if values.ndim != 1 or values.shape != hits.shape:
+        raise ValueError(f"expected one confidence per prediction, but the shapes are {values.shape} and {hits.shape}")
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("confidences lie between 0 and 1")
-    places = np.searchsorted(np.arange(1, bins) / bins, values, side="left")
-    return np.stack([np.bincount(places, weights, bins) for weights in (None, right, values)])
+        raise ValueError("confidences must be between 0 and 1")
+    indices = np.searchsorted(np.arange(1, bins) / bins, values, side="left")
+    return np.stack([np.bincount(indices, weights, bins) for weights in (None, hits, values)])
 
 
 def pack(sums: NDArray[np.float64]) -> bytes:
-    """The sums of BINS bins.
+    """The sums of BINS bins as bytes.
 
     >>> unpack(pack(sums_by_bin([0.05, 0.99, 1.0], [False, True, False])))[:, [0, 14]]
     array([[1.  , 2.  ],
@@ -45,24 +55,33 @@ def pack(sums: NDArray[np.float64]) -> bytes:
 
 
 def unpack(packed: bytes) -> NDArray[np.float64]:
-    """What was packed, (3, BINS). Raises: UserError for bytes that are damaged or empty."""
+    """The sums that ``pack`` packed, float64 (3, BINS). Raises UserError for damaged or empty bytes."""
     import numpy as np
 
     if len(packed) != 3 * 8 * BINS:
-        raise UserError(f"calibration that cannot be read ({len(packed)} bytes)")
+        raise UserError(f"unreadable calibration ({len(packed)} bytes instead of {3 * 8 * BINS})")
     sums = np.frombuffer(packed, dtype="<f8").reshape(3, BINS)
     if not (np.isfinite(sums).all() and sums.min() >= 0 and sums[0].any()):
-        raise UserError("calibration that cannot be read (not sums over images)")
+        raise UserError("unreadable calibration (not sums over images)")
     return sums
 
 
 def expected_calibration_error(sums: NDArray[np.float64]) -> float:
-    """ECE: mean over images of |accuracy - confidence| of their bin (Naeini et al. 2015; Guo et al. 2017 with 15 bins).
+    """ECE: the mean over images of |accuracy - confidence| of their bin (Naeini et al. 2015; Guo et al. 2017 with 15 bins).
+
+    Args:
+        sums: Of ``sums_by_bin``, float64 (3, bins).
+
+    Returns:
+        A fraction from 0 to 1.
+
+    Raises:
+        ValueError: If there are no images.
 
     >>> expected_calibration_error(sums_by_bin([0.875, 0.875, 0.875, 0.875], [True, True, True, False]))
     0.125
     """
     counts, correct, confidence = sums
     if not counts.any():
-        raise ValueError("no answers to calibrate")
+        raise ValueError("no predictions: the calibration error of zero images is undefined")
     return math.fsum(abs(correct - confidence)) / math.fsum(counts)

@@ -1,4 +1,4 @@
-"""What was measured of classification, as plain data: counts and sums, never rates."""
+"""Classification results as plain data: counts and sums, never rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from corruptions.registry import Level
 from robustbench_la.records.network_id import NetworkId, NetworkRecord
 
 SCHEMA = 2
-"""Of JSON documents of records."""
+"""Version of the JSON documents that contain records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,11 @@ class Condition:
     corruption: str
     """A name of corruptions.CORRUPTIONS, or ``clean``."""
     severity: int | None
-    """1 to 5 under a profile; 0 for clean; None for a level of the user's own."""
+    """1 to 5 under a profile; 0 for clean; None for a custom level."""
     parameters: Level
     """The physical level, one number per parameter of the corruption; empty for clean."""
     profile: str | None
-    """The level table that the severity was read in; None for clean and for a level of the user's own."""
+    """The level table of the severity; None for clean and for a custom level."""
 
     def __str__(self) -> str:
         if not self.parameters:
@@ -35,21 +35,21 @@ class Condition:
 
     @property
     def parameter(self) -> float | None:
-        """The physical level where it is a single number."""
+        """The physical level if it is a single number."""
         return self.parameters[0] if len(self.parameters) == 1 else None
 
     @property
     def level_text(self) -> str:
-        """The physical level to be read, such as ``0.05`` or ``1.5/2``; for every digit, see ``encode_level``."""
+        """The physical level for display, such as ``0.05`` or ``1.5/2``; for full precision see ``encode_level``."""
         return "/".join(f"{value:g}" for value in self.parameters)
 
     @property
     def level(self) -> float | str | None:
-        """The physical level as a value of a table: a number where it is a single one."""
+        """The physical level as a table value: a number if there is only one, else text."""
         return self.parameter if len(self.parameters) < 2 else self.level_text
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: with the single parameter, and with every parameter by its name."""
+        """For JSON: with ``parameter`` if there is only one, and with all ``parameters`` by name."""
         return {
             "corruption": self.corruption,
             "severity": self.severity,
@@ -66,11 +66,11 @@ def _parameter_names(corruption: str, count: int) -> tuple[str, ...]:
     entry = CORRUPTIONS.get(corruption)
     if entry is not None and len(entry.parameters) == count:
         return tuple(parameter.name for parameter in entry.parameters)
-    return ("level",) if count == 1 else tuple(f"level_{place}" for place in range(1, count + 1))
+    return ("level",) if count == 1 else tuple(f"level_{number}" for number in range(1, count + 1))
 
 
 def encode_level(level: Level) -> str:
-    """A level as text that keeps every digit, one text per level.
+    """A level as text with full precision; equal levels have equal texts.
 
     >>> encode_level((0.05,)), encode_level((1.5, 2.0)), encode_level(())
     ('0.05', '1.5/2', '')
@@ -79,14 +79,14 @@ def encode_level(level: Level) -> str:
 
 
 def decode_level(text: str) -> Level:
-    """What ``encode_level`` encoded. Raises: ValueError for other text.
+    """The level that ``encode_level`` encoded. Raises ValueError for any other text.
 
     >>> decode_level("1.5/2")
     (1.5, 2.0)
     """
     level = tuple(map(float, text.split("/"))) if text else ()
     if not all(map(math.isfinite, level)) or encode_level(level) != text:
-        raise ValueError(f"{text[:40]!r} is no level")
+        raise ValueError(f"{text[:40]!r} is not a level")
     return level
 
 
@@ -95,11 +95,11 @@ class Pass(NamedTuple):
 
     condition: Condition
     noise_seed: int | None
-    """None for clean images, which have no noise."""
+    """None for clean images."""
 
 
 class Key(NamedTuple):
-    """What a record is a measurement of, by content: on the same images, at the same precision, equal keys have equal results."""
+    """What a record is a measurement of, by content: equal keys on the same images at the same precision have equal results."""
 
     network: NetworkId
     pass_: Pass
@@ -107,18 +107,18 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfPass:
-    """What belongs to one pass."""
+    """Something measured in one pass."""
 
     pass_: Pass
 
     @property
     def condition(self) -> Condition:
-        """Of its pass."""
+        """The condition of its pass."""
         return self.pass_.condition
 
     @property
     def noise_seed(self) -> int | None:
-        """Of its pass."""
+        """The noise seed of its pass."""
         return self.pass_.noise_seed
 
 
@@ -134,7 +134,7 @@ class Record(OfPass):
         return Key(self.network.id, self.pass_)
 
     def flat(self) -> dict[str, Any]:
-        """The network and the pass for JSON, what is looked for first before all else."""
+        """The network and the pass for JSON, with what readers look for first in front."""
         network = self.network.as_dict()
         first = {name: network.pop(name) for name in ("checkpoint", "activation", "activation_level")}
         return {**first, **self.condition.as_dict(), **network, "noise_seed": self.noise_seed}
@@ -145,21 +145,21 @@ class Cell(Record):
     """How one checkpoint classified under one condition."""
 
     correct: int
-    """Images whose largest logit is the label's."""
+    """Number of images whose largest logit is that of the label."""
     correct_top5: int | None
-    """Images whose label is among the five largest logits; None with fewer than 10 classes."""
+    """Number of images whose label is among the five largest logits; None with fewer than 10 classes."""
     total: int
     nll_sum: float
     """Sum over images of the negative log-likelihood, in nats."""
     seconds: float
     """Wall time of its share of the run."""
     predictions: bytes = field(repr=False)
-    """Predicted class of each image in the order of ids, see ``pack_classes``; empty where they were left in the store."""
+    """The predicted class of each image in the order of the ids, see ``pack_classes``; empty if not read from the store."""
     calibration: bytes = field(default=b"", repr=False)
-    """Images, correct ones and confidence by bin of confidence, see calibration.py; empty where not measured."""
+    """Images, correct ones and confidence by bin of confidence, see calibration.py; empty if not measured."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: flat, and without what is packed."""
+        """For JSON: flat, without the packed fields."""
         hidden = ("network", "pass_", "predictions", "calibration")
         return self.flat() | {field.name: getattr(self, field.name) for field in fields(self) if field.name not in hidden}
 
@@ -169,17 +169,17 @@ class RunSetting:
     """What all cells of one run share: the images, the machine, the program."""
 
     data: str
-    """The dataset as it was asked for, such as ``mnist:data``."""
+    """The dataset as given, such as ``mnist:data``."""
     fingerprint: str
     """SHA-256 of the decoded images and labels that were measured on."""
     images: int
-    """How many were measured on."""
+    """Number of images measured on."""
     dataset_images: int
-    """How many the whole dataset has."""
+    """Number of images in the whole dataset."""
     resize: int | None
-    """Pixels of the shorter side; None where images were not resized."""
+    """Length of the shorter side after resizing, in pixels; None if the images were not resized."""
     crop: int | None
-    """Pixels of the square that was cut; None where nothing was."""
+    """Side of the centre crop, in pixels; None if the images were not cropped."""
     device: str
     precision: str
     batch_size: int
@@ -191,9 +191,9 @@ class RunSetting:
     host: str
     """Operating system and processor."""
     commit: str | None
-    """Of git in the working directory; None outside a repository."""
+    """The git commit of the working directory; None outside a repository."""
     dirty: bool | None
-    """Whether something was not committed there."""
+    """Whether it had uncommitted changes."""
 
     @property
     def partial(self) -> bool:
@@ -207,7 +207,7 @@ class RunSetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where numbers come from: enough to get them again."""
+    """Where numbers come from: enough to reproduce them."""
 
     started: str
     """UTC, ISO 8601."""
@@ -228,4 +228,4 @@ class Provenance:
     host: str
     """Operating system and processor."""
     git: Mapping[str, Any] | None
-    """Commit of the working directory and whether it was dirty; None outside a repository."""
+    """Commit of the working directory, and whether it had uncommitted changes; None outside a repository."""

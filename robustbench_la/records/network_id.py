@@ -1,6 +1,7 @@
-"""What tells a network from others. A property that is added here is stored, compared, checked and written from then on.
+"""What identifies a network. A property added here is stored, compared, checked and written everywhere.
 
-Columns of the store (see ``schema.network_columns`` for older files), checks of rows, JSON and baselines follow the fields below.
+The columns of the store (for older files see ``schema.network_columns``), the checks of its rows, JSON and baselines all follow
+from the fields below.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, get_args, get_type_hints
 
 Kinds = Mapping[str, tuple[type, ...]]
-"""The types that each value of a row may have, by name."""
+"""The types that a value may have, by the name of its column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkId:
-    """A network by content: on the same images, at the same precision, equal ones give equal results."""
+    """A network by content: on the same images at the same precision, equal ones give equal results."""
 
     sha256: str
-    """Of the checkpoint's file."""
+    """Of the checkpoint file."""
     architecture: str
     code: str | None = None
     """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
@@ -31,17 +32,17 @@ class NetworkId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecord(NetworkId):
-    """A network as records have it: with what is known of it beside its identity."""
+    """A network as it appears in records: its identity, and what else is known about it."""
 
     checkpoint: str
-    """Path as it was given."""
+    """The path as given."""
     activation_level: str
     """``layer`` or ``element``."""
     training_seed: int | None
 
     @property
     def id(self) -> NetworkId:
-        """What tells it from others."""
+        """What identifies it."""
         return NetworkId(**{name: getattr(self, name) for name in IDENTITY})
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class NetworkRecord(NetworkId):
 
 
 def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
-    """The types of a dataclass's fields, in their order: one, or several where its annotation is a union.
+    """The types of the fields of a dataclass, in order: one per field, or several if its annotation is a union.
 
     >>> kinds_of(NetworkId)["alpha"]
     (<class 'float'>, <class 'NoneType'>)

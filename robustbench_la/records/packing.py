@@ -1,4 +1,4 @@
-"""Classes of many images in few bytes, and back."""
+"""Compression of the classes of many images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 
 def pack_classes(classes: ArrayLike) -> bytes:
-    """Compress classes (predicted ones or labels), each below 65,536: at most one or two bytes each.
+    """Compress classes to at most one or two bytes each.
 
-    The first byte says how many bytes a class takes; the zlib stream behind it holds all low bytes, then all high ones, which
+    The first byte is the number of bytes per class; the zlib stream after it holds all low bytes, then all high bytes, which
     compresses better than pairs.
+
+    Args:
+        classes: Predicted classes or labels, (N,), each below 65,536.
+
+    Returns:
+        The compressed bytes.
 
     >>> unpack_classes(pack_classes([3, 1, 999]))
     array([  3,   1, 999], dtype=uint16)
@@ -30,20 +36,28 @@ def pack_classes(classes: ArrayLike) -> bytes:
 
 
 def unpack_classes(packed: bytes, count: int | None = None) -> NDArray[np.uint16]:
-    """What ``pack_classes`` packed, (N,). count: of classes that there must be; nothing beyond them is decompressed.
+    """Decompress what ``pack_classes`` compressed.
 
-    Raises: UserError for bytes that are damaged or empty, or hold another number of classes.
+    Args:
+        packed: The compressed bytes.
+        count: The expected number of images; nothing beyond is decompressed. None if it is not known.
+
+    Returns:
+        The classes, (N,).
+
+    Raises:
+        UserError: If the bytes are damaged or empty, or hold another number of classes.
     """
     import numpy as np
 
     try:
         width = packed[0]
         if width not in (1, 2):
-            raise ValueError(f"{width} bytes a class")
+            raise ValueError(f"{width} bytes per class")
         stream = zlib.decompressobj()
         content = stream.decompress(packed[1:], 0 if count is None else width * count + 1)
         if not stream.eof or (count is not None and len(content) != width * count):
-            raise ValueError("incomplete, or of another number of images")
+            raise ValueError("incomplete, or for another number of images")
         planes = np.frombuffer(content, dtype=np.uint8).reshape(width, -1).astype(np.uint16)
         array: NDArray[np.uint16] = planes[0] if width == 1 else planes[0] + 256 * planes[1]
         return array

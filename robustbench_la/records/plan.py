@@ -1,5 +1,5 @@
-"""What is to be done, in training and in evaluation: types and ranges. Files: plan_file.py; names that only the measuring wing
-knows are checked there, by ``check_names``."""
+"""Plans for training and evaluation: types and ranges. Files: plan_file.py. Names that only the measuring wing knows are checked
+there, by ``check_names``."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class _Part(BaseModel):
 
 
 class Augment(_Part):
-    """What is done to training images, before they are normalised."""
+    """Augmentation of training images, before they are normalised."""
 
     pad: Annotated[int, Field(ge=0)] = 0
     """Black pixels added on each side before the crop."""
     crop: _Positive | None = None
-    """Side in pixels of the random crop; the image's own size if not given."""
+    """Side of the random crop in pixels; the size of the image if not given."""
     flip: bool = False
-    """Left and right exchanged, for every second image."""
+    """Whether images are flipped horizontally with probability 1/2."""
 
 
 class Recipe(_Part):
-    """How to train. Milestones and length are both in epochs or both in iterations."""
+    """How to train. Milestones are in the unit of the length: epochs or iterations."""
 
     epochs: _Positive | None = None
     iterations: _Positive | None = None
@@ -52,7 +52,7 @@ class Recipe(_Part):
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     augment: Augment = Augment()
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """A fraction of the training images, stratified, kept apart to validate on."""
+    """Fraction of the training images that is held out for validation, stratified."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Recipe:
@@ -87,7 +87,7 @@ class TrainingPlan(_SharedPlan):
 
     train: Recipe = Recipe(epochs=30, lr=0.05, milestones=[15, 25])
     training_seeds: _Seeds = [11]
-    """Of the training."""
+    """Seeds of the training, one network each."""
 
 
 class EvaluationPlan(_SharedPlan):
@@ -98,13 +98,13 @@ class EvaluationPlan(_SharedPlan):
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
     noise_seed: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
-    """Of the noise; within what a store can hold."""
+    """Seed of the noise, within the range that a store can hold."""
     noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many: noise_seed, noise_seed + 1, ..."""
     batch_size: _Positive | None = None
     amp: bool = False
     fluctuation: bool = False
-    """Whether a baseline also holds how much activations move."""
+    """Whether a baseline also records the fluctuation of activations."""
 
     @field_validator("profile")
     @classmethod
@@ -127,18 +127,29 @@ class EvaluationPlan(_SharedPlan):
         return value
 
     def conditions(self, *, height: int, width: int) -> list[Condition]:
-        """The conditions of the plan without clean, for images of this size in pixels."""
+        """The conditions of the plan except clean.
+
+        Args:
+            height: Of the images, in pixels; decides the profile if none is given.
+            width: The same.
+
+        Returns:
+            The conditions in the order given, each once.
+
+        Raises:
+            UserError: If a corruption has both severities and custom levels, or given severities would have no effect.
+        """
         from corruptions import level_of, profile_for
 
         profile = self.profile or profile_for(height, width)
-        asked = parse_noise(self.noise)
-        own = {name for name, levels in asked if levels}
-        if both := own & {name for name, levels in asked if not levels}:
-            raise UserError(f"{both.pop()} is asked for by severity and with custom levels; give one of the two")
-        if "severity" in self.model_fields_set and len(own) == len(asked):
-            raise UserError("severities have no effect: " + ("every noise has custom levels" if own else "no noise is asked for"))
+        noise = parse_noise(self.noise)
+        custom = {name for name, levels in noise if levels}
+        if both := custom & {name for name, levels in noise if not levels}:
+            raise UserError(f"{both.pop()} is given both with and without custom levels; give one of the two")
+        if "severity" in self.model_fields_set and len(custom) == len(noise):
+            raise UserError("severities have no effect: " + ("every noise has custom levels" if custom else "no noise is given"))
         conditions = []
-        for name, levels in asked:
+        for name, levels in noise:
             if levels:
                 conditions += [Condition(corruption=name, severity=None, parameters=level, profile=None) for level in levels]
                 continue
@@ -149,4 +160,4 @@ class EvaluationPlan(_SharedPlan):
 
 
 class Plan(TrainingPlan, EvaluationPlan):
-    """A whole experiment, as a plan's file holds it: ``train`` and ``eval`` each take the part they need."""
+    """A whole experiment, as in a plan file: ``train`` and ``eval`` each use the part they need."""

@@ -1,4 +1,4 @@
-"""Plans as YAML files: those of the user and those that come with larobust, with flags winning over them."""
+"""Plans as YAML files: the user's and those shipped with larobust; flags override them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,36 @@ from robustbench_la.records.plan import Plan, Recipe
 _OF_THE_NETWORK = ("arch", "activation", "layeract_alpha", "normalize", "resize", "crop")
 
 _RENAMED = {"alpha": "layeract_alpha", "seed": "noise_seed", "seeds": "training_seeds"}
-"""Keys of earlier plans, which are refused with what they are called now."""
+"""Old keys, refused with a message that names the new ones."""
 
 
 def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:
-    """The plan of a file, or the default one, with the flags that were given (not None, not empty) winning over it.
+    """Read a plan, and let flags override it.
 
-    What a training recipe says of the network is for ``train``: to ``eval`` the checkpoints say it themselves.
+    What a plan with a training recipe says about the network applies to ``train`` only: for ``eval`` the checkpoints record it.
+
+    Args:
+        config: A plan file, or the name of a plan shipped with larobust; None for the defaults.
+        flags: By the names of Plan's fields; None and empty lists mean not given.
+        purpose: What the plan is read for.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UserError: If the file cannot be read, or a setting is unknown or invalid.
     """
     content = {} if config is None else _read_yaml(find_config(config))
     recipe = content.get("train")
     if recipe is not None and not isinstance(recipe, dict):
-        raise UserError(f"{config}: train is a table of settings, not {recipe!r}")
+        raise UserError(f"{config}: train must be a mapping of settings, not {recipe!r}")
     if purpose == "eval" and recipe is not None:
         content = {key: value for key, value in content.items() if key not in _OF_THE_NETWORK}
     given = {key: value for key, value in flags.items() if value is not None and value != []}
     changes = given.pop("train", {})
     if recipe is None:
         recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)
-    # A length given by flags replaces the recipe's, and its milestones with it.
+    # A length given by flags replaces both the length and the milestones of the recipe.
     if any(recipe.get(unit) != changes[unit] for unit in ("epochs", "iterations") if unit in changes):
         recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
     merged = {**content, **given, "train": {**recipe, **changes}}
@@ -57,18 +68,28 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def find_config(name: str) -> Path:
-    """A plan's file: a path, or the name of a plan that comes with larobust."""
+    """Find a plan file.
+
+    Args:
+        name: A path, or the name of a plan shipped with larobust.
+
+    Returns:
+        Its path.
+
+    Raises:
+        UserError: If there is neither such a file nor such a plan.
+    """
     path = Path(name)
     if path.is_file():
         return path
-    shipped = {found.stem: found for found in sorted(shipped_configs().glob("*.yaml")) if found.stem != "published"}
+    shipped = {file.stem: file for file in sorted(shipped_configs().glob("*.yaml")) if file.stem != "published"}
     if path.stem in shipped and path.parent.name in ("", "configs"):
         return shipped[path.stem]
     raise UserError(f"no plan {name!r}{did_you_mean(path.stem, shipped)}")
 
 
 def shipped_configs() -> Path:
-    """Where the plans lie that come with larobust: beside the package once installed, above it in a checkout."""
+    """The folder of the plans shipped with larobust: inside the package once installed, next to it in a source checkout."""
     here = Path(__file__).parent.parent
     return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
 
@@ -78,12 +99,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{place}: not readable as YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not readable as YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"{path}: a plan is a table of settings, not {type(content).__name__}")
+        raise UserError(f"{path}: a plan must be a mapping of settings, not {type(content).__name__}")
     return content

@@ -1,4 +1,4 @@
-"""What there is to train: a plan becomes one job for each activation and seed, all of which fits together."""
+"""What to train: a plan becomes one job per activation and seed, checked for consistency."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Job:
     choice: ImageChoice
     """The data to train on."""
     evaluated_on: ImageChoice
-    """The same, cut to the size that the network sees."""
+    """The same, cropped to the size that the network sees."""
     images: ImageSet
     device: torch.device
     path: Path
-    """Of the checkpoint to write; the unfinished one lies beside it."""
+    """Of the checkpoint to write; the unfinished state is kept next to it."""
 
     @property
     def unfinished(self) -> Path:
@@ -50,14 +50,15 @@ class Job:
 
     @property
     def images_held_apart(self) -> bool:
-        """Whether the dataset has images that are not trained on."""
+        """Whether the dataset has separate test images."""
         kind, _, root = self.choice.name.partition(":")
         return kind != "folder" or is_split(Path(root).expanduser())
 
     def identity(self, fingerprint: str) -> str:
-        """All that decides the weights, as text: a training is only continued where this is the same.
+        """Everything that determines the weights, as text: a training is resumed only if this is unchanged.
 
-        fingerprint: of the images.
+        Args:
+            fingerprint: Of the images.
         """
         settings = {
             "network": self.spec.as_dict(),
@@ -75,33 +76,45 @@ class Job:
 def prepare_jobs(
     plan: TrainingPlan, output: str, *, force: bool = False, download: bool = False, meter: Meter = silent
 ) -> list[Job]:
-    """One job for each activation and seed of a plan.
+    """One job per activation and seed of a plan.
 
-    output: the checkpoint's path; with several jobs it holds ``{activation}`` and ``{seed}``.
+    Args:
+        plan: What to train, and how.
+        output: Path of the checkpoint; for several jobs it contains ``{activation}`` and ``{seed}``.
+        force: Overwrite existing checkpoints.
+        download: Whether a missing dataset may be downloaded.
+        meter: Shows the progress of decoding.
 
-    Raises: UserError for what does not fit together, and for a checkpoint that exists already unless ``force``.
+    Returns:
+        The jobs, by activation, then seed; they share the images.
+
+    Raises:
+        UserError: If settings contradict each other, or a checkpoint already exists and ``force`` is not given.
     """
     check_names(plan)
     if plan.arch is None:
-        raise UserError("say what to train with --arch, one of the names that `larobust list architectures` shows")
+        raise UserError("no architecture given; specify it with --arch, see `larobust list architectures`")
     if not plan.activation:
-        raise UserError("say the activation with --activation, one of the names that `larobust list activations` shows")
+        raise UserError("no activation given; specify it with --activation, see `larobust list activations`")
     runs = [(activation, seed) for activation in plan.activation for seed in plan.training_seeds]
     paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
     if len(set(paths)) < len(paths):
-        raise UserError(f"{len(runs)} networks for one file {output}; put {{activation}} and {{seed}} into its name")
+        raise UserError(f"{len(runs)} networks would share the file {output}; put {{activation}} and {{seed}} into its name")
     for path in paths:
         check_writable(path)
         if path.exists() and not force:
-            raise UserError(f"{path} exists; --force trains anew and overwrites it")
+            raise UserError(f"{path} already exists; --force trains again and overwrites it")
     device = resolve(plan.device)
     choice = ImageChoice(plan.data or "digits", plan.resize, plan.crop)
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
     side = plan.train.augment.crop
     height, width = images.images.shape[2:]
     if side and side > min(height, width):
-        raise UserError(f"a random crop of {side} px from images of {width}x{height} px; evaluation could not cut that")
-    cut = side if side and (height, width) != (side, side) else None
+        raise UserError(
+            f"a random crop of {side} px exceeds images of {width}x{height} px, so evaluation could not crop them; "
+            "give a smaller crop"
+        )
+    centre_crop = side if side and (height, width) != (side, side) else None
     height, width = (side, side) if side else (height, width)
     spec = NetworkSpec(
         architecture=plan.arch, classes=len(images.classes), channels=images.images.shape[1], height=height, width=width
@@ -116,7 +129,7 @@ def prepare_jobs(
             recipe=plan.train,
             normalization=normalization,
             choice=choice,
-            evaluated_on=ImageChoice(choice.name, choice.resize, cut or choice.crop),
+            evaluated_on=ImageChoice(choice.name, choice.resize, centre_crop or choice.crop),
             images=images,
             device=device,
             path=path,
@@ -129,4 +142,4 @@ def _filled(output: str, **values: object) -> str:
     try:
         return output.format(**values)
     except (KeyError, IndexError, ValueError):
-        raise UserError(f"the file name {output!r} may hold {{activation}} and {{seed}}, and no other braces") from None
+        raise UserError(f"the file name {output!r} may contain {{activation}} and {{seed}}, but no other braces") from None

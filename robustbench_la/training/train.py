@@ -1,7 +1,7 @@
-"""Training by a recipe: resumable, and the same weights for the same seed on the same machine, bit for bit.
+"""Training by a recipe: resumable, and bit for bit the same weights for the same seed on the same machine.
 
-Nothing is drawn from a stream that an interruption could cut: order, crops and flips are keyed by (seed, epoch, image id), and
-torch's own generator is seeded anew for each epoch.
+No randomness comes from a stream that an interruption could cut: order, crops and flips are keyed by (seed, epoch, image id), and
+torch's own generator is reseeded for each epoch.
 """
 
 from __future__ import annotations
@@ -32,25 +32,38 @@ from robustbench_la.training.unfinished import Unfinished
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What came of a job."""
+    """The outcome of a job."""
 
     path: Path
     epochs: int
     loss: float
     """Mean over the last epoch, in nats."""
     accuracy: float
-    """Of the training images as they were seen in the last epoch: a fraction."""
+    """On the augmented training images of the last epoch: a fraction."""
     validation: float | None
-    """Accuracy on the images held out: a fraction."""
+    """Accuracy on the images held out, a fraction; None if there are none."""
     resumed: int
-    """The epoch it went on after; 0 for a new start."""
+    """The epoch after which training was resumed; 0 for a new start."""
     seconds: float
 
 
 def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
-    """Train, or go on where an interrupted run of the same job stopped. Raises: RunError if the loss is not finite any more."""
+    """Train a network, or resume where an interrupted run of the same job stopped.
+
+    Args:
+        job: What to train.
+        force: Start again, even if there is an unfinished run.
+        meter: Shows the progress, in images.
+
+    Returns:
+        The outcome; the checkpoint is at ``job.path``.
+
+    Raises:
+        RunError: If the loss becomes NaN or infinite, or a file cannot be written.
+        UserError: If the unfinished run belongs to other settings.
+    """
     keep_freed_memory()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are not repeatable
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA matrix products are not deterministic
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     if job.device.type == "cuda":
@@ -63,7 +76,7 @@ def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
 
 
 def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
-    began = time.perf_counter()
+    started = time.perf_counter()
     fingerprint, recipe = job.images.fingerprint(), job.recipe
     torch.manual_seed(job.seed)
     model = build(job.spec, job.activation, job.alpha).to(job.device)
@@ -83,12 +96,10 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
             torch.manual_seed(int(image_keys(job.seed, "torch", torch.tensor([epoch]))))
             loss, accuracy = _epoch(state, zip(rates, batches(job, kept, epoch=epoch), strict=False), advance)
             if not math.isfinite(loss):
-                raise RunError(
-                    f"the loss is not finite in epoch {epoch + 1}: training diverged; lower --lr (it is {recipe.lr:g})"
-                )
+                raise RunError(f"the loss is not finite in epoch {epoch + 1}: training diverged; lower --lr (now {recipe.lr:g})")
             state.keep(loss, accuracy)
     validation = accuracy_on(job, model, held_out) if len(held_out) else None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     _save(job, state, fingerprint, images=len(kept), validation=validation)
     job.unfinished.unlink(missing_ok=True)
     loss, accuracy = state.history[-1]
@@ -104,20 +115,20 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
 
 
 def _rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of a step; ``steps`` make an epoch."""
+    """The learning rate of a step; an epoch has ``steps`` of them."""
     drops = (milestone if recipe.iterations else milestone * steps for milestone in recipe.milestones)
     return recipe.lr * recipe.gamma ** sum(step >= drop for drop in drops)
 
 
 def _epoch(state: Unfinished, steps: Iterable[tuple[float, tuple[Tensor, Tensor]]], advance: Advance) -> tuple[float, float]:
-    """One pass over the images, as (learning rate, (inputs, labels)) for each step; gives mean loss in nats and accuracy."""
+    """One pass over the images, with (learning rate, (inputs, labels)) per step; returns mean loss in nats and accuracy."""
     total, correct, seen = 0.0, 0, 0
     state.model.train()
     for rate, (inputs, labels) in steps:
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         output = state.model(inputs)
-        # torchvision's networks with auxiliary outputs give a tuple with names.
+        # torchvision's networks with auxiliary outputs return a named tuple.
         logits = output if isinstance(output, Tensor) else output.logits
         loss = nn.functional.cross_entropy(logits, labels)
         state.optimizer.zero_grad(set_to_none=True)
@@ -131,7 +142,7 @@ def _epoch(state: Unfinished, steps: Iterable[tuple[float, tuple[Tensor, Tensor]
 
 
 def _save(job: Job, state: Unfinished, fingerprint: str, *, images: int, validation: float | None) -> None:
-    """Write the checkpoint. It holds nothing of time or place: the same training gives the same file."""
+    """Write the checkpoint. It contains no times or paths: the same training gives the same file."""
     save_checkpoint(
         job.path,
         state.model,

@@ -1,4 +1,4 @@
-"""The state of a training after each epoch, kept in a file, so that an interrupted one can go on."""
+"""The state of a training run after each epoch, kept in a file, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class Unfinished:
     """A training in progress."""
 
     path: Path
-    """Where it is kept."""
+    """Where the state is kept."""
     identity: str
-    """Everything that decides the weights; a file of another identity is not continued."""
+    """Everything that determines the weights; a file with another identity is not resumed."""
     model: nn.Module
     optimizer: torch.optim.Optimizer
     history: list[list[float]] = field(default_factory=list)
-    """For each finished epoch, the mean loss in nats and the accuracy, a fraction."""
+    """Per finished epoch, the mean loss in nats and the accuracy, a fraction."""
 
     @property
     def epochs(self) -> int:
-        """How many are finished."""
+        """Number of finished epochs."""
         return len(self.history)
 
     def keep(self, loss: float, accuracy: float) -> None:
-        """Add a finished epoch and write the state, whole or not at all."""
+        """Add a finished epoch and write the state atomically."""
         self.history.append([loss, accuracy])
         buffer = io.BytesIO()
         torch.save(
@@ -49,20 +49,24 @@ class Unfinished:
         write_whole(self.path, buffer.getvalue())
 
     def resume(self, device: torch.device) -> None:
-        """Load the state that an interrupted run kept, if there is one.
+        """Load the state of an interrupted run, if there is one.
 
-        Raises: UserError where the file cannot be read or belongs to another training.
+        Args:
+            device: Where the network is trained.
+
+        Raises:
+            UserError: If the file cannot be read, or belongs to a run with other settings.
         """
         if not self.path.exists():
             return
         try:
-            kept: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-            same = kept["identity"] == self.identity
+            stored: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            same = stored["identity"] == self.identity
             if same:
-                self.model.load_state_dict(kept["model"])
-                self.optimizer.load_state_dict(kept["optimizer"])
-                self.history = list(kept["history"])
+                self.model.load_state_dict(stored["model"])
+                self.optimizer.load_state_dict(stored["optimizer"])
+                self.history = list(stored["history"])
         except Exception as error:  # random bytes make the unpickler raise nearly anything
-            raise UserError(f"{self.path} cannot be read ({type(error).__name__}); --force starts anew") from None
+            raise UserError(f"{self.path} cannot be read ({type(error).__name__}); --force starts again") from None
         if not same:
-            raise UserError(f"{self.path} is an unfinished training with other settings or data; --force starts anew")
+            raise UserError(f"{self.path} is an unfinished training with other settings or data; --force starts again")

@@ -1,4 +1,4 @@
-"""From a checkpoint's content, and what the user says of it, to a network that can be run."""
+"""From the content of a checkpoint, and what the user specifies, to a network that can be run."""
 
 from __future__ import annotations
 
@@ -24,22 +24,43 @@ from robustbench_la.models.checkpoints.unpack import Candidate, is_state_dict, s
 from robustbench_la.models.user_code import code_of
 
 _SHOWN = 3
-"""How many keys an error names."""
+"""How many keys an error message lists."""
 
 
 def load_network(path: Path, overrides: LoadOverrides, shape: Shape | None = None) -> Network:
-    """Read a checkpoint and make its network. shape: as in ``assemble_network``."""
+    """Read a checkpoint and build its network.
+
+    Args:
+        path: The checkpoint file.
+        overrides: What the user specifies.
+        shape: As for ``assemble_network``; None if the data is not known.
+
+    Returns:
+        The network, in eval mode on the CPU.
+
+    Raises:
+        UserError: As ``read_checkpoint`` and ``assemble_network``.
+    """
     return assemble_network(read_checkpoint(path), overrides, shape or Shape(classes=0, channels=0, height=0, width=0))
 
 
 def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
-    """The network of a checkpoint. shape: of the data to come, for what neither file nor weights tell.
+    """Build the network of a checkpoint.
 
-    Raises: UserError for a file that does not say what is needed or does not fit, with its name.
+    Args:
+        file: The checkpoint.
+        overrides: What the user specifies, because a foreign file does not record it.
+        shape: Of the data to evaluate on; used for what neither the file nor the weights show.
+
+    Returns:
+        The network, in eval mode on the CPU.
+
+    Raises:
+        UserError: If something is missing, contradictory or does not fit; the message starts with the path.
     """
     try:
-        own = file.content.get("format") == FORMAT
-        network = _own(file, overrides, shape) if own else _foreign(file.content, overrides, shape)
+        ours = file.content.get("format") == FORMAT
+        network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
     return replace(network, name=str(file.path), sha256=file.sha256, code=code_of(network.spec.architecture))
@@ -63,20 +84,21 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(damaged(error)) from None
     if spec.is_code and overrides.architecture != spec.architecture:
-        raise UserError(f"its network is made by the code {spec.architecture}; allow that with --arch {spec.architecture}")
-    given = (
+        raise UserError(f"its network is built by the code {spec.architecture}; allow that with --arch {spec.architecture}")
+    settings = (
         ("--arch", overrides.architecture, spec.architecture),
         ("--activation", overrides.activation, activation),
         ("--layeract-alpha", overrides.alpha, alpha),
         ("--normalize", overrides.normalization, normalization),
     )
-    for flag, wanted, written in given:
-        if wanted is not None and wanted != written:
-            raise UserError(f"{flag} says {wanted}, but the file says {written}")
+    for flag, given, recorded in settings:
+        if given is not None and given != recorded:
+            raise UserError(f"{flag} is {given}, but the file records {recorded}; omit {flag}")
     trained, shown = (spec.width, spec.height), (shape.width, shape.height)
-    other = shape.height and trained != shown
+    differs = shape.height and trained != shown
     remark = f"trained on images of {trained[0]}x{trained[1]} px; these are {shown[0]}x{shown[1]} px"
-    return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=(remark,) if other else ())
+    remarks = (remark,) if differs else ()
+    return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=remarks)
 
 
 def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) -> Network:
@@ -84,20 +106,20 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         check_architecture(overrides.architecture)
     remarks, candidates = state_dicts(content)
     state, removed = candidates[-1]
-    known = recognise(state)
-    if known is not None and overrides.architecture in (None, known[0].architecture):
-        spec, state = known
+    recognised = recognise(state)
+    if recognised is not None and overrides.architecture in (None, recognised[0].architecture):
+        spec, state = recognised
         removed = (*removed, f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
     elif overrides.architecture is None:
-        raise UserError(f"not a network of the table (its keys begin {_some(state)}); say which with --arch")
-    elif known is not None and ":" not in overrides.architecture:
-        raise UserError(f"--arch says {overrides.architecture}, but the weights are of {known[0].architecture}")
+        raise UserError(f"architecture not recognised from the weights (keys start with {_some(state)}); specify it with --arch")
+    elif recognised is not None and ":" not in overrides.architecture:
+        raise UserError(f"--arch is {overrides.architecture}, but these are the weights of a {recognised[0].architecture}")
     else:
         spec, (state, removed) = _measured(overrides, candidates, shape)
     remarks += removed
     if overrides.activation is None:
         raise UserError(
-            f"the activation cannot be seen in the weights of {spec.architecture}; say it with --activation, "
+            f"the weights of {spec.architecture} do not show the activation; specify it with --activation, "
             f"one of {', '.join(ACTIVATIONS)}"
         )
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
@@ -109,28 +131,28 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         overrides.normalization or NORMALIZATIONS["none"],
         data=None,
         seed=None,
-        remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1] as they are",))),
+        remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
 
 
 def _measured(overrides: LoadOverrides, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:
-    """The spec of an architecture that is not in the table, and the candidate whose keys fit it best.
+    """The spec of an architecture that is not in the table, and the candidate whose keys match it best.
 
-    Its classes are found by building it for a number of classes that no layer has by chance, and looking at what the weights have
-    in its place. A function of the user's that takes no ``classes`` is for those of the data.
+    The number of classes is found by building the network for a number that no layer has by chance, and looking up the size that
+    the weights have in its place. For a user function without an argument ``classes`` it is that of the data.
     """
     assert overrides.architecture is not None
     if ":" not in overrides.architecture:
-        raise UserError(f"the weights are not of {overrides.architecture}: their keys begin {_some(candidates[-1][0])}")
-    odd = 7919
-    spec = NetworkSpec(architecture=overrides.architecture, classes=odd, channels=shape.channels or 3, height=0, width=0)
+        raise UserError(f"these are not weights of a {overrides.architecture}: their keys start with {_some(candidates[-1][0])}")
+    unlikely = 7919
+    spec = NetworkSpec(architecture=overrides.architecture, classes=unlikely, channels=shape.channels or 3, height=0, width=0)
     expected = build(spec, overrides.activation or "relu").state_dict()
     best = max(candidates, key=lambda candidate: len(candidate[0].keys() & expected.keys()))
     state = best[0]
     rows = {
         state[key].shape[0]
         for key, tensor in expected.items()
-        if key in state and state[key].dim() and tensor.shape[:1] == (odd,)
+        if key in state and state[key].dim() and tensor.shape[:1] == (unlikely,)
     }
     last = next((len(tensor) for tensor in reversed(state.values()) if tensor.dim()), 1)
     return replace(spec, classes=max(rows) if rows else shape.classes or last), best
@@ -150,7 +172,7 @@ def _network(
     entry = lookup(ACTIVATIONS, activation, kind="activation")
     if not isinstance(state, dict) or not is_state_dict(state):
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
-    if not spec.is_code:  # shapes first, without memory: a file may ask for any size
+    if not spec.is_code:  # first check the shapes without allocating memory: a file may demand any size
         with torch.device("meta"):
             check_keys(build(spec, activation, alpha), state, spec.architecture)
     model = build(spec, activation, alpha)
@@ -171,9 +193,18 @@ def _network(
 
 
 def check_keys(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:
-    """Raise UserError unless every weight of ``model`` stands in ``state`` and the other way round, finite and of its shape."""
+    """Check that weights fit a network.
+
+    Args:
+        model: The network.
+        state: The weights.
+        architecture: Its name, for errors.
+
+    Raises:
+        UserError: If keys are missing or unexpected, shapes differ, or weights are not finite.
+    """
     expected = model.state_dict()
-    # Counters of BatchNorm: files from before torch 0.4.1 lack them, and evaluation does not use them.
+    # BatchNorm counters: files from before torch 0.4.1 do not have them, and evaluation does not use them.
     missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
     extra = [key for key in state if key not in expected]
     misshapen = [
@@ -182,9 +213,9 @@ def check_keys(model: nn.Module, state: dict[str, Tensor], architecture: str) ->
         if key in state and state[key].shape != expected[key].shape
     ]
     faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in
-              (("missing", missing), ("not expected", extra), ("misshapen", misshapen)) if keys]  # fmt: skip
+              (("missing", missing), ("unexpected", extra), ("of the wrong shape", misshapen)) if keys]  # fmt: skip
     if faults:
-        raise UserError(f"the weights do not fit {architecture}: keys {'; '.join(faults)}")
+        raise UserError(f"the weights do not fit {architecture}; keys: {'; '.join(faults)}")
     broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise UserError(f"NaN or infinite weights in {_some(broken)}")

@@ -1,4 +1,4 @@
-"""Checkpoint files: saved in our own format; ours and those of others read. Nothing in a file is ever executed."""
+"""Checkpoint files: written in our own format; read in ours and in foreign ones. Nothing in a file is ever executed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,17 @@ def save_checkpoint(
     data: ImageChoice,
     training: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint of our own, which needs nothing else to be evaluated.
+    """Write a checkpoint in our own format, which can be evaluated without further information.
 
-    training: plain values that tell how it was trained: recipe, seed, epochs, versions.
+    Args:
+        path: Where to write it.
+        model: The trained network.
+        spec: Its architecture and shape.
+        activation: A name of ACTIVATIONS.
+        alpha: LayerAct's alpha.
+        normalization: Of its inputs.
+        data: What to evaluate it on.
+        training: How it was trained, as plain values: recipe, seed, epochs, versions.
     """
     content = {
         "format": FORMAT,
@@ -56,7 +64,7 @@ def save_checkpoint(
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """A checkpoint's content, before a network is made of it."""
+    """The content of a checkpoint, before its network is built."""
 
     path: Path
     sha256: str
@@ -64,7 +72,7 @@ class CheckpointFile:
 
     @property
     def data(self) -> ImageChoice | None:
-        """What to evaluate it on, where it says so."""
+        """What to evaluate it on, if the file records it."""
         try:
             return (
                 TypeAdapter(ImageChoice).validate_python(self.content["data"]) if self.content.get("format") == FORMAT else None
@@ -74,7 +82,17 @@ class CheckpointFile:
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
-    """Read any checkpoint. Raises: UserError for a file that cannot be read safely, with its name."""
+    """Read a checkpoint of any format.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content, with the SHA-256 of the file.
+
+    Raises:
+        UserError: If the file cannot be read safely; the message starts with the path.
+    """
     raw = read_bytes(path)
     try:
         return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
@@ -83,4 +101,5 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
 
 def damaged(error: Exception) -> str:
+    """The error message for a checkpoint in our format whose content is invalid."""
     return f"a damaged larobust checkpoint ({type(error).__name__}: {first_line(error)})"

@@ -1,4 +1,4 @@
-"""A network that was loaded, and what a user may say about its checkpoint."""
+"""A loaded network, and what the user may specify about its checkpoint."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from robustbench_la.records.network_id import NetworkRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A trained network, ready to be run, with all that is known of it."""
+    """A trained network, ready to be run, with everything known about it."""
 
     name: str
-    """The path as it was given."""
+    """The path as given."""
     sha256: str
     model: nn.Module
     spec: NetworkSpec
@@ -27,22 +27,22 @@ class Network:
     """None at the element level."""
     normalization: Normalization
     data: ImageChoice | None
-    """What to evaluate it on, where the file says so."""
+    """What to evaluate it on, if the file records it."""
     seed: int | None
-    """Its training seed, where the file says so."""
+    """Its training seed, if the file records it."""
     remarks: tuple[str, ...]
-    """What was done to make it fit, for the user to read."""
+    """What was assumed or changed when it was loaded, for the user to read."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
     @property
     def level(self) -> Level:
-        """Whether its activation is layer-level or element-level; one that is not of the table is element-level."""
+        """Whether its activation is layer-level or element-level; one that is not in the table counts as element-level."""
         return ACTIVATIONS[self.activation].level if self.activation in ACTIVATIONS else "element"
 
     @property
     def record(self) -> NetworkRecord:
-        """As records have it."""
+        """The network as it appears in records."""
         return NetworkRecord(
             checkpoint=self.name,
             sha256=self.sha256,
@@ -58,7 +58,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOverrides:
-    """What the user says of a checkpoint, which a foreign file does not tell; None: not said."""
+    """What the user specifies about a checkpoint, because a foreign file does not record it; None: not specified."""
 
     architecture: str | None = None
     activation: str | None = None

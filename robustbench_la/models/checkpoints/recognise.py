@@ -1,4 +1,4 @@
-"""Which network of our table a plain state dict is, from its keys and shapes alone."""
+"""Recognises which network of our table a plain state dict belongs to, from its keys and shapes only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,23 @@ State = Mapping[str, "Tensor"]
 
 
 def recognise(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
-    """The network and its state dict under our key names, or None. Image sizes that weights do not tell are 0."""
+    """Recognise a network of the table.
+
+    Args:
+        state: A state dict.
+
+    Returns:
+        The network and its state dict with our key names; None if it is not recognised. Image sizes that the weights do not show
+        are 0.
+
+    Raises:
+        UserError: For a CIFAR ResNet of a depth that the table does not have.
+    """
     return _resnet(state) or _mlp(state) or _cnn(state)
 
 
 def _shape(state: State, key: str, dimensions: int) -> tuple[int, ...] | None:
-    """The shape at ``key``, if it is there with that many dimensions."""
+    """The shape of the entry ``key``, if it exists and has that many dimensions."""
     shape = tuple(state[key].shape) if key in state else ()
     return shape if len(shape) == dimensions else None
 
@@ -32,7 +43,7 @@ def _mlp(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
     if hidden is None or output is None:
         return None
     side = math.isqrt(hidden[1])
-    # Square grey images are the guess; colour where only that gives a square.
+    # Assume square grey images, or colour if only that gives a square.
     channels = 1 if side * side == hidden[1] else 3
     side = math.isqrt(hidden[1] // channels)
     if channels * side * side != hidden[1]:
@@ -49,10 +60,10 @@ def _cnn(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
 
 
 def _resnet(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
-    """Two layouts are met: ``layer1.0.conv1 ... linear``, and ``layers1.0.conv1 ... norm1 ... linear``.
+    """Two layouts are in use: ``layer1.0.conv1 ... linear``, and ``layers1.0.conv1 ... norm1 ... linear``.
 
     The weights do not show where shortcuts pad. The first layout (akamaster/pytorch_resnet_cifar10) pads on both sides, the
-    second (LayerAct/LayerAct) after the channels that are there.
+    second (LayerAct/LayerAct) after the existing channels.
     """
     padding: Literal["centre", "end"] = "centre"
     if any(key.startswith("layers1.") for key in state):
@@ -67,8 +78,8 @@ def _resnet(state: State) -> tuple[NetworkSpec, dict[str, Tensor]] | None:
         return None
     name = f"resnet{6 * stages[0] + 2}"
     if len(set(stages)) > 1 or name not in ARCHITECTURES:
-        known = ", ".join(name for name in ARCHITECTURES if name.startswith("resnet"))
-        raise UserError(f"the weights are of a CIFAR ResNet with {stages} blocks a stage; the table has {known}")
+        depths = ", ".join(name for name in ARCHITECTURES if name.startswith("resnet"))
+        raise UserError(f"these are weights of a CIFAR ResNet with {stages} blocks per stage; available: {depths}")
     spec = NetworkSpec(
         architecture=name,
         classes=output[0],

@@ -1,4 +1,4 @@
-"""What a checkpoint file holds: read without running anything of it, and its weights found in the usual layouts."""
+"""The content of a checkpoint file, read without executing any of it, and its weights, located in the usual layouts."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ _HARMLESS: list[Any] = [
     (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
     (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
 ]
-"""What scripts keep beside the weights (a best accuracy, the arguments) and what making it can do no harm with."""
+"""Types that scripts save next to the weights (a best accuracy, the arguments) and that are harmless to construct."""
 
 _DEEPEST = 4
-"""How many dictionaries deep weights are looked for."""
+"""How many nested dictionaries are searched for weights."""
 
 Candidate = tuple[dict[str, Tensor], tuple[str, ...]]
 """A state dict, and remarks on what was removed from its keys."""
 
 
 def read_bytes(path: Path) -> bytes:
+    """Read a whole file. Raises UserError for what is no readable file, or empty."""
     try:
         if path.is_char_device():
             raise UserError(f"{path}: a device, not a checkpoint")
@@ -55,7 +56,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def unpack(raw: bytes, path: Path) -> dict[str, Any]:
-    """The dictionary in a file, unpickled with no code allowed."""
+    """Read the dictionary in a checkpoint file, with unpickling restricted to harmless types.
+
+    Args:
+        raw: The bytes of the file.
+        path: Its name; the suffix ``.safetensors`` selects that format.
+
+    Returns:
+        The dictionary.
+
+    Raises:
+        UserError: If the file holds code or other objects, or is no checkpoint.
+    """
     if path.suffix == ".safetensors":
         import safetensors
         import safetensors.torch
@@ -70,16 +82,16 @@ def unpack(raw: bytes, path: Path) -> dict[str, Any]:
             content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # bytes at random make the unpickler raise nearly anything
-        said = str(error)
-        refused = re.search(r"GLOBAL|Unsupported (global|class)", said) or ("Unsupported" in said and raw.startswith(b"\x80"))
-        if refused:
+    except Exception as error:  # random bytes make the unpickler raise nearly anything
+        message = str(error)
+        is_pickle = raw.startswith(b"\x80")
+        if re.search(r"GLOBAL|Unsupported (global|class)", message) or ("Unsupported" in message and is_pickle):
             raise UserError(
-                "holds Python objects beyond tensors and plain values, so loading it would run code from the file; "
-                "load it where you trust it and save model.state_dict()"
+                "holds Python objects other than tensors and plain values, so loading it would run code from the file; "
+                "if you trust it, load it yourself and save model.state_dict()"
             ) from None
-        # torch's own text advises to switch the safeguard off.
-        reason = "no known format" if "weights_only" in said else first_line(error)
+        # torch's own message advises switching the safeguard off.
+        reason = "unknown format" if "weights_only" in message else first_line(error)
         raise UserError(f"not a checkpoint that torch can read ({reason})") from None
     if not isinstance(content, dict):
         raise UserError(f"holds a {type(content).__name__}, not a dictionary of weights")
@@ -87,19 +99,27 @@ def unpack(raw: bytes, path: Path) -> dict[str, Any]:
 
 
 def _refuse_programs(raw: bytes) -> None:
-    """Raise UserError for archives that hold code."""
+    """Raise UserError for archives that contain code."""
     buffer = io.BytesIO(raw)
     if not zipfile.is_zipfile(buffer):
         return
     with zipfile.ZipFile(buffer) as archive:
         if any(name.endswith(("constants.pkl", ".pt2")) or "/code/" in name for name in archive.namelist()):
-            raise UserError("a TorchScript or exported program, which holds code; save model.state_dict() instead")
+            raise UserError("a TorchScript or exported program, which contains code; save model.state_dict() instead")
 
 
 def state_dicts(content: dict[str, Any]) -> tuple[list[str], list[Candidate]]:
-    """The weights in a dictionary of any of the usual layouts: as they are, and without each wrapper's key prefix in turn.
+    """Locate the weights in a dictionary of any of the usual layouts.
 
-    Gives remarks on where they were found, and the candidates.
+    Args:
+        content: The content of a checkpoint.
+
+    Returns:
+        Remarks on where the weights were found; and candidates: the weights unchanged, then with one wrapper's key prefix after
+        the other removed.
+
+    Raises:
+        UserError: If no weights are found.
     """
     remarks = []
     for _ in range(_DEEPEST):
@@ -111,7 +131,7 @@ def state_dicts(content: dict[str, Any]) -> tuple[list[str], list[Candidate]]:
         remarks.append(f"weights taken from '{nest}'")
         content = content[nest]
     if not is_state_dict(content):
-        raise UserError(f"no weights found: looked for tensors at the top and under {', '.join(_NESTS)}")
+        raise UserError(f"no weights found: looked for tensors at the top level and under {', '.join(_NESTS)}")
     state: dict[str, Tensor] = {key: tensor for key, tensor in content.items() if key != "n_averaged"}  # of AveragedModel
     candidates: list[Candidate] = [(state, ())]
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
@@ -121,6 +141,7 @@ def state_dicts(content: dict[str, Any]) -> tuple[list[str], list[Candidate]]:
 
 
 def is_state_dict(content: dict[str, Any]) -> bool:
+    """Whether a dictionary maps strings to dense tensors with data, and is not empty."""
     return bool(content) and all(
         isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
         for key, value in content.items()
