@@ -198,7 +198,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "predictions that are no base64": (_edit(lambda d: d["conditions"][0].update(predictions="€")), "not base64"),
     "predictions that are cut": (_edit(lambda d: d["conditions"][0].update(predictions="AXic")), "cannot be read"),
     "predictions of other images": (_edit(lambda d: d["conditions"][1].update(predictions=_packed(39))), "cannot be read"),
-    "labels that fill the memory": (_edit(_bomb), "labels: predictions that cannot be read"),
+    "labels that fill the memory": (_edit(_bomb), "labels: classes cannot be read"),
     "ids out of order": (_edit(lambda d: d.update(ids=base64.b64encode(zlib.compress(bytes(160))).decode())), "ids"),
     "a condition twice": (_edit(_twice), "is there twice"),
     "clean images last": (_edit(_swap), "clean comes first"),

@@ -57,7 +57,7 @@ def test_a_network_as_good_as_it_thinks_is_calibrated() -> None:
     [
         ([1.1], [True], "between 0 and 1"),
         ([math.nan], [True], "between 0 and 1"),
-        ([0.5], [True, False], "one confidence an answer"),
+        ([0.5], [True, False], "expected one confidence per prediction"),
     ],
 )
 def test_confidences_that_are_none_are_refused(confidences: list[float], correct: list[bool], message: str) -> None:

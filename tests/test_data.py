@@ -422,7 +422,7 @@ def test_a_folder_given_without_its_kind_is_told_how(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
 
-    with pytest.raises(UserError, match=r"say folder:photos"):
+    with pytest.raises(UserError, match=r"use folder:photos"):
         datasets.check_name("photos")
 
 

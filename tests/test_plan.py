@@ -106,7 +106,7 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("limit: many", ["plan.yaml", "limit", "integer", "'many'"]),
     ("amp: perhaps", ["plan.yaml", "amp", "bool", "'perhaps'"]),
     ("train: {epochs: 1, batch_size: half}", ["plan.yaml", "train.batch_size", "'half'"]),
-    ("train: fast", ["plan.yaml", "train is a table of settings", "'fast'"]),
+    ("train: fast", ["plan.yaml", "train must be a mapping of settings", "'fast'"]),
     ("train: {epochs: 1, iterations: 1}", ["plan.yaml", "either epochs or iterations"]),
     ("train: {lr: 0.1}", ["plan.yaml", "either epochs or iterations"]),
     ("train: {epochs: 1, milestones: [0]}", ["plan.yaml", "train.milestones", "greater than 0"]),
@@ -119,9 +119,9 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("seed: 1", ["plan.yaml", "the key 'seed' is now 'noise_seed'"]),
     ("seeds: [11]", ["plan.yaml", "the key 'seeds' is now 'training_seeds'"]),
     ("severity: 6", ["severity", "from 1 to 5", "'6'"]),
-    ("- digits\n- mnist", ["plan.yaml", "a plan is a table of settings", "list"]),
-    ("just words", ["plan.yaml", "a plan is a table of settings", "str"]),
-    ("1: 2", ["plan.yaml", "a plan is a table of settings"]),
+    ("- digits\n- mnist", ["plan.yaml", "a plan must be a mapping of settings", "list"]),
+    ("just words", ["plan.yaml", "a plan must be a mapping of settings", "str"]),
+    ("1: 2", ["plan.yaml", "a plan must be a mapping of settings"]),
 ])  # fmt: skip
 def test_a_mistake_in_a_plan_is_told_with_its_place(write, text, words):
     with pytest.raises(UserError) as raised:
@@ -266,9 +266,9 @@ def test_a_level_that_no_corruption_takes_is_refused(name, level):
     ("", "unknown corruption ''"),
     ("0.1", "unknown corruption '0.1'"),
     ("gaussian,0.1", "unknown corruption '0.1'"),
-    ("paper=0.1", "a level is one corruption's and a number, such as gaussian_noise=0.05, not 'paper=0.1'"),
-    ("gaussian=", "a level is one corruption's and a number, .* not 'gaussian='"),
-    ("gaussian=strong", "a level is one corruption's and a number, .* not 'gaussian=strong'"),
+    ("paper=0.1", "expected one corruption and a number, such as gaussian_noise=0.05, not 'paper=0.1'"),
+    ("gaussian=", "expected one corruption and a number, .* not 'gaussian='"),
+    ("gaussian=strong", "expected one corruption and a number, .* not 'gaussian=strong'"),
     ("gaussian=0.1,-0.2", "above 0 .* not -0.2"),
 ])  # fmt: skip
 def test_noise_that_cannot_be_read_is_refused(word, match):
@@ -290,7 +290,7 @@ def test_severities_are_sorted_and_each_once(words, expected):
 
 @pytest.mark.parametrize("word", ["0", "6", "3-1", "0-5", "1-6", "-1", "five", "", "1-", "2.5", "1-2-3", "nan"])
 def test_a_severity_outside_1_to_5_is_refused(word):
-    with pytest.raises(UserError, match=f"severity is a whole number from 1 to 5, or a range such as 1-5, not '{word}'"):
+    with pytest.raises(UserError, match=f"severity must be a whole number from 1 to 5, or a range such as 1-5, not '{word}'"):
         parse_severities([word])
 
 
@@ -357,7 +357,7 @@ def test_a_normalization_that_gives_no_numbers_is_refused(text):
 def test_severities_that_would_have_no_effect_or_mix_with_own_levels_are_refused():
     with pytest.raises(UserError, match="severities have no effect"):
         Plan(noise=["gaussian_noise=0.1"], severity=[1]).conditions(height=32, width=32)
-    with pytest.raises(UserError, match="gaussian_noise is asked for by severity and with custom levels"):
+    with pytest.raises(UserError, match="gaussian_noise is given both with and without custom levels"):
         Plan(noise=["gaussian", "gaussian_noise=0.1"]).conditions(height=32, width=32)
 
 

@@ -101,14 +101,14 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 
 
 def check_architecture(name: str) -> None:
-    """Raise UserError unless ``name`` can be an architecture; hints come from torchvision and from the file that it names."""
+    """Raise UserError unless ``name`` is a valid architecture; the hints consult torchvision, and the file that it names."""
     if ":" in name or name in ARCHITECTURES:
         return
     path = Path(name)
     if path.suffix == ".py" and path.is_file():
         offered = offered_by(path)
         if not offered:
-            raise UserError(f"--arch {name} names no function, and {name} has none")
+            raise UserError(f"--arch {name} names no function, and {name} defines none")
         raise UserError(
             f"--arch {name} names no function; {name} offers: {', '.join(offered)}; give --arch {name}:{offered[0].split()[0]}"
         )

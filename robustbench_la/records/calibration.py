@@ -59,10 +59,10 @@ def unpack(packed: bytes) -> NDArray[np.float64]:
     import numpy as np
 
     if len(packed) != 3 * 8 * BINS:
-        raise UserError(f"unreadable calibration ({len(packed)} bytes instead of {3 * 8 * BINS})")
+        raise UserError(f"calibration cannot be read ({len(packed)} bytes instead of {3 * 8 * BINS})")
     sums = np.frombuffer(packed, dtype="<f8").reshape(3, BINS)
     if not (np.isfinite(sums).all() and sums.min() >= 0 and sums[0].any()):
-        raise UserError("unreadable calibration (not sums over images)")
+        raise UserError("calibration cannot be read (not sums over images)")
     return sums
 
 

@@ -62,4 +62,4 @@ def unpack_classes(packed: bytes, count: int | None = None) -> NDArray[np.uint16
         array: NDArray[np.uint16] = planes[0] if width == 1 else planes[0] + 256 * planes[1]
         return array
     except (IndexError, ValueError, zlib.error) as error:
-        raise UserError(f"predictions that cannot be read ({first_line(error)})") from None
+        raise UserError(f"classes cannot be read ({first_line(error)})") from None
