@@ -66,5 +66,5 @@ def test_confidences_that_are_none_are_refused(confidences: list[float], correct
 
 
 def test_nothing_measured_has_no_ece() -> None:
-    with pytest.raises(ValueError, match="no answers"):
+    with pytest.raises(ValueError, match="no predictions"):
         expected_calibration_error(np.zeros((3, 1)))

@@ -462,7 +462,7 @@ def test_weights_of_another_network_than_was_said_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "match"), [
-    (lambda state: state.pop("bn1.weight"), r"keys 1 missing \(bn1\.weight\)"),
+    (lambda state: state.pop("bn1.weight"), r"keys: 1 missing \(bn1\.weight\)"),
     (lambda state: state.update(extra=torch.zeros(1)), r"keys: 1 unexpected \(extra\)"),
     (lambda state: state.update({"bn1.bias": torch.zeros(3)}), r"keys: 1 of the wrong shape \(bn1\.bias \(3,\) for \(16,\)\)"),
     (lambda state: (state.pop("bn1.weight"), state.update(extra=torch.zeros(1))), r"1 missing .*; 1 unexpected"),
@@ -473,7 +473,7 @@ def test_keys_that_do_not_fit_are_named(tmp_path, change, match):
     change(state)
     torch.save(state, tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=rf"model\.pt: the weights do not fit cnn: .*{match}"):
+    with pytest.raises(UserError, match=rf"model\.pt: the weights do not fit cnn; .*{match}"):
         load_network(tmp_path / "model.pt", RELU)
 
 

@@ -189,7 +189,7 @@ WRONG = {
     "alpha 0": ("train --arch mlp --activation la_silu --layeract-alpha 0 -o new.pt", "alpha", "greater than 0"),
     "alpha that is not a number": ("train --arch mlp --activation la_silu --layeract-alpha nan -o new.pt", "alpha", "nan"),
     "0 epochs": ("train --arch mlp --activation relu --epochs 0 -o new.pt", "epochs", "greater than 0"),
-    "training over a checkpoint": ("train --arch mlp --activation relu -o good.pt", "good.pt exists", "--force"),
+    "training over a checkpoint": ("train --arch mlp --activation relu -o good.pt", "good.pt already exists", "--force"),
     "two networks for one file": ("train --arch mlp --activation relu --activation silu -o new.pt", "{activation}"),
     "training without an architecture": ("train --activation relu -o new.pt", "--arch"),
     "training without an activation": ("train --arch mlp -o new.pt", "--activation"),

@@ -96,7 +96,7 @@ def test_several_networks_need_names_of_their_own(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="4 networks would share the file"):
         prepare_jobs(plan, str(tmp_path / "a.pt"))
-    with pytest.raises(UserError, match="may hold"):
+    with pytest.raises(UserError, match="may contain"):
         prepare_jobs(plan, str(tmp_path / "{epoch}.pt"))
     jobs = prepare_jobs(plan, str(tmp_path / "{activation}-{seed}.pt"))
     assert [job.path.name for job in jobs] == ["silu-1.pt", "silu-2.pt", "la_silu-1.pt", "la_silu-2.pt"]
