@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from robustbench_la.api.corrupting import corrupt
     from robustbench_la.api.evaluating import EvaluationResult, evaluate
     from robustbench_la.api.fluctuating import FluctuationResult, fluctuation
+    from robustbench_la.api.settings import Filters, MeasuringSettings, NetworkSettings
     from robustbench_la.api.storing import StoreView, open_store
     from robustbench_la.errors import NotComparableError, RunError, UserError
     from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
@@ -32,9 +33,12 @@ __all__ = [
     "CheckResult",
     "Comparison",
     "EvaluationResult",
+    "Filters",
     "FluctuationResult",
     "LAHardSiLU",
     "LASiLU",
+    "MeasuringSettings",
+    "NetworkSettings",
     "NotComparableError",
     "RunError",
     "StoreView",
@@ -57,6 +61,7 @@ _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "robustbench_la.api.corrupting": ("corrupt",),
         "robustbench_la.api.evaluating": ("EvaluationResult", "evaluate"),
         "robustbench_la.api.fluctuating": ("FluctuationResult", "fluctuation"),
+        "robustbench_la.api.settings": ("Filters", "MeasuringSettings", "NetworkSettings"),
         "robustbench_la.api.storing": ("StoreView", "open_store"),
         "robustbench_la.errors": ("NotComparableError", "RunError", "UserError"),
         "robustbench_la.models.layeract": ("LAHardSiLU", "LASiLU", "la_hardsilu", "la_silu"),

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, evaluation_in_memory, meter_of, normalize_text, sources
-from robustbench_la.api.selecting import Numbers, Only, selection_of
+from robustbench_la.api.preparing import evaluation_in_memory, meter_of, normalize_text, sources
+from robustbench_la.api.selecting import selection_of
+from robustbench_la.api.settings import NetworkSettings, Numbers, Only, check_keywords
 from robustbench_la.api.shown import ShownAsTables, frame
 from robustbench_la.errors import UserError
 
@@ -92,15 +93,7 @@ def check(
     strict: bool = False,
     noise: Only = None,
     severity: Numbers = None,
-    normalize: Normalize | None = None,
-    activation: str | None = None,
-    layeract_alpha: float | None = None,
-    arch: str | None = None,
-    layout: str | None = None,
-    download: bool = False,
-    device: str | None = None,
-    batch_size: int | None = None,
-    progress: bool | None = None,
+    **settings: Unpack[NetworkSettings],
 ) -> CheckResult:
     """Judge a network by a baseline; what ``larobust check`` does.
 
@@ -117,15 +110,7 @@ def check(
         strict: Whether an inconclusive fall fails too.
         noise: Judge only these corruptions.
         severity: Judge only these severities.
-        normalize: As of ``evaluate``; the baseline's if not given.
-        activation: As of ``evaluate``.
-        layeract_alpha: As of ``evaluate``.
-        arch: As of ``evaluate``.
-        layout: As of ``evaluate``.
-        download: As of ``evaluate``.
-        device: As of ``evaluate``.
-        batch_size: As of ``evaluate``.
-        progress: As of ``evaluate``.
+        settings: Any of ``NetworkSettings``, by keyword: ``normalize``, ``device``, ``batch_size`` ...
 
     Returns:
         The verdict, with ``passed``.
@@ -144,27 +129,19 @@ def check(
     from robustbench_la.gate.rules import parse_rules
     from robustbench_la.gate.selection import only_these, to_measure
 
-    given = sources(model, data, layout=layout, download=download, needs_data=False)
+    check_keywords("check", settings, NetworkSettings)
+    given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
-    wanted = selection_of(
-        noise=noise, severity=severity, checkpoint=None, activation=None, architecture=None, data=None, noise_seed=None
-    )
-    only = only_these(wanted)
+    only = only_these(selection_of({"noise": noise, "severity": severity}))
     path = Path(baseline)
     name = model if isinstance(model, (str, Path)) else "model.pt"
     known = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
     if "fluctuation" in rules.named and not known.fluctuations:
         raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
     check_rules(known, rules, only)
-    flags = {
-        "normalize": normalize_text(normalize) or (known.network.normalization if given.modules else None),
-        "activation": activation,
-        "layeract_alpha": layeract_alpha,
-        "arch": arch,
-        "device": device,
-        "batch_size": batch_size,
-    }
-    now = _measured(given, to_measure(known, only), flags, meter_of(progress))
+    flags = {name: settings.get(name) for name in ("activation", "layeract_alpha", "arch", "device", "batch_size")}
+    normalize = normalize_text(settings.get("normalize")) or (known.network.normalization if given.modules else None)
+    now = _measured(given, to_measure(known, only), {**flags, "normalize": normalize}, meter_of(settings.get("progress")))
     return CheckResult(verdict=judge(known, now, rules, only=only), strict=strict)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.selecting import Numbers, Only, one_of, selection_of, words_of
+from robustbench_la.api.selecting import one_of, selection_of, words_of
+from robustbench_la.api.settings import Filters, check_keywords
 from robustbench_la.api.shown import ShownAsTables, frame
 from robustbench_la.errors import ArgumentError, NothingSelectedError
 
@@ -65,13 +66,7 @@ def compare(
     intervals: bool = False,
     tests: bool | None = None,
     allow_missing: bool = False,
-    checkpoint: Only = None,
-    activation: Only = None,
-    architecture: Only = None,
-    data: Only = None,
-    noise: Only = None,
-    severity: Numbers = None,
-    noise_seed: int | Iterable[int] | None = None,
+    **filters: Unpack[Filters],
 ) -> Comparison:
     """Compare what is in a store: activations over training seeds, or checkpoints; what ``larobust compare`` does.
 
@@ -88,13 +83,7 @@ def compare(
         intervals: Whether to show 95 % intervals.
         tests: Whether to add a table of every difference with its test; if not given, only by checkpoint.
         allow_missing: Whether to show gaps where something was not measured, which is an error otherwise.
-        checkpoint: As of ``open_store``.
-        activation: As of ``open_store``.
-        architecture: As of ``open_store``.
-        data: As of ``open_store``.
-        noise: As of ``open_store``.
-        severity: As of ``open_store``.
-        noise_seed: As of ``open_store``.
+        filters: Any of ``Filters``, by keyword: ``activation``, ``noise``, ``severity`` ...
 
     Returns:
         The comparison, which shows itself as tables.
@@ -110,6 +99,7 @@ def compare(
     >>> [table.title for table in la.compare(store).tables()]
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
+    check_keywords("compare", filters, Filters)
     from robustbench_la.analysis.metrics import METRICS
     from robustbench_la.analysis.request import Request
 
@@ -131,16 +121,7 @@ def compare(
     )
     if reference is not None and not METRICS[metric].needs_reference:
         raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
-    selection = selection_of(
-        checkpoint=checkpoint,
-        activation=activation,
-        architecture=architecture,
-        data=data,
-        noise=noise,
-        severity=severity,
-        noise_seed=noise_seed,
-    )
-    return _compared(Path(store), selection, request)
+    return _compared(Path(store), selection_of(filters), request)
 
 
 def _compared(path: Path, selection: Selection, request: Request) -> Comparison:

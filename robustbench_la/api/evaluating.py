@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.settings import MeasuringSettings, check_keywords
 from robustbench_la.api.shown import ShownAsTables, flat, frame
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from robustbench_la.analysis.table import Table
     from robustbench_la.api.preparing import Data, Models, Sources
-    from robustbench_la.progress import Meter
     from robustbench_la.records.cells import Cell, Provenance, RunSetting
     from robustbench_la.records.plan import EvaluationPlan
 
@@ -109,25 +109,8 @@ def evaluate(
     *,
     noise: Words = "paper",
     severity: Severities | None = None,
-    profile: str | None = None,
-    normalize: Normalize | None = None,
-    activation: str | None = None,
-    layeract_alpha: float | None = None,
-    arch: str | None = None,
-    noise_seed: int = 0,
     noise_seeds: int = 1,
-    limit: int | None = None,
-    resize: int | None = None,
-    crop: int | None = None,
-    layout: str | None = None,
-    data_name: str | None = None,
-    download: bool = False,
-    device: str | None = None,
-    batch_size: int | None = None,
-    amp: bool = False,
-    store: str | Path | None = None,
-    fresh: bool = False,
-    progress: bool | None = None,
+    **settings: Unpack[MeasuringSettings],
 ) -> EvaluationResult:
     """Measure accuracy on clean and on corrupted images; what ``larobust eval`` does.
 
@@ -144,27 +127,8 @@ def evaluate(
         noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or levels of your own (``"gaussian=0.05,0.1"``);
             ``"clean"`` for clean images alone.
         severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
-        profile: The level table; chosen by the size of the images if not given.
-        normalize: Of the networks' inputs: a name (``"cifar10"``, ``"imagenet"`` ...), or (means, standard deviations) of pixels
-            on [0, 1]. Pixels on [0, 1] as they are if not given.
-        activation: The activation of the networks, where it is neither in the file nor to be found.
-        layeract_alpha: LayerAct's alpha, where it is neither in the file nor to be found.
-        arch: The architecture of checkpoint files that do not record it.
-        noise_seed: Of the noise.
-        noise_seeds: With how many seeds to measure: ``noise_seed``, ``noise_seed + 1`` ...
-        limit: Take so many images of a fixed permutation.
-        resize: Bring the shorter side to so many pixels.
-        crop: Cut a square of so many pixels from the centre.
-        layout: Where the axes of images in memory are, if their shape does not show it: ``"NCHW"``, ``"NHWC"`` ...
-        data_name: What images in memory are called in tables and stores.
-        download: Whether a dataset that is missing may be fetched, where torchvision can.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``. If not given, that of the first network in memory,
-            or ``"auto"`` for files.
-        batch_size: Images at a time; chosen by the device if not given.
-        amp: bfloat16 autocast: faster, not the same numbers.
-        store: A file of results: what it holds is not measured again, and what is measured is kept there at once.
-        fresh: Measure also what is in the store, and replace it.
-        progress: False shows no progress bar; otherwise terminals and notebooks show one.
+        noise_seeds: Number of noise seeds to measure with, counted from ``noise_seed``.
+        settings: Any of ``MeasuringSettings``, by keyword: ``normalize``, ``limit``, ``device``, ``store`` ...
 
     Returns:
         The result, which shows itself as a table.
@@ -178,37 +142,31 @@ def evaluate(
     >>> [(cell.network.activation, str(cell.condition), cell.total) for cell in result.cells]
     [('silu', 'clean', 100), ('silu', 'gaussian_noise 3', 100)]
     """
-    given = sources(model, data, layout=layout, data_name=data_name, download=download)
-    settings = {
-        "noise": noise,
-        "severity": severity,
-        "profile": profile,
-        "normalize": normalize,
-        "activation": activation,
-        "layeract_alpha": layeract_alpha,
-        "arch": arch,
-        "noise_seed": noise_seed,
-        "noise_seeds": noise_seeds,
-        "limit": limit,
-        "resize": resize,
-        "crop": crop,
-        "device": device,
-        "batch_size": batch_size,
-        "amp": amp or None,
-    }
-    plan, path = plan_of(given, settings), None if store is None else Path(store)
-    return _measured(given, plan, path, fresh=fresh, meter=meter_of(progress))
+    check_keywords("evaluate", settings, MeasuringSettings)
+    given = sources(
+        model,
+        data,
+        layout=settings.get("layout"),
+        data_name=settings.get("data_name"),
+        download=settings.get("download", False),
+    )
+    plan = plan_of(given, {**settings, "noise": noise, "severity": severity, "noise_seeds": noise_seeds})
+    return _measured(given, plan, settings)
 
 
-def _measured(given: Sources, plan: EvaluationPlan, store: Path | None, *, fresh: bool, meter: Meter) -> EvaluationResult:
+def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings) -> EvaluationResult:
     from robustbench_la.measuring import provenance
     from robustbench_la.measuring.quantities import Accuracy
     from robustbench_la.measuring.resume import measure_missing
     from robustbench_la.measuring.session import describe
     from robustbench_la.records.packing import pack_classes
 
+    meter, store = meter_of(settings.get("progress")), settings.get("store")
+    path = None if store is None else Path(store)
     with prepared(given, plan, meter) as evaluation:
-        results = measure_missing(evaluation, Accuracy(predictions=True), store=store, fresh=fresh, meter=meter)
+        results = measure_missing(
+            evaluation, Accuracy(predictions=True), store=path, fresh=settings.get("fresh", False), meter=meter
+        )
         return EvaluationResult(
             cells=results.records,
             about=describe(evaluation),

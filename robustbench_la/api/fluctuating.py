@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Normalize, Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.settings import MeasuringSettings, check_keywords
 from robustbench_la.api.shown import ShownAsTables, flat, frame
 from robustbench_la.errors import ArgumentError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from robustbench_la.analysis.table import Table
     from robustbench_la.api.preparing import Data, Models, Sources
     from robustbench_la.measuring.layer_pass import FluctuationOptions
-    from robustbench_la.progress import Meter
     from robustbench_la.records.cells import Provenance, RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
     from robustbench_la.records.plan import EvaluationPlan
@@ -103,27 +103,10 @@ def fluctuation(
     *,
     noise: Words = "paper",
     severity: Severities | None = None,
-    profile: str | None = None,
     inject: Words | None = None,
     only: Literal["fluctuation"] | None = None,
     threshold: float | None = None,
-    normalize: Normalize | None = None,
-    activation: str | None = None,
-    layeract_alpha: float | None = None,
-    arch: str | None = None,
-    noise_seed: int = 0,
-    limit: int | None = None,
-    resize: int | None = None,
-    crop: int | None = None,
-    layout: str | None = None,
-    data_name: str | None = None,
-    download: bool = False,
-    device: str | None = None,
-    batch_size: int | None = None,
-    amp: bool = False,
-    store: str | Path | None = None,
-    fresh: bool = False,
-    progress: bool | None = None,
+    **settings: Unpack[MeasuringSettings],
 ) -> FluctuationResult:
     """Measure what noise does inside networks, layer by layer; what ``larobust fluctuation`` does.
 
@@ -134,28 +117,11 @@ def fluctuation(
         data: As of ``evaluate``.
         noise: As of ``evaluate``; clean images alone do not fluctuate.
         severity: As of ``evaluate``.
-        profile: As of ``evaluate``.
         inject: In place of noise on the images, noise on each pre-activation, one layer at a time: ``"gaussian=0.1"`` (a tenth of
             the image's own spread there), ``"gaussian-absolute=0.1"`` (in its units), or several.
         only: ``"fluctuation"`` measures nothing but that, in less time.
         threshold: An element is saturated when its scale is below this; 0.01 if not given.
-        normalize: As of ``evaluate``.
-        activation: As of ``evaluate``.
-        layeract_alpha: As of ``evaluate``.
-        arch: As of ``evaluate``.
-        noise_seed: Of the noise.
-        limit: As of ``evaluate``.
-        resize: As of ``evaluate``.
-        crop: As of ``evaluate``.
-        layout: As of ``evaluate``.
-        data_name: As of ``evaluate``.
-        download: As of ``evaluate``.
-        device: As of ``evaluate``.
-        batch_size: As of ``evaluate``.
-        amp: As of ``evaluate``.
-        store: As of ``evaluate``.
-        fresh: As of ``evaluate``.
-        progress: As of ``evaluate``.
+        settings: Any of ``MeasuringSettings``, by keyword: ``normalize``, ``limit``, ``device``, ``store`` ...
 
     Returns:
         The result, which shows itself as tables.
@@ -169,43 +135,36 @@ def fluctuation(
     >>> [(layer.layer, layer.function, layer.elements) for network in result.networks for layer in network.layers]
     [('2', 'la_silu', 32)]
     """
-    given = sources(model, data, layout=layout, data_name=data_name, download=download)
+    check_keywords("fluctuation", settings, MeasuringSettings)
     options = _options(only, threshold, inject)
-    if options.injections and (noise != "paper" or severity is not None or profile is not None):
+    if options.injections and (noise != "paper" or severity is not None or settings.get("profile") is not None):
         raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
-    settings: dict[str, Any] = {
-        "noise": "clean" if options.injections else noise,
-        "severity": severity,
-        "profile": profile,
-        "normalize": normalize,
-        "activation": activation,
-        "layeract_alpha": layeract_alpha,
-        "arch": arch,
-        "noise_seed": noise_seed,
-        "limit": limit,
-        "resize": resize,
-        "crop": crop,
-        "device": device,
-        "batch_size": batch_size,
-        "amp": amp or None,
-    }
-    plan, path = plan_of(given, settings), None if store is None else Path(store)
-    return _measured(given, plan, options, path, fresh=fresh, meter=meter_of(progress))
+    given = sources(
+        model,
+        data,
+        layout=settings.get("layout"),
+        data_name=settings.get("data_name"),
+        download=settings.get("download", False),
+    )
+    plan = plan_of(given, {**settings, "noise": "clean" if options.injections else noise, "severity": severity})
+    return _measured(given, plan, options, settings)
 
 
 def _measured(
-    given: Sources, plan: EvaluationPlan, options: FluctuationOptions, store: Path | None, *, fresh: bool, meter: Meter
+    given: Sources, plan: EvaluationPlan, options: FluctuationOptions, settings: MeasuringSettings
 ) -> FluctuationResult:
     from robustbench_la.measuring import provenance
     from robustbench_la.measuring.quantities import Fluctuation
     from robustbench_la.measuring.resume import measure_missing
     from robustbench_la.measuring.session import describe
 
+    meter, store = meter_of(settings.get("progress")), settings.get("store")
+    path = None if store is None else Path(store)
     with prepared(given, plan, meter) as evaluation:
         quantity = Fluctuation(options=options)
         if not quantity.wanted(evaluation):
             raise ArgumentError("activations fluctuate under noise, and no noise is asked for; give one with noise=")
-        results = measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=meter)
+        results = measure_missing(evaluation, quantity, store=path, fresh=settings.get("fresh", False), meter=meter)
         saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
         return FluctuationResult(
             networks=results.records,

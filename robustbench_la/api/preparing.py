@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robustbench_la.api.errors_in_python import reworded
+from robustbench_la.api.settings import Normalize
 from robustbench_la.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Words: TypeAlias = str | Iterable[str]
 Severities: TypeAlias = int | str | Iterable[int | str]
-Normalize: TypeAlias = str | tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +97,12 @@ def sources(
 
 
 def plan_of(given: Sources, settings: Mapping[str, Any]) -> EvaluationPlan:
-    """The plan of the settings, by the names of a plan's keys; None says nothing."""
+    """The plan that settings describe: those that are keys of a plan; None leaves its default."""
     from robustbench_la.models.in_memory import device_of
+    from robustbench_la.records.plan import EvaluationPlan
     from robustbench_la.records.plan_file import read_plan
 
-    own = dict(settings)
+    own = {name: value for name, value in settings.items() if name in EvaluationPlan.model_fields}
     for name in ("noise", "severity"):
         if own.get(name) is not None:
             own[name] = [own[name]] if isinstance(own[name], (str, int)) else list(own[name])

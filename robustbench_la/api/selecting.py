@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from robustbench_la.api.settings import Filters, Only
 from robustbench_la.errors import ArgumentError, UserError
 
 if TYPE_CHECKING:
     from robustbench_la.store.schema import Selection
 
-Only: TypeAlias = str | Iterable[str] | None
-Numbers: TypeAlias = int | str | Iterable[int | str] | None
 Word = TypeVar("Word", bound=str)
 
 
-def selection_of(
-    *,
-    checkpoint: Only,
-    activation: Only,
-    architecture: Only,
-    data: Only,
-    noise: Only,
-    severity: Numbers,
-    noise_seed: int | Iterable[int] | None,
-) -> Selection:
+def selection_of(filters: Filters) -> Selection:
     """The selection that filters mean.
 
     Raises:
@@ -33,16 +22,17 @@ def selection_of(
     from robustbench_la.records.noise_words import parse_noise_filter, parse_severities
     from robustbench_la.store.schema import Selection
 
+    severity, noise_seed = filters.get("severity"), filters.get("noise_seed")
     severities = [severity] if isinstance(severity, (int, str)) else list(severity or ())
     try:
-        corruptions, levels = parse_noise_filter(list(words_of(noise)))
+        corruptions, levels = parse_noise_filter(list(words_of(filters.get("noise"))))
     except UserError as error:
         raise ArgumentError(str(error)) from None
     return Selection(
-        checkpoints=words_of(checkpoint),
-        activations=words_of(activation),
-        architectures=words_of(architecture),
-        data=words_of(data),
+        checkpoints=words_of(filters.get("checkpoint")),
+        activations=words_of(filters.get("activation")),
+        architectures=words_of(filters.get("architecture")),
+        data=words_of(filters.get("data")),
         corruptions=corruptions,
         levels=levels,
         severities=parse_severities([str(one) for one in severities]) if severities else (),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.selecting import Numbers, Only, one_of, selection_of
+from robustbench_la.api.selecting import one_of, selection_of
+from robustbench_la.api.settings import Filters, check_keywords
 from robustbench_la.api.shown import flat, frame
 
 if TYPE_CHECKING:
@@ -65,28 +66,12 @@ class StoreView:
 
 
 @errors_in_python
-def open_store(
-    path: str | Path,
-    *,
-    checkpoint: Only = None,
-    activation: Only = None,
-    architecture: Only = None,
-    data: Only = None,
-    noise: Only = None,
-    severity: Numbers = None,
-    noise_seed: int | Iterable[int] | None = None,
-) -> StoreView:
+def open_store(path: str | Path, **filters: Unpack[Filters]) -> StoreView:
     """Look into a store, all of it or what matches every filter.
 
     Args:
         path: Its file, such as ``"runs/results.sqlite"``.
-        checkpoint: A name, a pattern, or the beginning of a SHA-256; or several.
-        activation: Such as ``"la_silu"``; or several.
-        architecture: Such as ``"resnet20"``; or several.
-        data: The name of a dataset, or a pattern such as ``"mnist:*"``; or several.
-        noise: A corruption, an alias, a group, or ``"clean"``; or several.
-        severity: 1 to 5, several of them, or a range such as ``"1-3"``.
-        noise_seed: A seed of the noise; or several.
+        filters: Any of ``Filters``, by keyword: ``activation``, ``noise``, ``severity`` ...
 
     Returns:
         A view that reads the file when it is asked, such as by ``to_pandas()``.
@@ -104,15 +89,8 @@ def open_store(
     """
     from robustbench_la.store.store import Store
 
-    selection = selection_of(
-        checkpoint=checkpoint,
-        activation=activation,
-        architecture=architecture,
-        data=data,
-        noise=noise,
-        severity=severity,
-        noise_seed=noise_seed,
-    )
+    check_keywords("open_store", filters, Filters)
+    selection = selection_of(filters)
     Store(Path(path), reading=True).close()
     return StoreView(path=Path(path), selection=selection)
 

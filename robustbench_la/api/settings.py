@@ -1,0 +1,96 @@
+"""What several of the Python functions can be told by keyword, explained once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias, TypedDict
+
+from robustbench_la.errors import did_you_mean
+
+Normalize: TypeAlias = str | tuple[Sequence[float], Sequence[float]]
+Only: TypeAlias = str | Iterable[str] | None
+Numbers: TypeAlias = int | str | Iterable[int | str] | None
+
+
+class NetworkSettings(TypedDict, total=False):
+    """How networks are read and run."""
+
+    normalize: Normalize | None
+    """Of the networks' inputs: a name (``"cifar10"``, ``"imagenet"`` ...), or (means, standard deviations) of pixels on [0, 1].
+    If not given: what the checkpoint or the baseline records, else pixels on [0, 1] as they are."""
+    activation: str | None
+    """The networks' activation, if it is neither recorded in the file nor seen in the forward pass."""
+    layeract_alpha: float | None
+    """LayerAct's alpha, if it is neither recorded in the file nor seen in the network."""
+    arch: str | None
+    """The architecture of checkpoint files that do not record it."""
+    layout: str | None
+    """The axes of images in memory, if their shape leaves them open: ``"NCHW"``, ``"NHWC"`` ..."""
+    download: bool
+    """Fetch a missing dataset, where torchvision can."""
+    device: str | None
+    """``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``. If not given: that of the first network in memory, or
+    ``"auto"`` for files."""
+    batch_size: int | None
+    """Images per batch; chosen by device if not given."""
+    progress: bool | None
+    """False hides the progress bar, which terminals and notebooks show otherwise."""
+
+
+class MeasuringSettings(NetworkSettings, total=False):
+    """What is measured, on which images, and where results are kept."""
+
+    profile: str | None
+    """The level table, such as ``"imagenet-c"``; chosen by image size if not given."""
+    noise_seed: int
+    """Seed of the noise; 0 if not given."""
+    limit: int | None
+    """Use only this many images, the first of a fixed permutation."""
+    resize: int | None
+    """Scale the shorter side of each image to this many pixels."""
+    crop: int | None
+    """Cut a square with a side of this many pixels from the centre."""
+    data_name: str | None
+    """What images in memory are called in tables and stores."""
+    amp: bool
+    """bfloat16 autocast: faster, slightly different numbers."""
+    store: str | Path | None
+    """A file of results: what it holds is not measured again, and each new result is kept there at once."""
+    fresh: bool
+    """Measure again, and replace, what the store holds."""
+
+
+class Filters(TypedDict, total=False):
+    """Which results of a store are meant: those that match every filter given."""
+
+    checkpoint: Only
+    """A path, file name, pattern, or the beginning of a SHA-256; or several."""
+    activation: Only
+    """Such as ``"la_silu"``; or several."""
+    architecture: Only
+    """Such as ``"resnet20"``; or several."""
+    data: Only
+    """The name of a dataset, or a pattern such as ``"mnist:*"``; or several."""
+    noise: Only
+    """A corruption, an alias, a group, a custom level or ``"clean"``; or several."""
+    severity: Numbers
+    """1 to 5, several of them, or a range such as ``"1-3"``."""
+    noise_seed: int | Iterable[int] | None
+    """A seed of the noise; or several."""
+
+
+def check_keywords(function: str, given: Mapping[str, object], known: type) -> None:
+    """Refuse keywords that a function does not take, as Python itself would.
+
+    Raises:
+        TypeError: For a keyword that is not among those of ``known``, a TypedDict.
+
+    >>> check_keywords("evaluate", {"batchsize": 64}, MeasuringSettings)
+    Traceback (most recent call last):
+    TypeError: evaluate() got an unexpected keyword argument 'batchsize'; did you mean batch_size?
+    """
+    names = list(known.__annotations__)
+    for name in given:
+        if name not in names:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{did_you_mean(name, names)}")
