@@ -493,3 +493,11 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert getattr(la, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
         la.evaluat  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("function", ["evaluate", "fluctuation", "check", "compare", "open_store"])
+def test_a_misspelt_keyword_is_a_type_error_that_suggests_the_right_one(function: str) -> None:
+    misspelt = {"compare": "activations", "open_store": "activations"}.get(function, "batchsize")
+    meant = misspelt.replace("activations", "activation").replace("batchsize", "batch_size")
+    with pytest.raises(TypeError, match=rf"{function}\(\) got an unexpected keyword argument '{misspelt}'; did you mean {meant}"):
+        getattr(la, function)("anything.pt", **{misspelt: 64})

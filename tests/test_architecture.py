@@ -93,13 +93,9 @@ def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def function_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, *, documented: bool) -> int:
-    """From ``def`` to the last line; ``documented``: with the docstring."""
-    lines = (function.end_lineno or 0) - function.lineno + 1
-    if documented or ast.get_docstring(function, clean=False) is None:
-        return lines
-    docstring = function.body[0]
-    return lines - ((docstring.end_lineno or 0) - docstring.lineno + 1)
+def function_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From ``def`` to the last line, docstring included."""
+    return (function.end_lineno or 0) - function.lineno + 1
 
 
 def test_files_are_short() -> None:
@@ -111,7 +107,7 @@ def test_files_are_short() -> None:
 
 def test_functions_fit_on_a_screen() -> None:
     functions = {
-        f"{path.relative_to(ROOT)}: {node.name}": function_lines(node, documented=path.parent.name != "api")
+        f"{path.relative_to(ROOT)}: {node.name}": function_lines(node)
         for path in EVERY_FILE
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from robustbench_la.analysis.table import Table
     from robustbench_la.api.preparing import Data, Model, Sources
+    from robustbench_la.gate.rules import Rules
     from robustbench_la.gate.verdict import Judgement, Verdict
     from robustbench_la.measuring.session import Evaluation
     from robustbench_la.progress import Meter
@@ -124,7 +125,6 @@ def check(
     Traceback (most recent call last):
     robustbench_la.errors.NotComparableError: no.json: there is no baseline; make one with: larobust baseline ...
     """
-    from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.rules import parse_rules
     from robustbench_la.gate.selection import only_these, to_measure
@@ -133,16 +133,22 @@ def check(
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
     only = only_these(selection_of({"noise": noise, "severity": severity}))
-    path = Path(baseline)
-    name = model if isinstance(model, (str, Path)) else "model.pt"
-    known = baselines.read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
-    if "fluctuation" in rules.named and not known.fluctuations:
-        raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
+    known = _read(Path(baseline), model, rules)
     check_rules(known, rules, only)
     flags = {name: settings.get(name) for name in ("activation", "layeract_alpha", "arch", "device", "batch_size")}
     normalize = normalize_text(settings.get("normalize")) or (known.network.normalization if given.modules else None)
     now = _measured(given, to_measure(known, only), {**flags, "normalize": normalize}, meter_of(settings.get("progress")))
     return CheckResult(verdict=judge(known, now, rules, only=only), strict=strict)
+
+
+def _read(path: Path, model: Model, rules: Rules) -> Snapshot:
+    from robustbench_la.gate.baseline import read_baseline
+
+    name = model if isinstance(model, (str, Path)) else "model.pt"
+    known = read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
+    if "fluctuation" in rules.named and not known.fluctuations:
+        raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
+    return known
 
 
 def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: Meter) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from robustbench_la.analysis.request import Request
     from robustbench_la.analysis.table import Table
     from robustbench_la.store.schema import Selection
+
+_BYS: tuple[By, ...] = ("activation", "checkpoint")
+_DETAILS: tuple[Detail, ...] = ("group", "corruption", "severity")
+_AGAINST: Mapping[str, tuple[Against, ...]] = {
+    "counterpart": ("counterpart",),
+    "best": ("best",),
+    "both": ("counterpart", "best"),
+    "none": (),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -73,8 +82,7 @@ def compare(
     Args:
         store: Its file, such as ``"runs/results.sqlite"``.
         by: What a row is.
-        metric: ``"top1"``, ``"top5"``, ``"nll"``, ``"ece"``, ``"mce"``, ``"relative-mce"``, ``"unnormalised-mce"``,
-            ``"effective"``, ``"relative"`` or ``"area"``.
+        metric: One of ``larobust compare --help``: ``"top1"``, ``"top5"``, ``"nll"``, ``"ece"``, ``"mce"``, ``"area"`` ...
         detail: What a column is.
         against: What layer-level activations are compared with.
         reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"``.
@@ -94,24 +102,18 @@ def compare(
     >>> import tempfile, torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
     >>> store = tempfile.mkdtemp() + "/results.sqlite"
-    >>> la.evaluate(model, "digits", noise="gaussian", limit=100).save(store)
-    6
+    >>> result = la.evaluate(model, "digits", noise="gaussian", limit=100, store=store)
     >>> [table.title for table in la.compare(store).tables()]
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
     check_keywords("compare", filters, Filters)
-    from robustbench_la.analysis.metrics import METRICS
     from robustbench_la.analysis.request import Request
 
-    bys: tuple[By, ...] = ("activation", "checkpoint")
-    details: tuple[Detail, ...] = ("group", "corruption", "severity")
-    both: tuple[Against, ...] = ("counterpart", "best")
-    side = one_of("against", against, ("counterpart", "best", "both", "none"))
     request = Request(
-        by=one_of("by", by, bys),
-        metric=one_of("metric", metric, tuple(METRICS)),
-        detail=one_of("detail", detail, details),
-        against=both if side == "both" else tuple(one for one in both if one == side),
+        by=one_of("by", by, _BYS),
+        metric=_metric(metric, reference),
+        detail=one_of("detail", detail, _DETAILS),
+        against=_AGAINST[one_of("against", against, tuple(_AGAINST))],
         reference=reference,
         columns=words_of(columns),
         sort=sort,
@@ -119,9 +121,16 @@ def compare(
         tests=by == "checkpoint" if tests is None else tests,
         allow_missing=allow_missing,
     )
-    if reference is not None and not METRICS[metric].needs_reference:
-        raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
     return _compared(Path(store), selection_of(filters), request)
+
+
+def _metric(metric: str, reference: str | None) -> str:
+    """The metric, if there is one of that name, and it takes a reference or none is given."""
+    from robustbench_la.analysis.metrics import METRICS
+
+    if reference is not None and not METRICS[one_of("metric", metric, tuple(METRICS))].needs_reference:
+        raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
+    return one_of("metric", metric, tuple(METRICS))
 
 
 def _compared(path: Path, selection: Selection, request: Request) -> Comparison:
