@@ -135,7 +135,7 @@ CODES: dict[str, tuple[str, int, str]] = {
         2,
         "would overwrite the store",
     ),
-    "two reports in one": ("check --ckpt model.pt --junit x.out --summary ./x.out", 2, "named for two different outputs"),
+    "two reports in one": ("check --ckpt model.pt --junit x.out --summary ./x.out", 2, "given for two different outputs"),
     "a report without a name": ("check --ckpt model.pt --junit -", 2, "--junit takes a file"),
     "what only measuring needs": ("check --results runs/results.sqlite --device cpu --download", 2, "--device, --download"),
     "a tolerance for nothing": ("check --ckpt model.pt --max-drop shot_noise:1", 2, "--max-drop shot_noise: nothing of that"),

@@ -121,3 +121,14 @@ def test_commands_and_flags_are_completed() -> None:
 
     assert completed("larobust ba", 1) == ["baseline"]
     assert "--noise-seed" in completed("larobust eval --noise", 2)
+
+
+def test_the_overview_takes_well_under_half_a_second() -> None:
+    """Processor time, which a busy machine changes less than time on the clock; the best of three."""
+    code = "import resource, sys; sys.argv = ['larobust', '--help']; from robustbench_la.cli import _run; assert _run() == 0; "
+    code += "used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime, file=sys.stderr)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr) for _ in range(3)
+    ]
+
+    assert min(seconds) <= 0.4
