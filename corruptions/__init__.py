@@ -11,8 +11,7 @@ A standalone library: it needs torch, numpy, scipy and numba, and imports nothin
 
 from typing import TYPE_CHECKING, Any
 
-from corruptions import blur as _blur  # noqa: F401  (fills the registry)
-from corruptions import noise as _noise  # noqa: F401  (fills the registry)
+from corruptions import families as _families  # noqa: F401  (fills the table)
 from corruptions.registry import (
     CORRUPTIONS,
     GROUPS,

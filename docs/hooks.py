@@ -162,7 +162,7 @@ def _layers() -> str:
 
 
 def _metrics() -> str:
-    from robustbench_la.analysis.metrics import METRICS
+    from robustbench_la.analysis.metrics.metrics import METRICS
 
     rows = [f"| `{name}` | {_escaped(metric.definition)} | {metric.better} |" for name, metric in METRICS.items()]
     return "\n".join(["| `--metric` | definition | better |", "|:--|:--|:--|", *rows])

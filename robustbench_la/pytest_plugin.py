@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from robustbench_la.gate.verdict import Verdict
-    from robustbench_la.records.answers import Snapshot
+    from robustbench_la.records.snapshot import Snapshot
 
 _DEFAULT = "robustness-baseline.json"
 _REPEATABLE = ("max-drop", "max-rise")
@@ -71,7 +71,7 @@ class Gate(pytest.Collector):
 
         from robustbench_la.errors import UserError
         from robustbench_la.gate import baseline, judge
-        from robustbench_la.gate.rules import parse_rules
+        from robustbench_la.gate.tolerances import parse_rules
 
         config = self.config
         try:
@@ -124,11 +124,11 @@ class Gate(pytest.Collector):
             if "normalize" in network:
                 network["normalize"] = canonical(network["normalize"])
             return judge.judge(self.known, from_store.from_store(Path(results), self.known, ckpt, network), self.rules)
-        from robustbench_la.measuring import answers  # torch: only where something is measured
+        from robustbench_la.measuring import for_gate  # torch: only where something is measured
 
         where = {name: _option(config, name.replace("_", "-")) for name in ("data", "device", "batch_size")}
-        evaluation = answers.prepare_by_baseline(self.known, {**network, **where, "checkpoints": [ckpt]})
-        measured = answers.measure_snapshot(evaluation, fluctuation=bool(self.known.fluctuations), said={})
+        evaluation = for_gate.prepare_by_baseline(self.known, {**network, **where, "checkpoints": [ckpt]})
+        measured = for_gate.measure_snapshot(evaluation, fluctuation=bool(self.known.fluctuations), said={})
         return judge.judge(self.known, measured, self.rules)
 
 

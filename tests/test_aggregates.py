@@ -12,11 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS
-from robustbench_la.analysis.condition_values import ConditionValues, Reference
-from robustbench_la.analysis.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS, SEVERITIES
-from robustbench_la.analysis.means import Detail, Values, mean_columns
-from robustbench_la.analysis.metrics import METRICS
-from robustbench_la.analysis.robustness import (
+from robustbench_la.analysis.metrics.condition_values import ConditionValues, Reference
+from robustbench_la.analysis.metrics.formulas import (
     BaselineLine,
     area_under_severity,
     corruption_error,
@@ -25,6 +22,9 @@ from robustbench_la.analysis.robustness import (
     mean_nll,
     relative_robustness,
 )
+from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS, SEVERITIES
+from robustbench_la.analysis.metrics.means import Detail, Values, mean_columns
+from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.records.cells import CLEAN, Condition
 
 # Mean over the severities of AlexNet's errors, as later code bases carry them.

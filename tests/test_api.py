@@ -125,7 +125,7 @@ def _baseline_of(model: nn.Module, folder: Path) -> None:
     """What ``larobust baseline`` would write of the network, by way of the library."""
     from robustbench_la.api.preparing import plan_of, prepared, sources
     from robustbench_la.gate.baseline import write_baseline
-    from robustbench_la.measuring.answers import measure_snapshot
+    from robustbench_la.measuring.for_gate import measure_snapshot
     from robustbench_la.progress import silent
 
     given = sources(model, f"cifar10:{folder / 'data'}")

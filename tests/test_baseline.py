@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.gate import baseline
-from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise, unquantise
 from robustbench_la.records.cells import CLEAN, Condition, Pass
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, quantise, unquantise
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 

@@ -21,17 +21,17 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from robustbench_la import cli
-from robustbench_la.analysis import robustness
-from robustbench_la.analysis.comparison import compare
-from robustbench_la.analysis.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS
-from robustbench_la.analysis.request import Request
-from robustbench_la.analysis.table import Column, Estimate, Row, Table
+from robustbench_la.analysis.comparison.comparison import compare
+from robustbench_la.analysis.comparison.request import Request
+from robustbench_la.analysis.metrics import formulas
+from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 from robustbench_la.errors import UserError
 from robustbench_la.output.formats import FORMATS
 from robustbench_la.output.terminal import plain
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store
@@ -260,15 +260,15 @@ def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
 
     own = {c: {k: 1 - value for k, value in row.items()} for c, row in accuracies("relu", 11).items()}
     points = [(name, seed) for name in ("silu", "relu") for seed in (11, 22)]
-    line = robustness.fit_baselines([clean(*p) for p in points], [mean(*p) for p in points])
+    line = formulas.fit_baselines([clean(*p) for p in points], [mean(*p) for p in points])
     expected = {
         ("top1", "Noise"): lambda s: mean("silu", s, GROUP_MEMBERS["noise"]),
         ("top1", "paper Total"): lambda s: (19 * mean("silu", s) + clean("silu", s)) / 20,
         ("mce", "mCE"): lambda s: corruption_error(s, ALEXNET),
         ("relative-mce", "relative mCE"): lambda s: corruption_error(s, ALEXNET, 1 - clean("silu", s), ALEXNET_CLEAN_ERROR),
         ("unnormalised-mce", "unnormalised mCE"): lambda s: 1 - mean("silu", s, COMMON),
-        ("effective", "mean corr."): lambda s: robustness.effective_robustness(clean("silu", s), mean("silu", s), line),
-        ("area", "fog"): lambda s: robustness.area_under_severity(clean("silu", s), accuracies("silu", s)["fog"]),
+        ("effective", "mean corr."): lambda s: formulas.effective_robustness(clean("silu", s), mean("silu", s), line),
+        ("area", "fog"): lambda s: formulas.area_under_severity(clean("silu", s), accuracies("silu", s)["fog"]),
         ("nll", "clean"): lambda s: 1.5 * (1 - clean("silu", s)),
         ("ece", "clean"): lambda s: abs(clean("silu", s) - 0.8),
         ("top5", "clean"): lambda s: clean("silu", s) + 3 / IMAGES,
@@ -570,7 +570,7 @@ def test_the_papers_figures_stand_beside_ours_and_are_labelled(path, monkeypatch
 
 
 def test_the_published_totals_are_the_means_that_they_are_said_to_be() -> None:
-    from robustbench_la.analysis.published import read_published
+    from robustbench_la.analysis.comparison.published import read_published
     from robustbench_la.records.plan_file import shipped_configs
 
     sizes = {"Noise": 3, "Blur": 4, "Weather": 4, "Digital": 4, "Extra": 4}

@@ -17,14 +17,14 @@ import statsmodels.stats.proportion
 
 from robustbench_la import cli
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.one_group import cells_of_one, layers_of_one
+from robustbench_la.analysis.groups.one_group import cells_of_one, layers_of_one
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.bars import group_bars
 from robustbench_la.output.figures.scatter import scatter
 from robustbench_la.output.figures.severity import severity
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 
@@ -392,7 +392,7 @@ def test_two_networks_of_one_activation_and_seed_are_refused(path) -> None:
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_many_corruptions_and_activations_fit_the_width(path, columns) -> None:
-    from robustbench_la.analysis.imagenet_c import GROUP_MEMBERS
+    from robustbench_la.analysis.metrics.imagenet_c import GROUP_MEMBERS
 
     names = [name for members in GROUP_MEMBERS.values() for name in members]
     fill(path, (CLEAN, *(noise(name, level) for name in names for level in (1, 2))), seeds=(11, 22))

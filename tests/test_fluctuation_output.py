@@ -15,13 +15,13 @@ from rich.console import Console
 from scipy import stats
 
 from robustbench_la import cli
-from robustbench_la.analysis import layer_pairs, layer_tables
-from robustbench_la.analysis.table import Estimate, Table
+from robustbench_la.analysis.tables import layer_pairs, layer_tables
+from robustbench_la.analysis.tables.table import Estimate, Table
 from robustbench_la.output import terminal
-from robustbench_la.output.documents import fluctuation_document
+from robustbench_la.output.json_documents import fluctuation_document
 from robustbench_la.records.cells import Condition, Pass, Provenance, RunSetting
 from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 

@@ -13,13 +13,13 @@ import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
-from robustbench_la.analysis.power import images_to_settle, images_to_settle_mean
+from robustbench_la.analysis.statistics.power import images_to_settle, images_to_settle_mean
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
 from robustbench_la.gate import baseline, judge
-from robustbench_la.gate.rules import Rules, parse_rules
+from robustbench_la.gate.tolerances import Rules, parse_rules
 from robustbench_la.gate.verdict import MEAN, Judgement
-from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, quantise
 from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, quantise
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 IMAGES = 1000

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from robustbench_la.gate import baseline, judge
-from robustbench_la.gate.rules import Rules
-from robustbench_la.records.answers import Snapshot
+from robustbench_la.gate.tolerances import Rules
+from robustbench_la.records.snapshot import Snapshot
 
 HERE = Path(__file__).parent / "baselines"
 """2,000 test images under 16 conditions, answered by two networks that differ only in the seed of their training."""

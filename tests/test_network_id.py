@@ -12,7 +12,7 @@ from pathlib import Path
 
 import robustbench_la
 from robustbench_la.gate import baseline
-from robustbench_la.records.network_id import IDENTITY, NETWORK, NetworkId, NetworkRecord
+from robustbench_la.records.networks import IDENTITY, NETWORK, NetworkId, NetworkRecord
 from robustbench_la.store.store import Store
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ EDITS = {
 USE = """
 import csv, dataclasses, io, json, sys
 from pathlib import Path
-from robustbench_la.analysis.groups import group
+from robustbench_la.analysis.groups.groups import group
 from robustbench_la.gate import baseline
 from robustbench_la.output.records_csv import cell_names, records_csv
 from robustbench_la.store.store import Store

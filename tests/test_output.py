@@ -16,12 +16,12 @@ import pytest
 from rich.console import Console
 
 from robustbench_la import cli
-from robustbench_la.analysis import accuracy_tables
-from robustbench_la.analysis.paired_tests import wilson
-from robustbench_la.analysis.table import Table
+from robustbench_la.analysis.statistics.paired_tests import wilson
+from robustbench_la.analysis.tables import accuracy_tables
+from robustbench_la.analysis.tables.table import Table
 from robustbench_la.output import terminal
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 
 
 def cell(checkpoint: str, activation: str, condition: Condition, correct: int) -> Cell:

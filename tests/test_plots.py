@@ -18,10 +18,11 @@ from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.errors import UserError
 from robustbench_la.models import layeract
 from robustbench_la.output.figures import curves, distributions, layers, style
+from robustbench_la.output.figures.kinds import OF_STORES
 from robustbench_la.output.figures.panels import panels
 from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 
 IMAGES = 40
 
@@ -499,12 +500,11 @@ def test_importing_the_figures_imports_no_matplotlib() -> None:
 
 
 def test_every_kind_of_the_plot_command_is_in_its_help(monkeypatch, capsys) -> None:
-    from robustbench_la.cli import plot
 
     monkeypatch.setattr(sys, "argv", ["larobust", "plot", "--help"])
 
     cli._run()
 
     said = capsys.readouterr().out
-    assert all(f"{kind}:" in said for kind in plot.KINDS)
+    assert all(f"{kind}:" in said for kind in OF_STORES)
     assert Path("curves.pdf").suffix in said

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from robustbench_la.analysis.paired_tests import mcnemar
-from robustbench_la.analysis.power import images_to_settle, smallest_fall, smallest_fall_among_changes
+from robustbench_la.analysis.statistics.paired_tests import mcnemar
+from robustbench_la.analysis.statistics.power import images_to_settle, smallest_fall, smallest_fall_among_changes
 from robustbench_la.gate import baseline
 from robustbench_la.gate.recorded import recorded
 

@@ -20,7 +20,7 @@ BASELINES = Path(__file__).parent / "baselines"
 def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     """A small project with a test of its own, two models, and a baseline of the first."""
     from robustbench_la.gate import baseline
-    from robustbench_la.measuring import answers, session
+    from robustbench_la.measuring import for_gate, session
     from robustbench_la.records.plan_file import read_plan
 
     (tmp_path / "tests").mkdir()
@@ -29,7 +29,7 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     shutil.copy(digits_pair[1], tmp_path / "model.pt")
     shutil.copy(digits_pair[0], tmp_path / "other.pt")
     plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
-    measured = answers.measure_snapshot(session.prepare_evaluation(read_plan(None, plan)), fluctuation=False, said={})
+    measured = for_gate.measure_snapshot(session.prepare_evaluation(read_plan(None, plan)), fluctuation=False, said={})
     baseline.write_baseline(tmp_path / "robustness-baseline.json", measured)
     return tmp_path
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from robustbench_la.gate import baseline, github, judge, junit, report
-from robustbench_la.gate.rules import Rules
+from robustbench_la.gate.tolerances import Rules
 from robustbench_la.gate.verdict import Verdict
 from robustbench_la.output import terminal
-from robustbench_la.records.answers import Fluctuation, quantise
 from robustbench_la.records.cells import Pass
+from robustbench_la.records.snapshot import Fluctuation, quantise
 
 BASELINES = Path(__file__).parent / "baselines"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustbench_la.measuring import accuracy, answers
+from robustbench_la.measuring import accuracy, for_gate
 from robustbench_la.measuring.layer_pass import FluctuationOptions
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation, Quantity
 from robustbench_la.measuring.resume import Interrupted, Results, measure_missing
@@ -136,9 +136,9 @@ def test_a_snapshot_takes_from_a_store_what_is_there(
 ) -> None:
     plan = read_plan(None, {"checkpoints": [str(digits_pair[0])], "noise": ["gaussian=0.2"], "limit": 60})
     one = prepare_evaluation(plan)
-    measured = answers.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")
+    measured = for_gate.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")
     monkeypatch.setattr(accuracy, "_measure_pass", None)
-    read = answers.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")
+    read = for_gate.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")
 
     assert without_time(read.fluctuations) == without_time(measured.fluctuations)
     for left, right in zip(read.answers, measured.answers, strict=True):

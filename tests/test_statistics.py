@@ -17,9 +17,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from robustbench_la.analysis.bootstrap import paired_bootstrap
-from robustbench_la.analysis.paired_tests import holm, mcnemar, paired_difference, paired_t, wilson
-from robustbench_la.analysis.seed_tests import MIN_SEEDS, SeedTest, compare_seeds, over_seeds
+from robustbench_la.analysis.statistics.bootstrap import paired_bootstrap
+from robustbench_la.analysis.statistics.paired_tests import holm, mcnemar, paired_difference, paired_t, wilson
+from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS, SeedTest, compare_seeds, over_seeds
 
 NORMAL_ONE = [0.9143, 0.9151, 0.9149, 0.9160, 0.9138, 0.9155, 0.9147]
 NORMAL_OTHER = [0.9121, 0.9148, 0.9139, 0.9133, 0.9135, 0.9140, 0.9142]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
-from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.networks import NETWORK, NetworkRecord
 from robustbench_la.records.packing import pack_classes, unpack_classes
 from robustbench_la.store import database, schema
 from robustbench_la.store.layer_rows import LayerRow

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
+from robustbench_la.api.display import ShownAsTables, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.preparing import evaluation_in_memory, meter_of, normalize_text, sources
 from robustbench_la.api.selecting import selection_of
 from robustbench_la.api.settings import NetworkSettings, Numbers, Only, check_keywords
-from robustbench_la.api.shown import ShownAsTables, frame
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.tables.table import Table
     from robustbench_la.api.preparing import Data, Model, Sources
-    from robustbench_la.gate.rules import Rules
+    from robustbench_la.gate.tolerances import Rules
     from robustbench_la.gate.verdict import Judgement, Verdict
     from robustbench_la.measuring.session import Evaluation
     from robustbench_la.progress import Meter
-    from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.plan import EvaluationPlan
+    from robustbench_la.records.snapshot import Snapshot
 
 Tolerances: TypeAlias = float | str | Iterable[str] | Mapping[str, float]
 
@@ -126,8 +126,8 @@ def check(
     robustbench_la.errors.NotComparableError: no.json: there is no baseline; make one with: larobust baseline ...
     """
     from robustbench_la.gate.judge import check_rules, judge
-    from robustbench_la.gate.rules import parse_rules
     from robustbench_la.gate.selection import only_these, to_measure
+    from robustbench_la.gate.tolerances import parse_rules
 
     check_keywords("check", settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
@@ -153,7 +153,7 @@ def _read(path: Path, model: Model, rules: Rules) -> Snapshot:
 
 def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: Meter) -> Snapshot:
     """The network, measured as the baseline's was."""
-    from robustbench_la.measuring.answers import measure_snapshot, prepare_by_baseline
+    from robustbench_la.measuring.for_gate import measure_snapshot, prepare_by_baseline
     from robustbench_la.models.in_memory import borrowed, device_of
 
     device = device_of(given.modules)

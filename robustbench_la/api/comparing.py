@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from robustbench_la.api.display import ShownAsTables, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.selecting import one_of, selection_of, words_of
 from robustbench_la.api.settings import Filters, check_keywords
-from robustbench_la.api.shown import ShownAsTables, frame
 from robustbench_la.errors import ArgumentError, NothingSelectedError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robustbench_la.analysis.contenders import Against, By
-    from robustbench_la.analysis.groups import Group
-    from robustbench_la.analysis.image_differences import Answers
-    from robustbench_la.analysis.means import Detail
-    from robustbench_la.analysis.request import Request
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.comparison.contenders import Against, By
+    from robustbench_la.analysis.comparison.image_differences import Answers
+    from robustbench_la.analysis.comparison.request import Request
+    from robustbench_la.analysis.groups.groups import Group
+    from robustbench_la.analysis.metrics.means import Detail
+    from robustbench_la.analysis.tables.table import Table
     from robustbench_la.store.schema import Selection
 
 _BYS: tuple[By, ...] = ("activation", "checkpoint")
@@ -107,7 +107,7 @@ def compare(
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
     check_keywords("compare", filters, Filters)
-    from robustbench_la.analysis.request import Request
+    from robustbench_la.analysis.comparison.request import Request
 
     request = Request(
         by=one_of("by", by, _BYS),
@@ -126,7 +126,7 @@ def compare(
 
 def _metric(metric: str, reference: str | None) -> str:
     """The metric, if there is one of that name, and it takes a reference or none is given."""
-    from robustbench_la.analysis.metrics import METRICS
+    from robustbench_la.analysis.metrics.metrics import METRICS
 
     if reference is not None and not METRICS[one_of("metric", metric, tuple(METRICS))].needs_reference:
         raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
@@ -134,7 +134,7 @@ def _metric(metric: str, reference: str | None) -> str:
 
 
 def _compared(path: Path, selection: Selection, request: Request) -> Comparison:
-    from robustbench_la.analysis.comparison import compare as compare_cells
+    from robustbench_la.analysis.comparison.comparison import compare as compare_cells
     from robustbench_la.store.store import Store
 
     with Store(path, reading=True) as opened:

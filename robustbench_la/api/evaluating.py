@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from robustbench_la.api.display import ShownAsTables, flat, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
-from robustbench_la.api.shown import ShownAsTables, flat, frame
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.tables.table import Table
     from robustbench_la.api.preparing import Data, Models, Sources
     from robustbench_la.records.cells import Cell, Provenance, RunSetting
     from robustbench_la.records.plan import EvaluationPlan
@@ -40,7 +40,7 @@ class EvaluationResult(ShownAsTables):
 
     def tables(self, *, detail: bool = False) -> list[Table]:
         """The tables, as data. detail: also one with every severity, top-5 and loss."""
-        from robustbench_la.analysis import accuracy_tables
+        from robustbench_la.analysis.tables import accuracy_tables
 
         summary = accuracy_tables.summary(self.cells, about=self.about)
         return [summary, *([accuracy_tables.detail(self.cells)] if detail else [])]
@@ -60,7 +60,7 @@ class EvaluationResult(ShownAsTables):
 
     def to_json(self) -> str:
         """The JSON document that ``larobust eval --json`` prints."""
-        from robustbench_la.output.documents import cells_document
+        from robustbench_la.output.json_documents import cells_document
 
         return json.dumps(cells_document(self.cells, self.provenance), indent=1, allow_nan=False)
 
@@ -89,17 +89,15 @@ class EvaluationResult(ShownAsTables):
             metric: Of the cells; not of a scatter.
             group: The number of a group of networks, from 1, where there are several (other architectures, other levels).
         """
-        from robustbench_la.analysis.one_group import cells_of_one
+        from robustbench_la.analysis.groups.one_group import cells_of_one
         from robustbench_la.errors import lookup
-        from robustbench_la.output.figures.bars import group_bars
-        from robustbench_la.output.figures.scatter import scatter
-        from robustbench_la.output.figures.severity import severity
+        from robustbench_la.output.figures.kinds import FIGURES
         from robustbench_la.store.store import Stored
 
-        draw = lookup({"severity": severity, "groups": group_bars, "scatter": None}, kind, kind="figure")
-        stored = [Stored(id=place, setting=self.setting, cell=cell) for place, cell in enumerate(self.cells)]
-        one = cells_of_one(stored, number=group, allow_missing=False)
-        return draw(one, metric=metric) if draw is not None else scatter(one)
+        figure = lookup({name: entry for name, entry in FIGURES.items() if entry.drawn_from == "cells"}, kind, kind="figure")
+        stored = [Stored(id=index, setting=self.setting, cell=cell) for index, cell in enumerate(self.cells)]
+        shown = cells_of_one(stored, number=group, allow_missing=False)
+        return figure.draw(shown, **{"metric": metric} if "metric" in figure.options else {})
 
 
 @errors_in_python

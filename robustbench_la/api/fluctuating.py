@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from robustbench_la.api.display import ShownAsTables, flat, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
-from robustbench_la.api.shown import ShownAsTables, flat, frame
 from robustbench_la.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.tables.table import Table
     from robustbench_la.api.preparing import Data, Models, Sources
     from robustbench_la.measuring.layer_pass import FluctuationOptions
     from robustbench_la.records.cells import Provenance, RunSetting
@@ -42,8 +41,8 @@ class FluctuationResult(ShownAsTables):
 
     def tables(self, *, detail: bool = False) -> list[Table]:
         """The tables, as data. detail: every condition instead of means over them."""
-        from robustbench_la.analysis import layer_tables
-        from robustbench_la.analysis.layer_pairs import pairs
+        from robustbench_la.analysis.tables import layer_tables
+        from robustbench_la.analysis.tables.layer_pairs import pairs
 
         layers = layer_tables.layers(self.networks, detail=detail, about=self.about)
         compared = pairs(self.networks)
@@ -59,8 +58,8 @@ class FluctuationResult(ShownAsTables):
 
     def to_json(self) -> str:
         """The JSON document that ``larobust fluctuation --json`` prints."""
-        from robustbench_la.analysis.layer_pairs import pairs
-        from robustbench_la.output.documents import fluctuation_document
+        from robustbench_la.analysis.tables.layer_pairs import pairs
+        from robustbench_la.output.json_documents import fluctuation_document
 
         document = fluctuation_document(self.networks, pairs(self.networks), self.provenance)
         return json.dumps(document, indent=1, allow_nan=False)
@@ -86,14 +85,10 @@ class FluctuationResult(ShownAsTables):
     def plot(self, kind: Literal["layers", "distribution"] = "layers") -> Figure:
         """The figure that ``larobust fluctuation --plot`` writes; matplotlib's, so that a notebook shows it."""
         from robustbench_la.errors import lookup
-        from robustbench_la.output.figures.distributions import distribution
-        from robustbench_la.output.figures.layers import layers
+        from robustbench_la.output.figures.kinds import FIGURES
 
-        kinds: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
-            "layers": layers,
-            "distribution": distribution,
-        }
-        return lookup(kinds, kind, kind="figure")(self.networks)
+        drawn = {name: FIGURES[name] for name in ("layers", "distribution")}
+        return lookup(drawn, kind, kind="figure").draw(self.networks)
 
 
 @errors_in_python

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from robustbench_la.api.display import flat, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.selecting import one_of, selection_of
 from robustbench_la.api.settings import Filters, check_keywords
-from robustbench_la.api.shown import flat, frame
 
 if TYPE_CHECKING:
     import pandas as pd

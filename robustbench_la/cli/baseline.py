@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import measuring, options
-from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli import options, plan_flags
+from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.plan import EvaluationPlan
+    from robustbench_la.records.snapshot import Snapshot
 
 HELP = """Record the robustness of a checkpoint, for `larobust check` to judge later ones by.
 
@@ -75,7 +75,7 @@ def command(
     run = RunFlags(device=device, batch_size=batch_size, amp=amp)
     path = Path(output)
     old = _replaced(path, update=update)
-    plan = measuring.plan_of(config, network, images, corruption, run, fluctuation=fluctuation)
+    plan = plan_flags.plan_of(config, network, images, corruption, run, fluctuation=fluctuation)
     _check_not_measured(path, plan)
     if old is None or config is not None:
         _measure_and_write(path, plan, old, download=download)
@@ -119,22 +119,22 @@ def _measure_and_write(
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.recorded import recorded
-    from robustbench_la.measuring import answers, session
+    from robustbench_la.measuring import for_gate, session
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
 
-    meter, given = bar("images"), answers.given(plan)
+    meter, given = bar("images"), for_gate.given(plan)
     if old is None or kept is None:
         evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
-        answers.check_one(evaluation)
-        measuring.report_default_data(plan, evaluation)
+        for_gate.check_one(evaluation)
+        plan_flags.report_default_data(plan, evaluation)
     else:
         changes = {name: value for name, value in (changed or {}).items() if value is not None}
-        evaluation = answers.prepare_by_baseline(old, kept, changed=changes, download=download, meter=meter)
+        evaluation = for_gate.prepare_by_baseline(old, kept, changed=changes, download=download, meter=meter)
         given = {**old.given, **given}
     announce(evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
-    new = answers.measure_snapshot(evaluation, fluctuation=wanted, said=given, meter=meter)
+    new = for_gate.measure_snapshot(evaluation, fluctuation=wanted, said=given, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)
@@ -151,7 +151,7 @@ def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
 
     from robustbench_la.errors import NotComparableError
     from robustbench_la.gate import judge, report
-    from robustbench_la.gate.rules import Rules
+    from robustbench_la.gate.tolerances import Rules
     from robustbench_la.output import terminal
 
     try:

@@ -16,10 +16,10 @@ from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
-    from robustbench_la.gate.rules import Rules
+    from robustbench_la.gate.tolerances import Rules
     from robustbench_la.gate.verdict import Verdict
-    from robustbench_la.records.answers import Snapshot
     from robustbench_la.records.cells import Condition
+    from robustbench_la.records.snapshot import Snapshot
 
 HELP = """Judge a checkpoint by a baseline: exit code 1 if its robustness got worse.
 
@@ -144,7 +144,7 @@ def command(
         network = {"arch": arch, "activation": activation, "layeract_alpha": layeract_alpha, "normalize": normalize}
         where = {"data": data, "device": device, "batch_size": batch_size, "download": download or None}
         source = _Source(one, results, network, where)
-        from robustbench_la.gate.rules import parse_rules
+        from robustbench_la.gate.tolerances import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
         outputs = Outputs(junit, summary, json_)
@@ -217,7 +217,7 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
     """Which conditions are meant; None for all."""
     if not noise and not severity:
         return None
-    from robustbench_la.cli.filters import select
+    from robustbench_la.cli.store_filters import select
     from robustbench_la.gate.selection import only_these
 
     return only_these(select(noise=noise, severity=severity))
@@ -225,11 +225,11 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
     from robustbench_la.cli.evaluate import announce
-    from robustbench_la.measuring import answers
+    from robustbench_la.measuring import for_gate
     from robustbench_la.progress import bar
 
     meter = bar("images")
     download = bool(flags.pop("download"))
-    evaluation = answers.prepare_by_baseline(known, flags, download=download, meter=meter)
+    evaluation = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)
     announce(evaluation)
-    return answers.measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+    return for_gate.measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)

@@ -13,13 +13,13 @@ from robustbench_la.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from robustbench_la.analysis.contenders import Against, By
-    from robustbench_la.analysis.groups import Group
-    from robustbench_la.analysis.image_differences import Answers
-    from robustbench_la.analysis.means import Detail
-    from robustbench_la.analysis.published import Published
-    from robustbench_la.analysis.request import Request
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.comparison.contenders import Against, By
+    from robustbench_la.analysis.comparison.image_differences import Answers
+    from robustbench_la.analysis.comparison.published import Published
+    from robustbench_la.analysis.comparison.request import Request
+    from robustbench_la.analysis.groups.groups import Group
+    from robustbench_la.analysis.metrics.means import Detail
+    from robustbench_la.analysis.tables.table import Table
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Store
 
@@ -118,9 +118,9 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print or write."""
-    from robustbench_la.analysis.metrics import METRICS
-    from robustbench_la.analysis.request import Request
-    from robustbench_la.cli.filters import select
+    from robustbench_la.analysis.comparison.request import Request
+    from robustbench_la.analysis.metrics.metrics import METRICS
+    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import UserError
 
     bys: tuple[By, ...] = ("activation", "checkpoint")
@@ -173,7 +173,7 @@ def _publisher(format_: str | None, output: str | None, store: Path) -> Callable
 
 def _compared(path: Path, selection: Selection, request: Request, published: str | None) -> list[Table]:
     """The tables of a comparison. Raises NothingSelectedError if the store holds nothing of the selection."""
-    from robustbench_la.analysis.comparison import compare
+    from robustbench_la.analysis.comparison.comparison import compare
     from robustbench_la.errors import NothingSelectedError
     from robustbench_la.store.store import Store
 
@@ -206,7 +206,7 @@ def _published(name: str | None, selection: Selection) -> list[Published]:
         return []
     from pathlib import Path
 
-    from robustbench_la.analysis.published import read_published
+    from robustbench_la.analysis.comparison.published import read_published
     from robustbench_la.records.plan_file import shipped_configs
 
     path = Path(name)

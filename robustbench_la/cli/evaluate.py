@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from robustbench_la.cli import measuring, options
-from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli import options, plan_flags
+from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def command(
     no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
-    plan = measuring.plan_of(
+    plan = plan_flags.plan_of(
         config,
         NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize),
         ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
@@ -66,10 +66,10 @@ def command(
     from robustbench_la.measuring import session
     from robustbench_la.progress import bar
 
-    path = measuring.results_of(store, fresh=fresh, no_store=no_store)
-    measuring.check_outputs([Path(output)] if output is not None else [], plan, config, path)
+    path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
+    plan_flags.check_outputs([Path(output)] if output is not None else [], plan, config, path)
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
-    measuring.report_default_data(plan, evaluation)
+    plan_flags.report_default_data(plan, evaluation)
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, store=path, fresh=fresh)
 
@@ -82,7 +82,7 @@ def announce(evaluation: Evaluation) -> None:
     counts = f"{counted(networks, 'checkpoint')} x {counted(conditions, 'condition')}"
     if evaluation.noise_seeds > 1:
         counts += f" x {evaluation.noise_seeds} noise seeds (clean once)"
-    measuring.announce(evaluation, counts)
+    plan_flags.announce(evaluation, counts)
 
 
 def measure_and_print(
@@ -104,7 +104,7 @@ def measure_and_print(
     from robustbench_la.measuring.quantities import Accuracy
     from robustbench_la.measuring.session import describe
 
-    results, interrupted = measuring.measure(evaluation, Accuracy(), store=store, fresh=fresh, unit="cells")
+    results, interrupted = plan_flags.measure(evaluation, Accuracy(), store=store, fresh=fresh, unit="cells")
     text = _document(evaluation, results, interrupted=interrupted) if as_json or output else None
     if as_json:
         print(text)
@@ -123,7 +123,7 @@ def measure_and_print(
 
 def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bool) -> str:
     from robustbench_la.measuring import provenance
-    from robustbench_la.output.documents import cells_document
+    from robustbench_la.output.json_documents import cells_document
 
     document = cells_document(results.records, provenance.collect(evaluation, results.setting, wall_time_s=results.seconds))
     more = {"interrupted": interrupted, "from_store": results.from_store}
@@ -132,7 +132,7 @@ def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bo
 
 def print_tables(cells: Sequence[Cell], about: str, *, detail: bool) -> None:
     """The tables on stdout."""
-    from robustbench_la.analysis import accuracy_tables
+    from robustbench_la.analysis.tables import accuracy_tables
     from robustbench_la.output import terminal
 
     terminal.show([accuracy_tables.summary(cells, about=about), *([accuracy_tables.detail(cells)] if detail else [])])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import measuring, options
-from robustbench_la.cli.measuring import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli import options, plan_flags
+from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 from robustbench_la.errors import UserError, lookup
+from robustbench_la.output.figures.kinds import FIGURES, OF_LAYERS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from matplotlib.figure import Figure
 
     from robustbench_la.measuring.quantities import Fluctuation
     from robustbench_la.records.layers import NetworkFluctuation
@@ -28,8 +27,6 @@ HELP = """Measure what noise does inside a network, layer by layer.
 Every activation call of the network is compared between a clean image and the same image with noise: fluctuation (L1), its upper
 bound, saturation, activation means, spread. Layer-level activations are compared with their element-level counterparts."""
 EXAMPLE = "Example: larobust fluctuation --ckpt model.pt --noise blur --plot layers.png"
-
-PLOTS = ("layers", "distribution", "means")
 
 
 Inject = Annotated[
@@ -109,7 +106,7 @@ def command(
     no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
-    plan = measuring.plan_of(
+    plan = plan_flags.plan_of(
         config,
         NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize),
         ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
@@ -121,8 +118,8 @@ def command(
     figures = [_figure(text) for text in plot or ()]
     quantity = _quantity(plan, only, threshold, inject or (), {kind for kind, _ in figures})
     outputs = _Outputs(detail, json_, output, csv, figures)
-    path = measuring.results_of(store, fresh=fresh, no_store=no_store)
-    measuring.check_outputs(outputs.files, plan, config, path)
+    path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
+    plan_flags.check_outputs(outputs.files, plan, config, path)
     if quantity.options.injections:  # the images stay clean
         plan = plan.model_copy(update={"noise": []})
     _measure_and_print(plan, quantity, outputs, download=download, store=path, fresh=fresh)
@@ -164,8 +161,8 @@ def _figure(text: str) -> tuple[str, Path]:
 
     kind, equals, name = text.partition("=")
     if not equals:
-        kind, name = PLOTS[0], text
-    lookup(dict.fromkeys(PLOTS), kind, kind="figure")
+        kind, name = OF_LAYERS[0], text
+    lookup(dict.fromkeys(OF_LAYERS), kind, kind="figure")
     path = Path(name)
     check_path(path)
     return kind, path
@@ -192,7 +189,7 @@ class _Outputs:
         """Print and write what was measured."""
         from pathlib import Path
 
-        from robustbench_la.analysis import layer_pairs, layer_tables
+        from robustbench_la.analysis.tables import layer_pairs, layer_tables
         from robustbench_la.files import write_whole
         from robustbench_la.output import terminal
         from robustbench_la.output.records_csv import records_csv
@@ -216,18 +213,18 @@ def _measure_and_print(
     plan: EvaluationPlan, quantity: Fluctuation, outputs: _Outputs, *, download: bool, store: Path | None, fresh: bool
 ) -> None:
     """Measure what is not in the store; print and write what is finished, also after Ctrl-C, which then exits with 130."""
-    from robustbench_la.analysis import layer_pairs
+    from robustbench_la.analysis.tables import layer_pairs
     from robustbench_la.measuring import provenance, session
     from robustbench_la.measuring.fluctuation import conditions_of
-    from robustbench_la.output.documents import fluctuation_document
+    from robustbench_la.output.json_documents import fluctuation_document
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
 
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
-    measuring.report_default_data(plan, evaluation)
+    plan_flags.report_default_data(plan, evaluation)
     conditions = counted(len(conditions_of(evaluation, quantity.options)), "condition")
-    measuring.announce(evaluation, f"{counted(len(evaluation.networks), 'checkpoint')} x {conditions}")
-    results, interrupted = measuring.measure(evaluation, quantity, store=store, fresh=fresh, unit="passes")
+    plan_flags.announce(evaluation, f"{counted(len(evaluation.networks), 'checkpoint')} x {conditions}")
+    results, interrupted = plan_flags.measure(evaluation, quantity, store=store, fresh=fresh, unit="passes")
     if results.records:
         collected = provenance.collect(evaluation, results.setting, wall_time_s=results.seconds)
         document = fluctuation_document(results.records, layer_pairs.pairs(results.records), collected)
@@ -242,13 +239,6 @@ def _measure_and_print(
 
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:
     from robustbench_la.output.figures import style
-    from robustbench_la.output.figures.distributions import activation_means, distribution
-    from robustbench_la.output.figures.layers import layers
 
-    figures: dict[str, Callable[[Sequence[NetworkFluctuation]], Figure]] = {
-        "layers": layers,
-        "distribution": distribution,
-        "means": activation_means,
-    }
-    style.save(figures[kind](measured), path)
+    style.save(FIGURES[kind].draw(measured), path)
     print(f"{path} written", file=sys.stderr)

@@ -30,8 +30,8 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, show, ask, remove."""
-    from robustbench_la.analysis.store_tables import overview
-    from robustbench_la.cli.filters import select
+    from robustbench_la.analysis.tables.store_tables import overview
+    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
     from robustbench_la.store.schema import EVERYTHING

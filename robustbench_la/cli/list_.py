@@ -12,7 +12,7 @@ from robustbench_la.errors import lookup
 
 if TYPE_CHECKING:
     from corruptions import Corruption
-    from robustbench_la.analysis.table import Table
+    from robustbench_la.analysis.tables.table import Table
 
 HELP = """List the known corruptions, activations, architectures or datasets."""
 EXAMPLE = "Example: larobust list corruptions"
@@ -42,7 +42,7 @@ def command(
 
 
 def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], *notes: str) -> Table:
-    from robustbench_la.analysis.table import Column, Row, Table
+    from robustbench_la.analysis.tables.table import Column, Row, Table
 
     return Table(
         title=title, columns=tuple(Column(name=name) for name in names), rows=tuple(Row(values=row) for row in rows), notes=notes

@@ -10,36 +10,22 @@ import typer
 
 from robustbench_la.cli import options
 from robustbench_la.errors import UserError, lookup
+from robustbench_la.output.figures.kinds import FIGURES, OF_STORES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
-
-    from robustbench_la.output.figures.style import Columns
     from robustbench_la.store.schema import Selection
     from robustbench_la.store.store import Store, Stored
 
 Record = TypeVar("Record")
-HELP = """Draw a figure, as PNG, SVG or PDF.
-
-severity: accuracy against severity; a line per activation, a panel per corruption and one for their mean.
-
-groups: bars of clean images, Noise, Blur ... and the mean over all.
-
-scatter: mean accuracy under corruption against clean accuracy, a point per checkpoint, with the line of effective robustness.
-
-layers: fluctuation layer by layer, as `larobust fluctuation` measured it.
-
-activations: the output curves of LA-SiLU and LA-HardSiLU for several means and spreads of a layer, next to SiLU and HardSiLU;
-it reads no results."""
+HELP = "\n\n".join(
+    ["Draw a figure, as PNG, SVG or PDF.", *(f"{name}: {FIGURES[name].summary}" for name in OF_STORES)],
+)
 EXAMPLE = "Example: larobust plot severity --data 'mnist:*' -o severity.pdf"
 
-KINDS = ("activations", "severity", "groups", "scatter", "layers")
 FIGURE = "Figure"
-Kind = Annotated[
-    str, typer.Argument(metavar="KIND", help="severity, groups, scatter, layers or activations.", show_default=False)
-]
+Kind = Annotated[str, typer.Argument(metavar="KIND", help=f"{', '.join(OF_STORES[:-1])} or {OF_STORES[-1]}.", show_default=False)]
 Written = Annotated[
     str,
     typer.Option(
@@ -98,71 +84,52 @@ def command(
     """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
-    from robustbench_la.cli.filters import select
+    from robustbench_la.cli.store_filters import select
     from robustbench_la.output.figures import style
 
-    lookup(dict.fromkeys(KINDS), kind, kind="figure")
+    figure_kind = lookup({name: FIGURES[name] for name in OF_STORES}, kind, kind="figure")
     if columns not in style.WIDTHS:
         raise UserError(f"--columns is 1 or 2, not {columns}")
-    span: Columns = 1 if columns == 1 else 2
-    if metric is not None and kind not in ("severity", "groups"):
-        raise UserError(f"--metric is for plot severity and plot groups, not for plot {kind}")
-    if per_element and kind != "layers":
-        raise UserError(f"--per-element is for plot layers, not for plot {kind}")
+    asked: dict[str, object] = {"metric": metric, "per_element": per_element or None}
+    drawing = {"columns": columns, **{name: value for name, value in asked.items() if value is not None}}
+    for name in drawing.keys() - {"columns"} - set(figure_kind.options):
+        takers = " and ".join(f"plot {other}" for other in OF_STORES if name in FIGURES[other].options)
+        raise UserError(f"--{name.replace('_', '-')} is for {takers}, not for plot {kind}")
     path = Path(output)
     style.check_path(path)
     filters = (ckpt, activation, arch, data, noise, severity, noise_seed)
-    if kind == "activations":
+    if figure_kind.drawn_from == "formulas":
         if store is not None or group is not None or allow_missing or any(filters):
-            raise UserError("plot activations draws formulas: it reads no store, so there is nothing to select")
-        style.save(_activations(span), path)
+            raise UserError(f"plot {kind} draws formulas: it reads no store, so there is nothing to select")
+        style.save(figure_kind.draw(**drawing), path)
         print(f"{output} written", file=sys.stderr)
         return
-    there = options.store_path(store)
-    if path.resolve() == there.resolve():
+    results = options.store_path(store)
+    if path.resolve() == results.resolve():
         raise UserError(f"-o {output} would overwrite the store")
-    selection = select(*filters)
-    if kind == "layers":
-        figure = _layers(there, selection, group, per_element=per_element, allow_missing=allow_missing, columns=span)
-    else:
-        figure = _cells(there, selection, kind, metric, group, allow_missing=allow_missing, columns=span)
-    style.save(figure, path)
+    read = _cells if figure_kind.drawn_from == "cells" else _layers
+    records, about = read(results, select(*filters), group, allow_missing=allow_missing)
+    style.save(figure_kind.draw(records, **about, **drawing), path)
     print(f"{output} written", file=sys.stderr)
 
 
-def _activations(columns: Columns) -> Figure:
-    from robustbench_la.output.figures.curves import activation_curves
-
-    return activation_curves(columns=columns)
-
-
-def _cells(
-    path: Path, selection: Selection, kind: str, metric: str | None, number: int | None, *, allow_missing: bool, columns: Columns
-) -> Figure:
-    from robustbench_la.analysis.one_group import cells_of_one
-    from robustbench_la.output.figures.bars import group_bars
-    from robustbench_la.output.figures.scatter import scatter
-    from robustbench_la.output.figures.severity import severity
+def _cells(path: Path, selection: Selection, number: int | None, *, allow_missing: bool) -> tuple[object, dict[str, object]]:
+    """The group of cells that a figure shows, and nothing more to say about it."""
+    from robustbench_la.analysis.groups.one_group import cells_of_one
 
     def read(store: Store) -> list[Stored]:
         return store.cells(selection)
 
-    found = cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing)
-    if kind == "scatter":
-        return scatter(found, columns=columns)
-    draw = severity if kind == "severity" else group_bars
-    return draw(found, metric=metric or "top1", columns=columns)
+    return cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing), {}
 
 
-def _layers(
-    path: Path, selection: Selection, number: int | None, *, per_element: bool, allow_missing: bool, columns: Columns
-) -> Figure:
-    from robustbench_la.analysis.one_group import layers_of_one
-    from robustbench_la.output.figures import layers
+def _layers(path: Path, selection: Selection, number: int | None, *, allow_missing: bool) -> tuple[object, dict[str, object]]:
+    """The layers that a figure shows, and what they were measured on."""
+    from robustbench_la.analysis.groups.one_group import layers_of_one
 
     records = _read(path, lambda store: store.layers(selection), "layer record (see `larobust fluctuation`)")
     title, measured = layers_of_one(records, number=number, allow_missing=allow_missing)
-    return layers.layers(measured, per_element=per_element, about=f"{title}.", columns=columns)
+    return measured, {"about": f"{title}."}
 
 
 def _read(path: Path, read: Callable[[Store], list[Record]], what: str) -> list[Record]:

@@ -31,8 +31,8 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print."""
-    from robustbench_la.analysis import store_tables
-    from robustbench_la.cli.filters import select
+    from robustbench_la.analysis.tables import store_tables
+    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
     from robustbench_la.output.records_csv import cell_names, records_csv

@@ -16,9 +16,9 @@ from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
 from robustbench_la.gate.baseline_decoding import SINGLE_NUMBER, decode
 from robustbench_la.gate.untrusted import refuse, shown
-from robustbench_la.records.answers import Snapshot
 from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.packing import pack_classes
+from robustbench_la.records.snapshot import Snapshot
 
 VERSION = 2
 

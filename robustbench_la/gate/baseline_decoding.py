@@ -26,11 +26,11 @@ from robustbench_la.gate.untrusted import (
     shown,
     table_of,
 )
-from robustbench_la.records.answers import Answers, Fluctuation, Snapshot
 from robustbench_la.records.cells import CLEAN, Condition, Pass
 from robustbench_la.records.layers import SAMPLE
-from robustbench_la.records.network_id import NETWORK, UNSAID, NetworkRecord
+from robustbench_la.records.networks import NETWORK, UNSAID, NetworkRecord
 from robustbench_la.records.packing import unpack_classes
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot
 
 SINGLE_NUMBER = 1
 """The version whose levels are single numbers (``parameter``); it is still read."""

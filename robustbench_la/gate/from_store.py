@@ -12,9 +12,9 @@ import numpy as np
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError, lookup
 from robustbench_la.files import is_there
-from robustbench_la.records.answers import Answers, Snapshot, differences, with_fluctuations
 from robustbench_la.records.cells import Cell, Pass
 from robustbench_la.records.layers import SAMPLE, NetworkFluctuation
+from robustbench_la.records.snapshot import Answers, Snapshot, differences, with_fluctuations
 from robustbench_la.store import layer_rows
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store, Stored

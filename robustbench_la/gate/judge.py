@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robustbench_la.analysis.paired_tests import Difference, holm, mcnemar, paired_difference
-from robustbench_la.analysis.power import images_to_settle
+from robustbench_la.analysis.statistics.paired_tests import Difference, holm, mcnemar, paired_difference
+from robustbench_la.analysis.statistics.power import images_to_settle
 from robustbench_la.errors import NotComparableError, NothingSelectedError
 from robustbench_la.gate.judge_means import judge_fluctuations, judge_mean
-from robustbench_la.gate.rules import Rules
+from robustbench_la.gate.tolerances import Rules
 from robustbench_la.gate.verdict import MEAN, POWER, Judgement, Verdict, badness, label_of, outcome_of
-from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, check_comparable
 from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, check_comparable
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_la.analysis.bootstrap import paired_bootstrap
-from robustbench_la.analysis.paired_tests import holm
-from robustbench_la.analysis.power import images_to_settle_mean
-from robustbench_la.gate.rules import Rules
+from robustbench_la.analysis.statistics.bootstrap import paired_bootstrap
+from robustbench_la.analysis.statistics.paired_tests import holm
+from robustbench_la.analysis.statistics.power import images_to_settle_mean
+from robustbench_la.gate.tolerances import Rules
 from robustbench_la.gate.verdict import MEAN, POWER, Judgement, label_of, outcome_of
-from robustbench_la.records.answers import Answers, Fluctuation, Snapshot, unquantise
 from robustbench_la.records.cells import Pass
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, unquantise
 
 _RESAMPLES = 2000
 _LEAST_MOVED = 40

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from robustbench_la.analysis.power import smallest_fall, smallest_fall_among_changes
+from robustbench_la.analysis.statistics.power import smallest_fall, smallest_fall_among_changes
 from robustbench_la.gate.verdict import POWER
-from robustbench_la.records.answers import Snapshot
 from robustbench_la.records.cells import CLEAN
+from robustbench_la.records.snapshot import Snapshot
 
 ALPHA = 0.05
 """The level of significance of ``larobust check`` unless another is given."""

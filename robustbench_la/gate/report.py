@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Container, Sequence
 from typing import Any
 
-from robustbench_la.analysis.means import mean
-from robustbench_la.analysis.table import Column, Estimate, Row, Table
+from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 from robustbench_la.gate.verdict import MEAN, Judgement, Verdict
-from robustbench_la.records.answers import Snapshot
 from robustbench_la.records.cells import Pass
+from robustbench_la.records.snapshot import Snapshot
 
 SCHEMA = 2
 _NAMED = 3

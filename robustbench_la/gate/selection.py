@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 from robustbench_la.errors import NothingSelectedError
-from robustbench_la.records.answers import Snapshot
 from robustbench_la.records.cells import Condition
+from robustbench_la.records.snapshot import Snapshot
 from robustbench_la.store.schema import EVERYTHING, Selection
 
 Filter = Callable[[Condition], bool]

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from robustbench_la.gate.rules import Rules
-from robustbench_la.records.answers import Snapshot
+from robustbench_la.gate.tolerances import Rules
 from robustbench_la.records.cells import Condition, Pass
+from robustbench_la.records.snapshot import Snapshot
 
 Outcome = Literal["regression", "inconclusive", "pass", "improved"]
 MEAN = "mean corr."

@@ -14,8 +14,8 @@ from robustbench_la.errors import RunError
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.forward import corrupted, finite_logits
 from robustbench_la.measuring.session import Evaluation, key_of
+from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Key, Pass

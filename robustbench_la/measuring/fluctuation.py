@@ -9,8 +9,8 @@ from robustbench_la.measuring.forward import corrupted
 from robustbench_la.measuring.layer_pass import ROWS, FluctuationOptions, LayerPass, padded
 from robustbench_la.measuring.layer_totals import Sample
 from robustbench_la.measuring.session import Evaluation, key_of
+from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key
 from robustbench_la.records.layers import NetworkFluctuation

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from robustbench_la.analysis.table import Table
+from robustbench_la.analysis.tables.table import Table
 from robustbench_la.errors import UserError
-from robustbench_la.output.documents import tables_document
 from robustbench_la.output.html import page
+from robustbench_la.output.json_documents import tables_document
 from robustbench_la.output.latex import latex
 from robustbench_la.output.markdown import tables_markdown
 from robustbench_la.output.terminal import plain
-from robustbench_la.output.tidy import tidy
+from robustbench_la.output.tidy_csv import tidy
 
 FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = MappingProxyType(
     {"text": plain, "markdown": tables_markdown, "latex": latex, "csv": tidy, "json": tables_document, "html": page}

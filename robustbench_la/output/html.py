@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustbench_la.analysis.table import Table
+from robustbench_la.analysis.tables.table import Table
 from robustbench_la.output.layout import heading, laid_out
 
 

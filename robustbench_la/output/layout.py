@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from robustbench_la.analysis.table import Column, Estimate, Table, Value, best, number
+from robustbench_la.analysis.tables.table import Column, Estimate, Table, Value, best, number
 
 GAP = "–"
 """Stands for what was not measured."""

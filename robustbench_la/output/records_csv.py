@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from robustbench_la.records.cells import CLEAN, Cell, Pass, RunSetting, encode_level
-from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.networks import NETWORK, NetworkRecord
 
 
 def records_csv(rows: Sequence[Mapping[str, Any]]) -> str:

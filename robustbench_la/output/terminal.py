@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from robustbench_la.analysis.table import Row, Table, Value, best, number
+from robustbench_la.analysis.tables.table import Row, Table, Value, best, number
 from robustbench_la.output.layout import heading, shortened, split_columns, text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from corruptions import CORRUPTIONS
 from corruptions.registry import Level
-from robustbench_la.records.network_id import NetworkId, NetworkRecord
+from robustbench_la.records.networks import NetworkId, NetworkRecord
 
 SCHEMA = 2
 """Version of the JSON documents that contain records."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.records.cells import Cell, RunSetting
-from robustbench_la.records.network_id import NETWORK, NetworkRecord
+from robustbench_la.records.networks import NETWORK, NetworkRecord
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.database import damaged, explained

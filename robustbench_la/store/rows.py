@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any
 
 from robustbench_la.records.cells import Cell, Condition, Pass, RunSetting, decode_level, encode_level
-from robustbench_la.records.network_id import NETWORK, Kinds, NetworkRecord, kinds_of
+from robustbench_la.records.networks import NETWORK, Kinds, NetworkRecord, kinds_of
 from robustbench_la.text import printable
 
 PASS: Kinds = {**kinds_of(Condition), "parameters": (str,), "noise_seed": (int, NoneType)}

@@ -9,7 +9,7 @@ from types import NoneType
 
 from corruptions.registry import Level
 from robustbench_la.records.cells import Condition, encode_level
-from robustbench_la.records.network_id import IDENTITY, NETWORK, UNSAID
+from robustbench_la.records.networks import IDENTITY, NETWORK, UNSAID
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file's header: an SQLite file with another number is not ours."""

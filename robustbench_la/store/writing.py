@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
 from robustbench_la.records.cells import Cell, RunSetting
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.rows import MEASURED, SETTING

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 import robustbench_la
 from corruptions.draws import image_keys
 from robustbench_la.errors import RunError
+from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.file import save_checkpoint
-from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records.plan import Recipe
 from robustbench_la.training.batches import accuracy_on, batches, bounds, split

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.imagenet_c import GROUP_MEMBERS, SEVERITIES
+from robustbench_la.analysis.metrics.imagenet_c import GROUP_MEMBERS, SEVERITIES
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import CLEAN, Cell, Condition, Pass, RunSetting
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store.store import Store
 

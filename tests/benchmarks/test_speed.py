@@ -22,11 +22,11 @@ from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, session
 from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.measuring.layer_pass import FluctuationOptions
+from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.layeract import la_hardsilu, la_silu
-from robustbench_la.models.memory import keep_freed_memory
 from robustbench_la.records.cells import Condition
 
 keep_freed_memory()

@@ -18,9 +18,9 @@ from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.models.architectures import NetworkSpec, check_architecture
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged, read_checkpoint
+from robustbench_la.models.checkpoints.formats import Candidate, is_state_dict, state_dicts
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.checkpoints.recognise import recognise
-from robustbench_la.models.checkpoints.unpack import Candidate, is_state_dict, state_dicts
 from robustbench_la.models.user_code import code_of
 
 _SHOWN = 3

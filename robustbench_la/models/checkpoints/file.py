@@ -18,7 +18,7 @@ from robustbench_la.files import write_whole
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.models.checkpoints.unpack import read_bytes, unpack
+from robustbench_la.models.checkpoints.formats import read_bytes, unpack
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1

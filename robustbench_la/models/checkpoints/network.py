@@ -10,7 +10,7 @@ from robustbench_la.activations import ACTIVATIONS, Level
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.records.network_id import NetworkRecord
+from robustbench_la.records.networks import NetworkRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

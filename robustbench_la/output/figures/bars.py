@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.analysis.metrics import METRICS
+from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.cells import Kind, about_group, about_means, axis_label, columns_of, kinds_of, numbers
 from robustbench_la.output.figures.style import GREY, WIDTHS, Columns, canvas, key, name_values, note, themed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from robustbench_la.analysis.groups import Group
+    from robustbench_la.analysis.groups.groups import Group
 
 _BAR = 0.075
 """Inches that a bar is wide at the least."""

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.analysis.columns import MetricColumns, metric_columns
-from robustbench_la.analysis.contenders import contenders_of
-from robustbench_la.analysis.metrics import METRICS
+from robustbench_la.analysis.comparison.contenders import contenders_of
+from robustbench_la.analysis.metrics.columns import MetricColumns, metric_columns
+from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.style import Look, look
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from robustbench_la.analysis.groups import Group
-    from robustbench_la.analysis.means import Detail
+    from robustbench_la.analysis.groups.groups import Group
+    from robustbench_la.analysis.metrics.means import Detail
 
 _LABELS: Mapping[str, str] = MappingProxyType({"nll": "NLL (nats)", "ece": "calibration error (%)"})
 """Of axes; other metrics go by their title."""

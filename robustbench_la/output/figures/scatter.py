@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.analysis.means import MEAN
-from robustbench_la.analysis.robustness import BaselineLine, fit_baselines
+from robustbench_la.analysis.metrics.formulas import BaselineLine, fit_baselines
+from robustbench_la.analysis.metrics.means import MEAN
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.cells import about_group, columns_of, kinds_of, numbers
 from robustbench_la.output.figures.style import GREY, Columns, canvas, key, note, themed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from robustbench_la.analysis.groups import Group
+    from robustbench_la.analysis.groups.groups import Group
 
 
 def scatter(group: Group, *, columns: Columns = 2) -> Figure:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustbench_la.analysis.means import mean
-from robustbench_la.analysis.metrics import METRICS
-from robustbench_la.analysis.paired_tests import wilson
+from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.metrics.metrics import METRICS
+from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.cells import Kind, about_group, about_means, axis_label, columns_of, kinds_of, numbers
 from robustbench_la.output.figures.panels import banded
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from robustbench_la.analysis.columns import MetricColumns
-    from robustbench_la.analysis.groups import Group
+    from robustbench_la.analysis.groups.groups import Group
+    from robustbench_la.analysis.metrics.columns import MetricColumns
 
     Curve = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], str]
 

@@ -1,0 +1,1 @@
+"""Activations or checkpoints of a store compared, with differences and tests."""

@@ -1,0 +1,119 @@
+"""Results that others published, read from a YAML file, to be shown next to ours. Nothing here was measured by larobust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from robustbench_la.analysis.groups.groups import Group
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
+from robustbench_la.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Accuracies of one network on one dataset."""
+
+    source: str
+    data: str
+    """Name of the dataset without its folder."""
+    architecture: str
+    seeds: int
+    remark: str
+    rows: Mapping[str, Mapping[str, float]]
+    """Activation -> column -> accuracy, a fraction."""
+
+    def fits(self, group: Group) -> bool:
+        """Whether a group is of this network and dataset, whole, and at the levels of CIFAR-C."""
+        names = {name.split(":")[0] for name in group.data}
+        whole = group.images == group.dataset_images
+        return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, "cifar-c")
+
+    def only(self, activations: Sequence[str], architectures: Sequence[str]) -> Published:
+        """The rows that pass the filters; without a filter, all."""
+        kept = not architectures or self.architecture in architectures
+        return replace(self, rows={n: row for n, row in self.rows.items() if kept and (not activations or n in activations)})
+
+    @property
+    def note(self) -> str:
+        """To be shown under a table."""
+        return f"Published: {self.source}; {self.architecture} on {self.data}, mean of {self.seeds} seeds. {self.remark}".strip()
+
+
+def read_published(path: Path) -> list[Published]:
+    """Read a file such as configs/published.yaml; percent there, fractions here.
+
+    Raises:
+        UserError: for a file that cannot be read or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UserError(f"{path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML") from None
+    try:
+        return [_entry(content, table) for table in content["tables"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path}: no published results ({reason}); expected: source, and tables of data, architecture, seeds and rows"
+        ) from None
+
+
+def _entry(content: Mapping[str, Any], table: Mapping[str, Any]) -> Published:
+    rows = {
+        str(activation): {str(column): _share(value) for column, value in values.items()}
+        for activation, values in table["rows"].items()
+    }
+    return Published(
+        source=str(content["source"]),
+        data=str(table["data"]),
+        architecture=str(table["architecture"]),
+        seeds=int(table["seeds"]),
+        remark=str(content.get("remark", "")),
+        rows=rows,
+    )
+
+
+def _share(value: Any) -> float:
+    if not 0 <= float(value) <= 100:
+        raise ValueError(f"accuracies are in percent, not {value}")
+    return float(value) / 100
+
+
+def published_row(entry: Published, activation: str, labels: int, columns: Sequence[Column]) -> Row:
+    """A row for a table of a group that it fits."""
+    values = [_estimate(entry, activation, column.name) for column in columns]
+    padding: tuple[Value, ...] = (None,) * (labels - 2)
+    return Row(values=(f"{activation} (published)", *padding, entry.seeds, *values), is_published=True)
+
+
+def published_table(entries: Sequence[Published]) -> Table:
+    """A table of published results alone, for those that no stored network belongs to."""
+    names = list(dict.fromkeys(name for entry in entries for row in entry.rows.values() for name in row))
+    columns = tuple(Column(name=name, kind="percent") for name in names)
+    rows = [
+        Row(
+            values=(entry.data, entry.architecture, activation, entry.seeds, *(_estimate(entry, activation, n) for n in names)),
+            is_published=True,
+        )
+        for entry in entries
+        for activation in entry.rows
+    ]
+    labels = (*(Column(name=name) for name in ("data", "architecture", "activation")), Column(name="n", kind="count", label=True))
+    notes = [
+        "Published results, not measured here; the store holds no complete measurement of these networks on these data.",
+        *dict.fromkeys(f"{entry.source}. {entry.remark}".strip() for entry in entries),
+    ]
+    return Table(title="Published top-1 accuracy", columns=(*labels, *columns), rows=tuple(rows), notes=tuple(notes))
+
+
+def _estimate(entry: Published, activation: str, column: str) -> Estimate | None:
+    value = entry.rows[activation].get(column)
+    return None if value is None else Estimate(value, count=entry.seeds)

@@ -1,0 +1,59 @@
+"""What a comparison is to show: by activation or checkpoint, which metric, which columns, in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from robustbench_la.analysis.comparison.contenders import Against, By
+from robustbench_la.analysis.metrics.means import Detail
+from robustbench_la.analysis.tables.table import Column
+from robustbench_la.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a comparison is to show."""
+
+    by: By = "activation"
+    metric: str = "top1"
+    """A name of METRICS."""
+    detail: Detail = "corruption"
+    against: tuple[Against, ...] = ("counterpart", "best")
+    reference: str | None = None
+    """What corruption errors are relative to: ``alexnet``, or a checkpoint as Selection.checkpoints names one."""
+    columns: tuple[str, ...] = ()
+    """Names of those to show, in this order; none for all."""
+    sort: str | None = None
+    intervals: bool = False
+    tests: bool = False
+    """Whether to add a table of every difference with its test."""
+    allow_missing: bool = False
+
+
+def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
+    """The columns that were asked for, in that order.
+
+    Raises:
+        UserError: for an unknown column.
+    """
+    if not request.columns:
+        return tuple(columns)
+    named = {plain_name(column.name): column for column in columns}
+    return tuple(_column(named, wanted) for wanted in dict.fromkeys(request.columns))
+
+
+def _column(named: dict[str, Column], wanted: str) -> Column:
+    if plain_name(wanted) not in named:
+        raise UserError(f"no column {wanted!r}{did_you_mean(plain_name(wanted), named)}")
+    return named[plain_name(wanted)]
+
+
+def plain_name(name: str) -> str:
+    """A column's name as one may type it.
+
+    >>> plain_name("mean corr."), plain_name("Gaussian-noise 3")
+    ('mean_corr', 'gaussian_noise_3')
+    """
+    return re.sub(r"[\s_-]+", "_", name.strip().strip(".").lower())

@@ -1,0 +1,79 @@
+"""The rows of a comparison in their order: networks, each followed by its differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.analysis.comparison.contenders import Contender
+from robustbench_la.analysis.comparison.differences import Contrast
+from robustbench_la.analysis.comparison.request import Request, plain_name
+from robustbench_la.analysis.tables.table import Column, Row, Value, number
+from robustbench_la.errors import UserError, did_you_mean
+
+
+def arranged(
+    contenders: Sequence[Contender],
+    blocks: Sequence[Row],
+    contrasts: Sequence[Contrast],
+    request: Request,
+    columns: Sequence[Column],
+) -> list[Row]:
+    """Rows with their differences: after the counterpart, or where the table is sorted, after the layer-level one."""
+    order = list(range(len(contenders)))
+    if request.sort is not None:
+        order = _sorted(blocks, request, columns, len(blocks[0].values) - len(columns))
+    elif request.by == "checkpoint":  # each network, then its counterpart of the same seed
+        order = []
+        for index, contender in enumerate(contenders):
+            partner = (
+                ACTIVATIONS[contender.variant.activation].counterpart if contender.variant.activation in ACTIVATIONS else None
+            )
+            if index not in order:
+                order.append(index)
+            if contender.level == "layer":
+                order += [
+                    other
+                    for other, rival in enumerate(contenders)
+                    if rival.variant.activation == partner and set(rival.seeds) & set(contender.seeds) and other not in order
+                ]
+    rows: list[Row] = []
+    waiting: list[Row] = []
+    for step, index in enumerate(order):
+        rows.append(blocks[index])
+        own = [one for one in contrasts if one.contender is contenders[index]]
+        waiting += [_difference_row(one, len(blocks[index].values) - len(columns), request) for one in own]
+        following = contenders[order[step + 1]] if step + 1 < len(order) else None
+        paired = following is not None and any(one.against == following.variant.activation for one in own)
+        if not paired or request.sort is not None:
+            rows += waiting
+            waiting = []
+    return rows
+
+
+def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], labels: int) -> list[int]:
+    wanted = request.sort or ""
+    named = {plain_name(column.name): index for index, column in enumerate(columns)}
+    if plain_name(wanted) == "activation":
+        index = 0 if request.by == "activation" else 1
+        return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[index]))
+    if plain_name(wanted) not in named:
+        raise UserError(f"no column {wanted!r} to sort by{did_you_mean(plain_name(wanted), ['activation', *named])}")
+    column = columns[named[plain_name(wanted)]]
+    direction = -1 if column.better == "higher" else 1
+
+    def rank(row: int) -> tuple[bool, float]:
+        value = number(blocks[row].values[labels + named[plain_name(wanted)]])
+        return value is None, direction * (value or 0.0)
+
+    return sorted(range(len(blocks)), key=rank)
+
+
+def _difference_row(one: Contrast, labels: int, request: Request) -> Row:
+    counts = {estimate.count for estimate in one.estimates if estimate}
+    count = counts.pop() if len(counts) == 1 else None  # against the best ones, it may differ from column to column
+    name = f"{one.contender.variant.activation} − {one.against}"
+    texts: tuple[Value, ...] = (name, "") if request.by == "checkpoint" else (name,)
+    last: Value = count if request.by == "activation" else next(iter(one.contender.seeds), None)
+    padding: tuple[Value, ...] = (None,) * (labels - len(texts) - 1)
+    return Row(values=(*texts, *padding, last, *one.estimates), is_difference=True)

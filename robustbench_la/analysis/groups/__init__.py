@@ -1,0 +1,1 @@
+"""Which results may be compared: sorted into groups; gaps are refused."""

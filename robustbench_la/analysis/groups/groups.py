@@ -1,0 +1,168 @@
+"""Stored cells sorted into what may be compared: the same architecture, images, precision and levels. No statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from robustbench_la.activations import in_order
+from robustbench_la.analysis.groups.gaps import require_complete
+from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
+from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
+
+if TYPE_CHECKING:
+    from robustbench_la.store.store import Stored
+
+_COMPARED = ("sha256", "activation", "alpha")
+"""In what networks of one group may differ: they are compared in these, and share everything else."""
+_SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
+
+
+class Variant(NamedTuple):
+    """What a row of a comparison by activation stands for."""
+
+    activation: str
+    alpha: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkResults:
+    """One network and what was measured of it within a group."""
+
+    network: NetworkRecord
+    cells: Mapping[Pass, Stored] = field(repr=False)
+
+    @property
+    def variant(self) -> Variant:
+        """Its row when networks are compared by activation."""
+        return Variant(self.network.activation, self.network.alpha)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """Networks that were measured on the same images, at the same precision and levels."""
+
+    fingerprint: str
+    precision: str
+    profile: str | None
+    """Level table; None for custom levels, or where only clean images were measured."""
+    data: tuple[str, ...]
+    """Names that the dataset was given."""
+    images: int
+    dataset_images: int
+    networks: tuple[NetworkResults, ...] = field(repr=False)
+    """Layer-level activations first, each before its element-level counterpart; then by training seed."""
+    passes: tuple[Pass, ...] = field(repr=False)
+    """All that was asked of any of the networks."""
+
+    @property
+    def architecture(self) -> str:
+        """Of every network."""
+        return self.networks[0].network.architecture
+
+    @property
+    def title(self) -> str:
+        """What distinguishes it from other groups."""
+        partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
+        parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
+        if self.corruptions:
+            parts.append(f"levels of {self.profile}" if self.profile else "custom levels")
+        if self.precision != "float32":
+            parts.append(self.precision)
+        return ", ".join(parts)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Each once: clean first, then by corruption as they came, by severity or level."""
+        found = list(dict.fromkeys(condition for condition, _ in self.passes))
+        names = list(dict.fromkeys(condition.corruption for condition in found))
+        return tuple(
+            sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameters)),
+        )
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names, clean not among them."""
+        return tuple(dict.fromkeys(condition.corruption for condition in self.conditions if condition != CLEAN))
+
+    @property
+    def noise_seeds(self) -> tuple[int, ...]:
+        """In order."""
+        return tuple(sorted({seed for _, seed in self.passes if seed is not None}))
+
+
+def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
+    """Sort cells into groups, in the order in which they came.
+
+    Args:
+        stored: cells of a store.
+        allow_missing: accept networks with gaps, where others of their group have cells.
+
+    Raises:
+        UserError: naming the missing cells, unless these are allowed.
+    """
+    shared: dict[tuple[object, ...], list[Stored]] = {}
+    for entry in stored:
+        shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
+    groups = []
+    for own in shared.values():
+        profiles = dict.fromkeys(entry.cell.condition.profile for entry in own if entry.cell.condition != CLEAN)
+        groups += [_group(own, profile) for profile in profiles or (None,)]
+    if not allow_missing:
+        for each in groups:
+            _require_complete(each)
+    return groups
+
+
+def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
+    """What two measurements have to share to be compared."""
+    return (*(getattr(network, name) for name in _SHARED), setting.fingerprint, setting.precision)
+
+
+def _group(stored: Sequence[Stored], profile: str | None) -> Group:
+    networks: dict[NetworkId, list[Stored]] = {}
+    for entry in stored:
+        networks.setdefault(entry.cell.network.id, []).append(entry)
+    measured = []
+    for own in networks.values():
+        corrupted = [entry for entry in own if entry.cell.condition != CLEAN]
+        at_profile = [entry for entry in corrupted if entry.cell.condition.profile == profile]
+        if at_profile or not corrupted:  # of clean images alone, the rest is missing; of another profile alone, it belongs there
+            clean = [entry for entry in own if entry.cell.condition == CLEAN]
+            cells = {entry.cell.pass_: entry for entry in clean + at_profile}
+            measured.append(NetworkResults(network=own[0].cell.network, cells=cells))
+    activations = in_order(one.network.activation for one in measured)
+    measured.sort(key=lambda one: (activations.index(one.network.activation), one.network.alpha or 0.0, _seed_order(one.network)))
+    setting = stored[0].setting
+    return Group(
+        fingerprint=setting.fingerprint,
+        precision=setting.precision,
+        profile=profile,
+        data=tuple(sorted({entry.setting.data for entry in stored})),
+        images=setting.images,
+        dataset_images=setting.dataset_images,
+        networks=tuple(measured),
+        passes=tuple(dict.fromkeys(own for one in measured for own in one.cells)),
+    )
+
+
+def _seed_order(network: NetworkRecord) -> tuple[bool, int, str]:
+    return network.training_seed is None, network.training_seed or 0, network.checkpoint
+
+
+def _require_complete(group: Group) -> None:
+    several = len(group.noise_seeds) > 1
+    gaps = {
+        results.network.checkpoint: [
+            f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}"
+            for condition, seed in group.passes
+            if (condition, seed) not in results.cells
+        ]
+        for results in group.networks
+    }
+    require_complete(
+        group.title,
+        gaps,
+        remedy="measure that, leave it out by --ckpt, --noise, --severity or --noise-seed, or give --allow-missing to see gaps",
+    )

@@ -1,0 +1,1 @@
+"""The metrics, and how they follow from what was measured under each condition."""

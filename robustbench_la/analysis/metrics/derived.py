@@ -1,0 +1,128 @@
+"""Metrics that are no means of conditions: from accuracies under each condition to columns, network by network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.analysis.metrics import formulas
+from robustbench_la.analysis.metrics.condition_values import ConditionValues
+from robustbench_la.analysis.metrics.imagenet_c import COMMON, SEVERITIES
+from robustbench_la.analysis.metrics.means import MEAN, Detail, Values, mean, mean_columns
+from robustbench_la.records.cells import CLEAN
+
+
+def corruption_errors(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """CE of each corruption that the reference has, and mCE if all of COMMON were measured."""
+    return _relative_to_reference(accuracies, relative=False)
+
+
+def relative_corruption_errors(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """The same with the clean errors subtracted."""
+    return _relative_to_reference(accuracies, relative=True)
+
+
+def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> list[Values]:
+    reference = accuracies.reference
+    if reference is None:
+        raise ValueError("a corruption error is relative to a reference: give --reference, a checkpoint of the store or alexnet")
+    if relative and (reference.clean_error is None or CLEAN not in accuracies.conditions):
+        raise ValueError("a relative corruption error needs clean images, of the networks and of the reference")
+    clean_reference = reference.clean_error if relative and reference.clean_error is not None else 0.0
+    names = [name for name in accuracies.group.corruptions if name in reference.errors]
+    if not names:
+        raise ValueError(f"{reference.name} was measured under none of these corruptions")
+    rows: list[Values] = []
+    for index, row in enumerate(accuracies.rows):
+        errors = accuracies.errors(index)
+        clean = row[CLEAN] if relative else 1.0
+        values: Values = {}
+        for name in names:
+            values[name] = None
+            if clean is not None and None not in errors[name].values():
+                values[name] = formulas.corruption_error(
+                    name,
+                    errors[name],
+                    reference.errors[name],
+                    clean_error=1 - clean,
+                    reference_clean_error=clean_reference,
+                    severities=tuple(sorted(errors[name])),
+                )
+        if all(name in names and sorted(errors[name]) == list(SEVERITIES) for name in COMMON):
+            values["relative mCE" if relative else "mCE"] = mean(values[name] for name in COMMON)
+        rows.append(values)
+    return rows
+
+
+def unnormalised(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """Mean error over the 15 common corruptions and their severities, without a reference (Hendrycks et al. 2020, AugMix)."""
+    if missing := [name for name in COMMON if name not in accuracies.group.corruptions]:
+        raise ValueError(f"an unnormalised mCE needs all 15 common corruptions; {', '.join(missing)} were not measured")
+    rows: list[Values] = []
+    for index in range(len(accuracies.rows)):
+        errors = accuracies.errors(index)
+        gaps = {name: [str(severity) for severity in SEVERITIES if severity not in errors[name]] for name in COMMON}
+        if listed := [f"{name} {' '.join(severities)}" for name, severities in gaps.items() if severities]:
+            raise ValueError(f"not all measured; missing cells: {', '.join(listed)}")
+        rows.append({"unnormalised mCE": mean(mean(errors[name][severity] for severity in SEVERITIES) for name in COMMON)})
+    return rows
+
+
+def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """Beyond the line through the element-level networks, each training seed one point."""
+    if CLEAN not in accuracies.conditions:
+        raise ValueError("effective robustness needs clean images")
+    plain = mean_columns(accuracies, detail)
+    networks = [one.network for one in accuracies.group.networks]
+    element = [row for row, network in zip(plain, networks, strict=True) if network.activation_level == "element"]
+    rows: list[Values] = [{} for _ in plain]
+    for column in plain[0]:
+        if column == CLEAN.corruption:
+            continue
+        points = [(clean, value) for row in element if (clean := row["clean"]) is not None and (value := row[column]) is not None]
+        line = formulas.fit_baselines([clean for clean, _ in points], [value for _, value in points])
+        for row, values in zip(plain, rows, strict=True):
+            clean, value = row["clean"], row[column]
+            missing = clean is None or value is None
+            values[column] = None if missing else formulas.effective_robustness(clean or 0.0, value or 0.0, line)
+    return rows
+
+
+def relative(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """Of layer-level networks: beyond the counterpart that was trained from the same seed."""
+    plain = mean_columns(accuracies, detail)
+    networks = [one.network for one in accuracies.group.networks]
+    by_activation = {(network.activation, network.training_seed): row for network, row in zip(networks, plain, strict=True)}
+    rows: list[Values] = []
+    for network, own in zip(networks, plain, strict=True):
+        known = ACTIVATIONS.get(network.activation)
+        other: Mapping[str, float | None] = {}
+        if known and known.counterpart and network.training_seed is not None and network.activation_level == "layer":
+            other = by_activation.get((known.counterpart, network.training_seed), {})
+        values: Values = {}
+        for column, value in own.items():
+            without = other.get(column)
+            if column != CLEAN.corruption:
+                missing = value is None or without is None
+                values[column] = None if missing else formulas.relative_robustness(value or 0.0, without or 0.0)
+        rows.append(values)
+    if not any(value is not None for row in rows for value in row.values()):
+        raise ValueError("relative robustness needs a layer-level network and its counterpart of the same training seed")
+    return rows
+
+
+def area(accuracies: ConditionValues, detail: Detail) -> list[Values]:
+    """Area under accuracy against severity for each corruption, and the mean over them."""
+    if CLEAN not in accuracies.conditions:
+        raise ValueError("the area under the severity curve begins at clean images")
+    rows: list[Values] = []
+    for index, row in enumerate(accuracies.rows):
+        values: Values = {}
+        clean = row[CLEAN]
+        for name in accuracies.group.corruptions:
+            curve = accuracies.by_severity(index, name)
+            missing = clean is None or None in curve.values()
+            values[name] = None if missing else formulas.area_under_severity(clean or 0.0, curve, tuple(sorted(curve)))
+        values[MEAN] = mean(values.values())
+        rows.append(values)
+    return rows

@@ -1,0 +1,1 @@
+"""Intervals, tests and resampling of plain numbers: over images, and over training seeds."""

@@ -1,0 +1,147 @@
+"""The tables of `larobust eval`: accuracy of each checkpoint under each corruption. No text is laid out here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
+from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.statistics.paired_tests import wilson
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
+from robustbench_la.records.cells import Cell
+
+
+def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
+    """One row per checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
+
+    Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
+    measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
+
+    Args:
+        cells: of any number of checkpoints.
+        about: a sentence on images, levels and precision, to be shown under the table.
+    """
+    conditions = list(dict.fromkeys(cell.condition for cell in cells))
+    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
+    wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
+    rows = [
+        row
+        for architecture in dict.fromkeys(cell.network.architecture for cell in cells)
+        for row in _rows([cell for cell in cells if cell.network.architecture == architecture], corruptions, wanted)
+    ]
+    columns = (
+        Column(name="checkpoint"),
+        Column(name="activation"),
+        Column(name="level"),
+        Column(name="clean", kind="percent", better="higher"),
+        *(Column(name=corruption, kind="percent", better="higher") for corruption in corruptions),
+        Column(name="mean corr.", kind="percent", better="higher"),
+        Column(name="rel. drop", kind="percent", better="lower"),
+    )
+    severities = sorted({condition.severity for condition in conditions if condition.severity})
+    by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
+    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
+    if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
+        levels += f" and {len(seeds)} noise seeds"
+    notes = (
+        *([about] if about else []),
+        f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
+        "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
+        *_pair_note(cell.network.activation for cell in cells),
+    )
+    return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
+    """The rows of one architecture. wanted: the corruption of every condition that was asked for."""
+    groups: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        groups.setdefault(cell.network.activation, {}).setdefault(cell.network.checkpoint, []).append(cell)
+    measured = {
+        activation: [_accuracies(own, corruptions, wanted) for own in checkpoints.values()]
+        for activation, checkpoints in groups.items()
+    }
+    rows: list[Row] = []
+    for activation in in_order(groups):
+        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
+            rows.append(Row(values=(checkpoint, activation, own[0].network.activation_level, _clean(own), *values[1:])))
+        sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
+        for layer in sharing:
+            over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
+            differences = [_difference(mean(one), mean(other)) for one, other in zip(over, under, strict=True)]
+            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
+    return rows
+
+
+def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
+    names = set(groups)
+    if not any(names.intersection(counterparts(name)) for name in names):
+        return ()
+    return (
+        "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "
+        "above 0 is better, except for rel. drop.",
+    )
+
+
+def detail(cells: Sequence[Cell]) -> Table:
+    """One row per checkpoint and condition."""
+    several = len({cell.noise_seed for cell in cells} - {None}) > 1
+    rows = [
+        Row(
+            values=(
+                cell.network.checkpoint,
+                cell.network.activation,
+                cell.condition.corruption,
+                cell.condition.severity if cell.condition.severity is not None else "own",
+                cell.condition.level,
+                *([cell.noise_seed] if several else []),
+                Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
+                None if cell.correct_top5 is None else cell.correct_top5 / cell.total,
+                cell.nll_sum / cell.total,
+                cell.correct,
+                cell.total,
+            )
+        )
+        for activation in in_order({cell.network.activation for cell in cells})
+        for checkpoint in dict.fromkeys(cell.network.checkpoint for cell in cells if cell.network.activation == activation)
+        for cell in cells
+        if cell.network.checkpoint == checkpoint
+    ]
+    columns = (
+        Column(name="checkpoint"),
+        Column(name="activation"),
+        Column(name="corruption"),
+        Column(name="severity", kind="count", label=True),
+        Column(name="level", kind="number", label=True),
+        *([Column(name="noise seed", kind="count", label=True)] if several else []),
+        Column(name="top-1", kind="percent", better="higher"),
+        Column(name="top-5", kind="percent", better="higher"),
+        Column(name="NLL", kind="number", better="lower"),
+        Column(name="correct", kind="count", better="higher"),
+        Column(name="images", kind="count"),
+    )
+    notes = ("Accuracies in %, top-1 with its 95 % Wilson interval; NLL: mean negative log-likelihood in nats.",)
+    return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:
+    """Clean, each corruption, mean over corruptions, relative drop; None where a cell is missing."""
+    shares: dict[str, list[float]] = {}
+    for cell in cells:
+        shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
+    complete = {name: sum(own) / len(own) for name, own in shares.items() if len(own) == wanted.count(name)}
+    clean = complete.get("clean")
+    each = [complete.get(name) for name in corruptions]
+    corrupted = mean(each)
+    drop = None if clean is None or corrupted is None or clean == 0 else (clean - corrupted) / clean
+    return (clean, *each, corrupted, drop)
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _clean(cells: Sequence[Cell]) -> Estimate | None:
+    """Accuracy on clean images."""
+    clean = next((cell for cell in cells if cell.condition.corruption == "clean"), None)
+    return None if clean is None else Estimate(clean.correct / clean.total, *wilson(clean.correct, clean.total))

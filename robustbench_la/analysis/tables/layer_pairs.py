@@ -1,0 +1,100 @@
+"""Fluctuation of layer-level activations against their element-level counterparts, with intervals over images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.analysis.statistics.bootstrap import paired_bootstrap
+from robustbench_la.analysis.tables.layer_tables import by_network
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
+from robustbench_la.records.layers import NetworkFluctuation
+
+
+def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
+    """LayerAct against its element-level counterpart, for each architecture; None where no pair was measured.
+
+    An image's value is the mean over layers, conditions and checkpoints (seeds) of one activation. Intervals resample images,
+    which both activations saw with the same noise.
+    """
+    rows: list[Row] = []
+    counts: dict[str, int] = {}
+    for architecture, groups in by_network(measured).items():
+        for layer in in_order(groups):
+            entry = ACTIVATIONS.get(layer)  # a network in memory may call what the table does not have
+            element = entry.counterpart if entry is not None and entry.level == "layer" else None
+            if element is not None and element in groups:
+                counts |= {name: len({one.layers[0].network.checkpoint for one in groups[name]}) for name in (layer, element)}
+                rows += _pair(architecture, layer, element, groups[layer], groups[element])
+    if not rows:
+        return None
+    columns = (
+        Column(name="network", grouped=True),
+        Column(name="pair", grouped=True),
+        Column(name="quantity", grouped=True),
+        Column(name="over images"),
+        Column(name="layer-level", kind="number"),
+        Column(name="element-level", kind="number"),
+        Column(name="difference", kind="number"),
+        Column(name="ratio", kind="number"),
+    )
+    notes = (
+        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, "
+        "conditions and checkpoints ("
+        + ", ".join(f"{count} of {name}" for name, count in counts.items())
+        + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each its 95 % interval, "
+        "a paired bootstrap over images. Below 0 (below 1) noise moves the layer-level activation less.",
+    )
+    return Table(title="Layer-level against element-level", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _pair(
+    architecture: str,
+    layer: str,
+    element: str,
+    one: Sequence[NetworkFluctuation],
+    other: Sequence[NetworkFluctuation],
+) -> Iterable[Row]:
+    titles = {
+        "fluctuation": "fluctuation",
+        "relative": "relative",
+        "input_fluctuation": "input",
+    }
+    for name, title in titles.items():
+        if name not in one[0].per_image or name not in other[0].per_image:
+            continue
+        values, others = _per_image(one, name), _per_image(other, name)
+        if len(values) != len(others):
+            continue
+        known = ~(np.isnan(values) | np.isnan(others))
+        values, others = values[known], others[known]
+        if not len(values):
+            continue
+        labels = (architecture, f"{layer} − {element}", title)
+        means = float(values.mean()), float(others.mean())
+        yield Row(values=(*labels, "mean", *means, *_compared(values, others)))
+        if len(values) > 1:
+            spreads = float(values.std(ddof=1)), float(others.std(ddof=1))
+            apart: Value = spreads[0] / spreads[1] if spreads[1] else None
+            yield Row(values=(*labels, "std. dev.", *spreads, spreads[0] - spreads[1], apart))
+
+
+def _compared(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[Value, Value]:
+    """Difference and ratio of two means, with intervals where there are two images and more; no ratio to nothing."""
+    one, other = float(values.mean()), float(others.mean())
+    if len(values) < 2:
+        return one - other, one / other if other else None
+    found = paired_bootstrap(values, others, "mean")
+    difference = Estimate(found.value, found.low, found.high)
+    if (others <= 0).any():  # some draw of images may have nothing to divide by
+        return difference, one / other if other else None
+    found = paired_bootstrap(values, others, "ratio")
+    return difference, Estimate(found.value, found.low, found.high)
+
+
+def _per_image(measured: Sequence[NetworkFluctuation], name: str) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.mean([one.per_image[name] for one in measured], axis=0)
+    return mean

@@ -1,0 +1,198 @@
+"""Activation fluctuation as tables: by layer, and by activation. No text is laid out here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.tables.table import Column, Row, Table
+from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+
+_COLUMNS: Mapping[str, Column] = {
+    "fluctuation_per_element_mean": Column(name="fluct. / element", kind="number", better="lower"),
+    "fluctuation_per_element_std": Column(name="± over images", kind="number", better="lower"),
+    "relative_mean": Column(name="relative", kind="percent", better="lower", bar=True),
+    "input_per_element": Column(name="input / element", kind="number"),
+    "gain": Column(name="gain", kind="number", better="lower"),
+    "bound_per_element": Column(name="bound / element", kind="number"),
+    "scale_share": Column(name="of it scale", kind="percent"),
+    "tightness_mean": Column(name="tight", kind="percent"),
+    "saturation_clean": Column(name="sat. clean", kind="percent"),
+    "saturation_noisy": Column(name="sat. noisy", kind="percent"),
+    "activation_mean_mean": Column(name="act. mean", kind="number"),
+    "activation_mean_abs": Column(name="|act. mean|", kind="number", better="lower"),
+    "sigma_q50": Column(name="σ_y", kind="number"),
+    "normalizer_above_1": Column(name="√(σ²+α) > 1", kind="percent"),
+    "cosine_mean": Column(name="cosine", kind="number", better="higher"),
+}
+_NOTES = (
+    "All values: means over images. Fluctuation: L1 norm of g(noisy) − g(clean), per element; relative: over the norm of "
+    "g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: what the fluctuation cannot "
+    "exceed; of it scale: the part by which the scale moved, in %, the rest is shift passed through; tight: fluctuation / bound.",
+    "Sat.: elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over elements; "
+    "|act. mean|: of its absolute value. σ_y: median over images; √(σ²+α) > 1: images, in %. Cosine: clean and noisy activation.",
+)
+
+
+def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, about: str = "") -> Table:
+    """One row per layer of each checkpoint: means over conditions, or (``detail``) one row for each of them.
+
+    Args:
+        measured: of any number of checkpoints and conditions.
+        detail: one row for each condition.
+        about: a sentence on images, levels and precision, to be shown under the table.
+    """
+    available = measured[0].layers[0].statistics.keys() if measured else ()
+    shown = {name: column for name, column in _COLUMNS.items() if name in available or name in _DERIVED}
+    if "gain" not in available:
+        shown = {name: column for name, column in shown.items() if name not in _DERIVED}
+    conditions = list(dict.fromkeys(layer.condition for one in measured for layer in one.layers))
+    rows = []
+    for checkpoint in _in_order(measured):
+        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
+        for group in [[one] for one in own] if detail else [own]:
+            for same in zip(*(one.layers for one in group), strict=True):
+                noise = str(same[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
+                labels = (checkpoint, same[0].network.activation, noise, same[0].layer, same[0].elements)
+                rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in same]) for name in shown))))
+    columns = (
+        Column(name="checkpoint", grouped=True),
+        Column(name="activation", grouped=True),
+        Column(name="noise", grouped=True),
+        Column(name="layer"),
+        Column(name="D", kind="count", label=True),
+        *shown.values(),
+    )
+    over = "" if detail or len(conditions) == 1 else f"Means over {len(conditions)} conditions: {_named(conditions)}. "
+    notes = (over + about, *(_NOTES if "gain" in available else _NOTES[:1]), *_remarks(measured))
+    return Table(title="Fluctuation, layer by layer", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _per_element(name: str) -> Callable[[LayerStats], float | None]:
+    def divided(layer: LayerStats) -> float | None:
+        number = layer.statistics.get(name)
+        return None if number is None else number / layer.elements
+
+    return divided
+
+
+def _scale_share(layer: LayerStats) -> float | None:
+    whole, part = layer.statistics.get("bound_mean"), layer.statistics.get("bound_scale_moved_mean")
+    return part / whole if whole and part is not None else None
+
+
+_DERIVED: Mapping[str, Callable[[LayerStats], float | None]] = {
+    "input_per_element": _per_element("input_fluctuation_mean"),
+    "bound_per_element": _per_element("bound_mean"),
+    "scale_share": _scale_share,
+}
+
+
+def value(layer: LayerStats, name: str) -> float | None:
+    """A statistic of a layer, or one that follows from its statistics."""
+    return _DERIVED[name](layer) if name in _DERIVED else layer.statistics.get(name)
+
+
+def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | None:
+    """The layer at which the relative fluctuation grows most over the layer before: its name, before and after; None without."""
+    rises = [
+        (after - before, layer.layer, before, after)
+        for previous, layer in itertools.pairwise(layers)
+        if (before := previous.statistics.get("relative_mean")) is not None
+        and (after := layer.statistics.get("relative_mean")) is not None
+    ]
+    return max(rises)[1:] if rises and max(rises)[0] > 0 else None
+
+
+def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
+    for checkpoint in _in_order(measured):
+        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
+        remarks = []
+        worst = max(own, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
+        rise = largest_rise(worst.layers)
+        if rise is not None:
+            name, before, after = rise
+            of = f" ({worst.layers[0].condition})" if len(own) > 1 else ""
+            remarks.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
+        others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].network.activation]
+        if others:
+            more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+            none = len(others) == len(own[0].layers)
+            counted = "none of its calls is" if none else "its means hold calls of other functions than"
+            remarks.append(f"{counted} {own[0].layers[0].network.activation}: {', '.join(others[:4])}{more}")
+        scaleless = {layer.function for layer in own[0].layers if _has_no_scale(layer)}
+        if scaleless:
+            remarks.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
+        if own[0].unreached:
+            remarks.append(f"never reached: {', '.join(own[0].unreached)}")
+        if own[0].skipped:
+            remarks.append(f"not of images, left out: {', '.join(own[0].skipped)}")
+        if remarks:
+            yield f"{checkpoint}: {'; '.join(remarks)}."
+
+
+def _has_no_scale(layer: LayerStats) -> bool:
+    return layer.function in ACTIVATIONS and not ACTIVATIONS[layer.function].has_scale and "gain" in layer.statistics
+
+
+def activations(measured: Sequence[NetworkFluctuation]) -> Table:
+    """One row per architecture and activation: means over its checkpoints, layers and conditions."""
+    everything = bool(measured) and "gain" in measured[0].layers[0].statistics
+    shown = _NETWORK if everything else _NETWORK[:2]
+    rows: list[Row] = []
+    for architecture, groups in by_network(measured).items():
+        for activation in in_order(groups):
+            own = groups[activation]
+            calls = [layer for one in own for layer in one.layers]
+            count = len({one.layers[0].network.checkpoint for one in own})
+            means = [mean([value(layer, name) for layer in calls]) for name in shown]
+            level = calls[0].network.activation_level
+            rows.append(Row(values=(architecture, activation, level, count, len(own[0].layers), *means)))
+    columns = (
+        Column(name="network", grouped=True),
+        Column(name="activation"),
+        Column(name="level"),
+        Column(name="n", kind="count", label=True),
+        Column(name="layers", kind="count", label=True),
+        *(_COLUMNS[name] for name in shown),
+    )
+    note = "Means over n checkpoints, layers and conditions; columns as above."
+    return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=(note,))
+
+
+def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
+    """By architecture, then activation."""
+    found: dict[str, dict[str, list[NetworkFluctuation]]] = {}
+    for one in measured:
+        found.setdefault(one.layers[0].network.architecture, {}).setdefault(one.layers[0].network.activation, []).append(one)
+    return found
+
+
+_NETWORK = (
+    "fluctuation_per_element_mean",
+    "fluctuation_per_element_std",
+    "relative_mean",
+    "input_per_element",
+    "gain",
+    "saturation_noisy",
+    "activation_mean_mean",
+    "activation_mean_abs",
+    "cosine_mean",
+)
+
+
+def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
+    """Checkpoints, those of layer-level activations first, each next to its counterpart."""
+    ranks = in_order({one.layers[0].network.activation for one in measured})
+    return sorted(
+        dict.fromkeys(one.layers[0].network.checkpoint for one in measured),
+        key=lambda checkpoint: next(
+            ranks.index(one.layers[0].network.activation) for one in measured if one.layers[0].network.checkpoint == checkpoint
+        ),
+    )
+
+
+def _named(conditions: Sequence[object]) -> str:
+    return ", ".join(map(str, conditions))

@@ -1,0 +1,113 @@
+"""What a store holds, as tables: one row per network and dataset, or one row per cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from robustbench_la.analysis.statistics.paired_tests import wilson
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
+
+if TYPE_CHECKING:
+    from robustbench_la.records.cells import Cell, RunSetting
+    from robustbench_la.records.networks import NetworkRecord
+    from robustbench_la.store.layer_rows import LayerRow
+    from robustbench_la.store.store import Stored
+
+
+class _Group(NamedTuple):
+    """One network on one dataset; by content, as in the store: one name may have stood for several files."""
+
+    network: NetworkRecord
+    data: str
+    precision: str
+    images: int
+    fingerprint: str
+
+
+def _group(setting: RunSetting, network: NetworkRecord) -> _Group:
+    return _Group(network, setting.data, setting.precision, setting.images, setting.fingerprint)
+
+
+def overview(cells: Sequence[Stored], layers: Sequence[tuple[RunSetting, LayerRow]], path: Path) -> Table:
+    """One row per network and dataset: how much was measured.
+
+    Args:
+        cells: What a selection found.
+        layers: Layer records that it found, each with its run.
+        path: Of the store.
+    """
+    groups: dict[_Group, tuple[list[Cell], list[object]]] = {}
+    for stored in cells:
+        groups.setdefault(_group(stored.setting, stored.cell.network), ([], []))[0].append(stored.cell)
+    for setting, row in layers:
+        groups.setdefault(_group(setting, row.network), ([], []))[1].extend([row.layer] * (row.index >= 0))
+    names = {(group.network.checkpoint, group.network.sha256) for group in groups}
+    unclear = len({name for name, _ in names}) < len(names)
+    rounded = {group.precision for group in groups} != {"float32"}
+    rows = [
+        Row(
+            values=(
+                group.network.checkpoint,
+                *([group.network.sha256[:8]] if unclear else []),
+                group.network.activation,
+                group.network.architecture,
+                group.data,
+                *([group.precision] if rounded else []),
+                group.images,
+                len({cell.condition for cell in own}),
+                len({cell.noise_seed for cell in own} - {None}) or None,
+                len(own),
+                len(records) or None,
+            )
+        )
+        for group, (own, records) in groups.items()
+    ]
+    texts = ("checkpoint", *(["sha256"] if unclear else []), "activation", "architecture", "data")
+    columns = (
+        *(Column(name=name) for name in (*texts, *(["precision"] if rounded else []))),
+        *(Column(name=name, kind="count") for name in ("images", "conditions", "noise seeds", "cells", "layer records")),
+    )
+    days = sorted(setting.started[:10] for setting in [*(stored.setting for stored in cells), *(run for run, _ in layers)])
+    when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    records = sum(len(own) for _, own in groups.values())
+    counts = f"{len(cells):,} cells" + (f", {records:,} layer records" if layers else "")
+    note = f"{path}: {counts}, measured {when}; the file holds {path.stat().st_size / 1e6:,.1f} MB."
+    return Table(title="Results", columns=columns, rows=tuple(rows), notes=(note,))
+
+
+def every_cell(cells: Sequence[Stored]) -> Table:
+    """One row per cell."""
+    rows = []
+    for stored in cells:
+        cell = stored.cell
+        rows.append(
+            Row(
+                values=(
+                    cell.network.checkpoint,
+                    cell.network.activation,
+                    stored.setting.data,
+                    cell.condition.corruption,
+                    "custom" if cell.condition.severity is None else cell.condition.severity,
+                    cell.condition.level,
+                    cell.noise_seed,
+                    Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
+                    cell.nll_sum / cell.total,
+                    cell.correct,
+                    cell.total,
+                )
+            )
+        )
+    columns = (
+        *(Column(name=name) for name in ("checkpoint", "activation", "data", "corruption")),
+        Column(name="severity", kind="count", label=True),
+        Column(name="level", kind="number", label=True),
+        Column(name="noise seed", kind="count", label=True),
+        Column(name="top-1", kind="percent"),
+        Column(name="NLL", kind="number"),
+        Column(name="correct", kind="count"),
+        Column(name="images", kind="count"),
+    )
+    notes = ("Top-1 accuracy in % with its 95 % Wilson interval; NLL: mean negative log-likelihood in nats.",)
+    return Table(title="Cells", columns=columns, rows=tuple(rows), notes=notes)
