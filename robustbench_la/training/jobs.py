@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +98,7 @@ def prepare_jobs(
     if not plan.activation:
         raise UserError("no activation given; specify it with --activation, see `larobust list activations`")
     runs = [(activation, seed) for activation in plan.activation for seed in plan.training_seeds]
-    paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
-    if len(set(paths)) < len(paths):
-        raise UserError(f"{len(runs)} networks would share the file {output}; put {{activation}} and {{seed}} into its name")
-    for path in paths:
-        check_writable(path)
-        if path.exists() and not force:
-            raise UserError(f"{path} already exists; --force trains again and overwrites it")
+    paths = _paths(output, runs, force=force)
     device = resolve(plan.device)
     choice = ImageChoice(plan.data or "digits", plan.resize, plan.crop)
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
@@ -136,6 +131,18 @@ def prepare_jobs(
         )
         for (activation, seed), path in zip(runs, paths, strict=True)
     ]
+
+
+def _paths(output: str, runs: Sequence[tuple[str, int]], *, force: bool) -> list[Path]:
+    """One path per (activation, seed). Raises: UserError if two would share a file, or a file already exists."""
+    paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"{len(runs)} networks would share the file {output}; put {{activation}} and {{seed}} into its name")
+    for path in paths:
+        check_writable(path)
+        if path.exists() and not force:
+            raise UserError(f"{path} already exists; --force trains again and overwrites it")
+    return paths
 
 
 def _filled(output: str, **values: object) -> str:
