@@ -274,4 +274,4 @@ def test_calls_of_other_functions_are_named() -> None:
     layers = (dataclasses.replace(MEASURED[0].layers[0], function="tanh"), *MEASURED[0].layers[1:])
     notes = " ".join(layer_tables.layers([dataclasses.replace(MEASURED[0], layers=layers)]).notes)
 
-    assert "its means hold calls of other functions than relu: layer0.act" in notes
+    assert "its means include calls of other functions than relu: layer0.act" in notes

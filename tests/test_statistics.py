@@ -43,7 +43,7 @@ def test_wilson_agrees_with_statsmodels_and_holds_the_share(counts: tuple[int, i
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 0), (-1, 5), (6, 5)])
 def test_a_share_that_is_none_is_refused(correct: int, total: int) -> None:
-    with pytest.raises(ValueError, match=f"{correct} of {total} is no share"):
+    with pytest.raises(ValueError, match=f"{correct} of {total} is not a proportion"):
         wilson(correct, total)
 
 
@@ -149,7 +149,7 @@ def test_the_interval_of_a_paired_difference_holds_the_truth_as_often_as_it_says
     ("one", "other", "message"),
     [
         ([1, 0], [1, 0], "must be booleans"),
-        ([True], [True, False], "must line up"),
+        ([True], [True, False], "same length along one axis"),
         (np.zeros(0, bool), np.zeros(0, bool), "too few pairs: 0"),
     ],
 )
@@ -335,7 +335,7 @@ def test_any_accuracies_are_compared_without_a_warning_and_turn_round(pairs: lis
 
 
 def test_seeds_that_do_not_pair_are_refused() -> None:
-    with pytest.raises(ValueError, match="must line up"):
+    with pytest.raises(ValueError, match="same length along one axis"):
         compare_seeds([0.5, 0.6], [0.5])
 
 
@@ -480,11 +480,11 @@ def test_ten_thousand_images_are_drawn_again_in_bounded_memory() -> None:
     ("one", "other", "statistic", "message"),
     [
         ([1.0], [1.0], "mean", "too few pairs"),
-        ([1.0, 2.0], [1.0], "mean", "must line up"),
+        ([1.0, 2.0], [1.0], "mean", "same length along one axis"),
         ([1.0, math.inf], [1.0, 2.0], "mean", "finite"),
-        ([1.0, -2.0], [1.0, 2.0], "ratio", "not negative"),
-        ([1.0, 2.0], [0.0, 0.0], "ratio", "denominator that is not zero"),
-        ([1.0, 2.0, 1.0], [0.0, 0.0, 1.0], "ratio", "too few images differ from zero"),
+        ([1.0, -2.0], [1.0, 2.0], "ratio", "non-negative"),
+        ([1.0, 2.0], [0.0, 0.0], "ratio", "non-zero denominator"),
+        ([1.0, 2.0, 1.0], [0.0, 0.0, 1.0], "ratio", "too few images are non-zero"),
     ],
 )
 def test_what_cannot_be_drawn_again_is_refused(one, other, statistic, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`larobust compare`: groups of stored cells as tables of activations or checkpoints. No text is laid out here."""
+"""`larobust compare`: groups of stored cells as tables of activations or checkpoints. Produces data, not text."""
 
 from __future__ import annotations
 
@@ -34,16 +34,20 @@ def compare(
     answers_of: Callable[[Group], Answers],
     published: Sequence[Published] = (),
 ) -> list[Table]:
-    """One table per group (and one of its tests); with published results that fit none, a table of these.
+    """Compare stored cells, group by group.
 
     Args:
-        stored: cells of a store.
-        request: what to show of them.
-        answers_of: gives what reads the answers of a group's cells; only called to compare checkpoints.
-        published: results that others printed.
+        stored: Cells of a store.
+        request: What to compare and show.
+        answers_of: Returns a function that reads the answers of a group's cells; only called when comparing checkpoints.
+        published: Published results to show next to the measured ones.
+
+    Returns:
+        One table per group (followed by the table of its tests, if requested), then one table of the published results that match
+        no group.
 
     Raises:
-        UserError: for missing cells, metrics that are not defined for what was measured, unknown columns.
+        UserError: If cells are missing, the metric is not defined for the measured conditions, or a column is unknown.
     """
     groups = group(list(stored), allow_missing=request.allow_missing)
     tables: list[Table] = []
@@ -53,8 +57,8 @@ def compare(
             tables += _tables(each, request, answers_of, published, used)
         except ValueError as error:
             raise UserError(f"{each.title}: {error}") from None
-    left = [entry for index, entry in enumerate(published) if index not in used]
-    return [*tables, *([published_table(left)] if left else [])]
+    unmatched = [entry for index, entry in enumerate(published) if index not in used]
+    return [*tables, *([published_table(unmatched)] if unmatched else [])]
 
 
 def _tables(
@@ -95,18 +99,22 @@ def _reference(group: Group, request: Request) -> Reference | None:
         return None
     wanted = request.reference
     if wanted is None:
-        raise UserError(f"--metric {request.metric} is relative to a reference: give --reference, a checkpoint or alexnet")
+        raise UserError(f"--metric {request.metric} needs a reference; specify a checkpoint or alexnet with --reference")
     if wanted == "alexnet":
         return ALEXNET_REFERENCE
-    networks = [one.network for one in group.networks]
+    networks = [results.network for results in group.networks]
     matches = [index for index, network in enumerate(networks) if is_named(network.checkpoint, network.sha256, wanted)]
     if len(matches) != 1:
-        raise ValueError(f"{len(matches)} of its checkpoints are called {wanted}; the reference is one, on the same images")
+        raise ValueError(
+            f"{len(matches)} checkpoints match --reference {wanted}; exactly one, measured on the same images, is needed"
+        )
     return reference_of(group, matches[0])
 
 
 def _labels(group: Group, request: Request) -> tuple[Column, ...]:
-    alphas = len({one.variant for one in group.networks}) > len({one.variant.activation for one in group.networks})
+    alphas = len({results.variant for results in group.networks}) > len(
+        {results.variant.activation for results in group.networks}
+    )
     alpha = (Column(name="alpha", kind="number", label=True),) if alphas else ()
     if request.by == "checkpoint":
         return (Column(name="checkpoint"), Column(name="activation"), *alpha, Column(name="seed", kind="count", label=True))
@@ -127,8 +135,8 @@ def _block(contender: Contender, group: Group, measured: MetricColumns, columns:
 
 
 def _estimate(contender: Contender, group: Group, measured: MetricColumns, column: Column, request: Request) -> Estimate | None:
-    known = [value for index in contender.indices if (value := measured.rows[index].get(column.name)) is not None]
-    if len(known) < len(contender.indices):
+    values = [value for index in contender.indices if (value := measured.rows[index].get(column.name)) is not None]
+    if len(values) < len(contender.indices):
         return None
     noise = None
     if measured.noise:
@@ -141,6 +149,6 @@ def _estimate(contender: Contender, group: Group, measured: MetricColumns, colum
         if request.metric == "top1" and len(passes) == 1:
             cell = group.networks[contender.indices[0]].cells[passes[0]].cell
             low, high = wilson(cell.correct, cell.total)
-        return Estimate(known[0], low, high, noise_deviation=noise)
-    spread = over_seeds(known)
+        return Estimate(values[0], low, high, noise_deviation=noise)
+    spread = over_seeds(values)
     return Estimate(spread.mean, spread.low, spread.high, deviation=spread.deviation, count=spread.count, noise_deviation=noise)

@@ -1,4 +1,4 @@
-"""Who is compared: the networks of each activation, or each network alone."""
+"""What is compared: the networks of each activation together, or each network on its own."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from robustbench_la.errors import UserError
 By = Literal["activation", "checkpoint"]
 Against = Literal["counterpart", "best"]
 BEST = "best element-level"
-"""The name of the rival that is the best in each column."""
+"""Stands for the element-level activation that is best in each column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Contender:
-    """What a row of the table holds: the networks of an activation, or one network."""
+    """One row of a comparison: all networks of an activation, or a single network."""
 
     variant: Variant
     level: str
     indices: tuple[int, ...]
-    """Of its networks in the group."""
+    """Indices of its networks in the group."""
     seeds: Mapping[int, int] = field(repr=False)
     """Training seed -> index in the group."""
 
@@ -30,26 +30,33 @@ class Contender:
 def contenders_of(group: Group, by: By) -> list[Contender]:
     """The contenders of a group, in the order of its networks.
 
+    Args:
+        group: The networks to compare.
+        by: ``activation`` puts the networks of an activation (with the same alpha) together, ``checkpoint`` keeps each separate.
+
+    Returns:
+        One contender per activation or network.
+
     Raises:
-        UserError: if two networks of one activation share a training seed.
+        UserError: If two networks of the same activation share a training seed.
     """
     indices: dict[object, list[int]] = {}
     for index, results in enumerate(group.networks):
         indices.setdefault(results.variant if by == "activation" else index, []).append(index)
     contenders = []
-    for own in indices.values():
-        networks = [group.networks[index].network for index in own]
+    for members in indices.values():
+        networks = [group.networks[index].network for index in members]
         seeds: dict[int, int] = {}
-        for index, network in zip(own, networks, strict=True):
+        for index, network in zip(members, networks, strict=True):
             if network.training_seed is None:
                 continue
             if network.training_seed in seeds:
-                twice = group.networks[seeds[network.training_seed]].network.checkpoint
+                first = group.networks[seeds[network.training_seed]].network.checkpoint
                 raise UserError(
-                    f"{group.title}: {twice} and {network.checkpoint} are both {network.activation} of training seed "
-                    f"{network.training_seed}; choose by --ckpt, or compare --by checkpoint"
+                    f"{group.title}: {first} and {network.checkpoint} are both {network.activation} with training seed "
+                    f"{network.training_seed}; select one with --ckpt, or compare --by checkpoint"
                 )
             seeds[network.training_seed] = index
-        variant, level = group.networks[own[0]].variant, networks[0].activation_level
-        contenders.append(Contender(variant=variant, level=level, indices=tuple(own), seeds=seeds))
+        variant, level = group.networks[members[0]].variant, networks[0].activation_level
+        contenders.append(Contender(variant=variant, level=level, indices=tuple(members), seeds=seeds))
     return contenders

@@ -1,4 +1,4 @@
-"""Layer-level against element-level: differences over the same training seeds, or over the same images, with their tests."""
+"""Layer-level against element-level activations: differences over shared training seeds or shared images, with their tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robustbench_la.analysis.tables.table import Column, Estimate, Evidence
 from robustbench_la.records.cells import Condition
 
 _Test = tuple[int, int, str | frozenset[tuple[Condition, float]]]
-"""Two contenders, and what is compared: conditions with their weights, or a metric that is no mean. Columns may show the same."""
+"""Two contenders and what is compared: weighted conditions, or a metric that is not a mean. Several columns may share one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Contrast:
     """A row of differences."""
 
     contender: Contender
-    """The layer-level one, which they are of."""
+    """The layer-level contender, whose differences these are."""
     against: str
     """Name of the other contender, or BEST."""
     estimates: tuple[Estimate | None, ...]
@@ -40,26 +40,29 @@ def contrast(
     against: Sequence[Against],
     answers: Answers | None = None,
 ) -> list[Contrast]:
-    """Differences of every layer-level contender, corrected together by Holm's method; a test that occurs twice counts once.
+    """Differences of every layer-level contender, corrected together by Holm's method; repeated tests count once.
 
     Args:
-        contenders: all of the group.
-        group: the networks.
-        measured: their numbers.
-        columns: those to compare.
-        against: which element-level contenders.
-        answers: to compare single networks image by image; None to compare over seeds.
+        contenders: All contenders of the group.
+        group: The networks.
+        measured: One number per network and column.
+        columns: The columns to compare.
+        against: The element-level contenders to compare with.
+        answers: Reads the answers of a cell, to compare single networks image by image; None compares over training seeds.
+
+    Returns:
+        One contrast per layer-level contender and opponent.
     """
-    compared = ImageDifferences(answers, group) if answers else None
-    found: dict[_Test, Estimate | None] = {}
+    image_differences = ImageDifferences(answers, group) if answers else None
+    tested: dict[_Test, Estimate | None] = {}
     rows: list[tuple[Contender, str, list[_Test | None]]] = []
     element = [contender for contender in contenders if contender.level == "element"]
     for contender in (contender for contender in contenders if contender.level == "layer"):
         rivals = [other for other in element if not answers or set(other.seeds) & set(contender.seeds)]
-        known = ACTIVATIONS.get(contender.variant.activation)
-        partners = [other for other in rivals if known and other.variant.activation == known.counterpart]
-        if not partners and known and len(alone := [o for o in element if o.variant.activation == known.counterpart]) == 1:
-            partners = [other for other in alone if not (other.seeds and contender.seeds)]  # a training seed that is not known
+        entry = ACTIVATIONS.get(contender.variant.activation)
+        partners = [other for other in rivals if entry and other.variant.activation == entry.counterpart]
+        if not partners and entry and len(candidates := [o for o in element if o.variant.activation == entry.counterpart]) == 1:
+            partners = [other for other in candidates if not (other.seeds and contender.seeds)]  # a training seed is unknown
         chosen: list[tuple[str, list[Contender | None]]] = []
         if "counterpart" in against and len(partners) == 1:
             chosen.append((partners[0].variant.activation, [partners[0]] * len(columns)))
@@ -72,13 +75,13 @@ def contrast(
                 value = column.name if weights is None else frozenset(weights.items())
                 key = None if other is None else (contenders.index(contender), contenders.index(other), value)
                 keys.append(key)
-                if key is not None and other is not None and key not in found:
-                    if compared is not None and measured.members:
-                        found[key] = compared.difference(contender, other, measured.members[column.name])
+                if key is not None and other is not None and key not in tested:
+                    if image_differences is not None and measured.members:
+                        tested[key] = image_differences.difference(contender, other, measured.members[column.name])
                     else:
-                        found[key] = _over_seeds(contender, other, measured, column.name, tested=compared is None)
+                        tested[key] = _over_seeds(contender, other, measured, column.name, tested=image_differences is None)
             rows.append((contender, name, keys))
-    corrected = _corrected(found)
+    corrected = _corrected(tested)
     return [
         Contrast(contender=contender, against=name, estimates=tuple(None if key is None else corrected[key] for key in keys))
         for contender, name, keys in rows
@@ -86,16 +89,16 @@ def contrast(
 
 
 def _best(contenders: Sequence[Contender], measured: MetricColumns, column: Column) -> Contender | None:
-    """The contender with the best mean of a column; None where the direction or a value is not known."""
+    """The contender with the best mean in a column; None if the column has no direction or no contender has a value."""
     means = [(mean(measured.rows[index].get(column.name) for index in contender.indices), contender) for contender in contenders]
-    known = [(value, contender) for value, contender in means if value is not None]
-    if column.better is None or not known:
+    measured_means = [(value, contender) for value, contender in means if value is not None]
+    if column.better is None or not measured_means:
         return None
-    return (max if column.better == "higher" else min)(known, key=lambda pair: pair[0])[1]
+    return (max if column.better == "higher" else min)(measured_means, key=lambda pair: pair[0])[1]
 
 
 def _over_seeds(one: Contender, other: Contender, measured: MetricColumns, column: str, *, tested: bool) -> Estimate | None:
-    """Difference over the training seeds that both contenders have; of means, without a test, where they share none."""
+    """Difference over the shared training seeds; without shared seeds, the difference of the means without a test."""
     shared = sorted(set(one.seeds) & set(other.seeds))
     names = one.variant.activation, other.variant.activation
     if not shared:
@@ -104,14 +107,14 @@ def _over_seeds(one: Contender, other: Contender, measured: MetricColumns, colum
             return None
         return Estimate(means[0] - means[1], evidence=Evidence(*names))
     pairs = [(measured.rows[one.seeds[seed]].get(column), measured.rows[other.seeds[seed]].get(column)) for seed in shared]
-    known = [(left, right) for left, right in pairs if left is not None and right is not None]
-    if len(known) < len(pairs):
+    complete = [(left, right) for left, right in pairs if left is not None and right is not None]
+    if len(complete) < len(pairs):
         return None
     if not tested:
-        return Estimate(known[0][0] - known[0][1], evidence=Evidence(*names))
-    found = compare_seeds([left for left, _ in known], [right for _, right in known])
-    evidence = Evidence(*names, test=found.test, statistic=found.statistic, p=found.p, effect=found.effect)
-    return Estimate(found.difference, found.low, found.high, count=found.count, evidence=evidence)
+        return Estimate(complete[0][0] - complete[0][1], evidence=Evidence(*names))
+    result = compare_seeds([left for left, _ in complete], [right for _, right in complete])
+    evidence = Evidence(*names, test=result.test, statistic=result.statistic, p=result.p, effect=result.effect)
+    return Estimate(result.difference, result.low, result.high, count=result.count, evidence=evidence)
 
 
 def _corrected(found: Mapping[_Test, Estimate | None]) -> dict[_Test, Estimate | None]:

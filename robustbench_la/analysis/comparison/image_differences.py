@@ -1,4 +1,4 @@
-"""Two networks compared over the same images and noise: from the answers of each to a difference with its test."""
+"""Compares two networks over the same images and noise: from the answers of each to a difference with its test."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
 Answers = Callable[["Stored"], "NDArray[np.bool_]"]
-"""From a cell to whether each image was right, (N,)."""
+"""Maps a cell to whether each image was classified correctly, (N,)."""
 
 
 class ImageDifferences:
-    """Right and wrong answers of a few networks at a time: those of one training seed are compared with each other."""
+    """Compares networks with the same training seed; keeps the answers of one seed in memory at a time."""
 
     def __init__(self, answers: Answers, group: Group) -> None:
         self._answers = answers
@@ -42,35 +42,45 @@ class ImageDifferences:
         return self._kept[stored.id]
 
     def difference(self, one: Contender, other: Contender, weights: Mapping[Condition, float]) -> Estimate | None:
-        """Of two networks, over the same images and noise.
+        """The difference in accuracy of two networks over the same images and noise.
 
-        One condition: Newcombe's interval and McNemar's exact test. Several: each image's mean over conditions is one value, as
-        answers to the same image are not independent; Student's interval and paired t-test over images.
+        For one condition: Newcombe's interval and McNemar's exact test. For several: each image's mean over conditions is one
+        value, since answers to the same image are not independent; t-interval and paired t-test over images.
+
+        Args:
+            one: A single network.
+            other: The network to subtract.
+            weights: Conditions and their weights in the mean.
+
+        Returns:
+            The difference, as a fraction; None if a cell is missing.
         """
         networks = self._group.networks[one.indices[0]], self._group.networks[other.indices[0]]
-        draws = [draw for draw in self._group.passes if draw.condition in weights]
-        if any(draw not in network.cells for draw in draws for network in networks):
+        passes = [pass_ for pass_ in self._group.passes if pass_.condition in weights]
+        if any(pass_ not in network.cells for pass_ in passes for network in networks):
             return None
         pairs = [
-            (self._right(networks[0], networks[0].cells[draw]), self._right(networks[1], networks[1].cells[draw]))
-            for draw in draws
+            (self._right(networks[0], networks[0].cells[pass_]), self._right(networks[1], networks[1].cells[pass_]))
+            for pass_ in passes
         ]
         names = one.variant.activation, other.variant.activation
         if len(pairs) == 1:
-            found = paired_difference(*pairs[0])
-            tested = Evidence(*names, test="McNemar, exact", p=found.p, gained=found.gained, lost=found.lost, answers=found.total)
-            return Estimate(found.value, found.low, found.high, evidence=tested)
-        drawn = Counter(condition for condition, _ in draws)
+            result = paired_difference(*pairs[0])
+            evidence = Evidence(
+                *names, test="McNemar, exact", p=result.p, gained=result.gained, lost=result.lost, answers=result.total
+            )
+            return Estimate(result.value, result.low, result.high, evidence=evidence)
+        drawn = Counter(condition for condition, _ in passes)
         values = np.zeros(len(pairs[0][0]))
         gained = lost = 0
-        for (condition, _), (left, right) in zip(draws, pairs, strict=True):
+        for (condition, _), (left, right) in zip(passes, pairs, strict=True):
             difference = left.view(np.int8) - right.view(np.int8)
             values += difference * (weights[condition] / drawn[condition])
             gained, lost = gained + int(np.count_nonzero(difference > 0)), lost + int(np.count_nonzero(difference < 0))
         spread = over_seeds(values)
         statistic, p = paired_t(values)
-        tested = Evidence(
+        evidence = Evidence(
             *names, test="paired t-test over images", statistic=statistic, p=p, gained=gained, lost=lost,
             answers=len(pairs) * len(values),
         )  # fmt: skip
-        return Estimate(spread.mean, spread.low, spread.high, evidence=tested)
+        return Estimate(spread.mean, spread.low, spread.high, evidence=evidence)

@@ -1,4 +1,4 @@
-"""The notes under a comparison, in sentences: seeds, differences and their tests, gaps, published numbers."""
+"""The notes below a comparison: seeds, differences and their tests, gaps, published numbers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def comparison_notes(
     rows: Sequence[Row],
     published: Sequence[Published],
 ) -> tuple[str, ...]:
-    """What a reader must know to read the table of a group."""
+    """What readers need to know to understand the table of a group, one note per string."""
     notes = list(measured.notes)
     if METRICS[request.metric].needs_reference:
         notes.append(f"Reference: {'AlexNet, ImageNet-C at 224 px' if request.reference == 'alexnet' else request.reference}.")
     seeds = group.noise_seeds
     if request.by == "activation" and any(len(contender.indices) > 1 for contender in contenders):
-        interval = "; below it the 95 % t-interval of the mean" if request.intervals else ""
+        interval = "; below it, the 95 % t-interval of the mean" if request.intervals else ""
         notes.append(f"Mean ± standard deviation over n training seeds{interval}.")
     if len(seeds) > 1:
         notes.append(_noise_note(rows, seeds, percent=METRICS[request.metric].kind == "percent"))
@@ -39,14 +39,14 @@ def comparison_notes(
     if group.images < group.dataset_images:
         notes.append(f"Partial: {group.images:,} of {group.dataset_images:,} images.")
     if any(None in row.values for row in rows) and request.allow_missing:
-        notes.append("–: not all measured; a mean is never over a part, and the best is of those without a gap.")
+        notes.append("–: missing cells; means never cover only a part, and the best is chosen among complete ones.")
     if any(row.is_published for row in rows):
         notes += [entry.note for entry in published if entry.fits(group)]
     return tuple(notes)
 
 
 def _noise_note(rows: Sequence[Row], seeds: Sequence[int], *, percent: bool) -> str:
-    known = [
+    deviations = [
         value.noise_deviation
         for row in rows
         for value in row.values
@@ -54,10 +54,10 @@ def _noise_note(rows: Sequence[Row], seeds: Sequence[int], *, percent: bool) -> 
     ]
     numbers = f"{seeds[0]} to {seeds[-1]}" if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))
     note = f"Noise seeds {numbers}: averaged within each network first"
-    if not known:
+    if not deviations:
         return f"{note}."
-    note += "; the standard deviation over them, no part of ±, is at most "
-    return f"{note}{_small(max(known), percent)}; CSV and JSON hold each."
+    note += "; the standard deviation over them, which is not part of ±, is at most "
+    return f"{note}{_small(max(deviations), percent)}; CSV and JSON give each."
 
 
 def _small(value: float, percent: bool) -> str:
@@ -65,26 +65,31 @@ def _small(value: float, percent: bool) -> str:
 
 
 def _difference_note(contrasts: Sequence[Contrast], request: Request, measured: MetricColumns, rows: Sequence[Row]) -> str:
-    tested = [estimate.evidence for one in contrasts for estimate in one.estimates if estimate is not None and estimate.evidence]
+    tested = [
+        estimate.evidence
+        for difference in contrasts
+        for estimate in difference.estimates
+        if estimate is not None and estimate.evidence
+    ]
     tests = {(entry.one, entry.other, entry.p) for entry in tested if entry.p is not None}
     unit = "points" if METRICS[request.metric].kind == "percent" else "the unit of the column"
     notes = [f"Rows with −: layer-level minus element-level, in {unit}."]
-    if any(one.against == BEST for one in contrasts):
-        notes.append(f"{BEST.capitalize()}: the one that is best in that column.")
+    if any(difference.against == BEST for difference in contrasts):
+        notes.append(f"{BEST.capitalize()}: the activation that is best in that column.")
     if request.by == "checkpoint":
         if tests:
             notes.append(
-                "On the same images and noise; one condition: Newcombe's interval, McNemar's exact test; several: each image's "
-                "mean is one value, t-interval and paired t-test over images."
+                "Over the same images and noise. One condition: Newcombe's interval and McNemar's exact test; several: each "
+                "image's mean is one value, t-interval and paired t-test over images."
             )
-    elif any(one.contender.seeds for one in contrasts):
-        notes.append("Over the training seeds that both have.")
+    elif any(difference.contender.seeds for difference in contrasts):
+        notes.append("Over the training seeds that both share.")
     if tests:
         protocol = "" if request.by == "checkpoint" else (
             " Paired t-test where both samples look normal (Shapiro-Wilk), else Wilcoxon signed-rank."
         )  # fmt: skip
         notes.append(f"* p < 0.05, ** p < 0.01, *** p < 0.001, after Holm's correction over the tests of this table.{protocol}")
-    few = any(entry and (entry.count or 1) < MIN_SEEDS for one in contrasts for entry in one.estimates)
+    few = any(entry and (entry.count or 1) < MIN_SEEDS for difference in contrasts for entry in difference.estimates)
     if few and request.by == "activation":
-        notes.append(f"With fewer than {MIN_SEEDS} seeds in common no p-value is given.")
+        notes.append(f"No p-value with fewer than {MIN_SEEDS} shared seeds.")
     return " ".join(notes)

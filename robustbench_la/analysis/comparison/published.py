@@ -1,4 +1,4 @@
-"""Results that others published, read from a YAML file, to be shown next to ours. Nothing here was measured by larobust."""
+"""Published results, read from a YAML file and shown next to measured ones. Nothing here was measured by larobust."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robustbench_la.errors import UserError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Accuracies of one network on one dataset."""
+    """Published accuracies of one architecture on one dataset."""
 
     source: str
     data: str
@@ -28,27 +28,33 @@ class Published:
     """Activation -> column -> accuracy, a fraction."""
 
     def fits(self, group: Group) -> bool:
-        """Whether a group is of this network and dataset, whole, and at the levels of CIFAR-C."""
+        """Whether a group has this architecture and the complete dataset, at the levels of CIFAR-C."""
         names = {name.split(":")[0] for name in group.data}
         whole = group.images == group.dataset_images
         return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, "cifar-c")
 
     def only(self, activations: Sequence[str], architectures: Sequence[str]) -> Published:
-        """The rows that pass the filters; without a filter, all."""
+        """The rows that match the filters; all of them without filters."""
         kept = not architectures or self.architecture in architectures
         return replace(self, rows={n: row for n, row in self.rows.items() if kept and (not activations or n in activations)})
 
     @property
     def note(self) -> str:
-        """To be shown under a table."""
+        """A sentence to be shown below a table."""
         return f"Published: {self.source}; {self.architecture} on {self.data}, mean of {self.seeds} seeds. {self.remark}".strip()
 
 
 def read_published(path: Path) -> list[Published]:
-    """Read a file such as configs/published.yaml; percent there, fractions here.
+    """Read published results, from a file such as configs/published.yaml.
+
+    Args:
+        path: The YAML file, with accuracies in percent.
+
+    Returns:
+        One entry per table, with accuracies as fractions.
 
     Raises:
-        UserError: for a file that cannot be read or holds something else.
+        UserError: If the file cannot be read, or does not contain published results.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -56,13 +62,14 @@ def read_published(path: Path) -> list[Published]:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise UserError(f"{path}{f' line {mark.line + 1}' if mark else ''}: not readable as YAML") from None
+        raise UserError(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
     try:
         return [_entry(content, table) for table in content["tables"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path}: no published results ({reason}); expected: source, and tables of data, architecture, seeds and rows"
+            f"{path}: not a file of published results ({reason}); expected: source, and tables of data, "
+            "architecture, seeds and rows"
         ) from None
 
 
@@ -83,19 +90,19 @@ def _entry(content: Mapping[str, Any], table: Mapping[str, Any]) -> Published:
 
 def _share(value: Any) -> float:
     if not 0 <= float(value) <= 100:
-        raise ValueError(f"accuracies are in percent, not {value}")
+        raise ValueError(f"accuracies must be percentages from 0 to 100, not {value}")
     return float(value) / 100
 
 
 def published_row(entry: Published, activation: str, labels: int, columns: Sequence[Column]) -> Row:
-    """A row for a table of a group that it fits."""
+    """One activation as a row in the table of a matching group."""
     values = [_estimate(entry, activation, column.name) for column in columns]
     padding: tuple[Value, ...] = (None,) * (labels - 2)
     return Row(values=(f"{activation} (published)", *padding, entry.seeds, *values), is_published=True)
 
 
 def published_table(entries: Sequence[Published]) -> Table:
-    """A table of published results alone, for those that no stored network belongs to."""
+    """A table of published results only, for those that match no stored networks."""
     names = list(dict.fromkeys(name for entry in entries for row in entry.rows.values() for name in row))
     columns = tuple(Column(name=name, kind="percent") for name in names)
     rows = [
@@ -108,7 +115,7 @@ def published_table(entries: Sequence[Published]) -> Table:
     ]
     labels = (*(Column(name=name) for name in ("data", "architecture", "activation")), Column(name="n", kind="count", label=True))
     notes = [
-        "Published results, not measured here; the store holds no complete measurement of these networks on these data.",
+        "Published results, not measured here; the store has no complete measurement of these networks on these datasets.",
         *dict.fromkeys(f"{entry.source}. {entry.remark}".strip() for entry in entries),
     ]
     return Table(title="Published top-1 accuracy", columns=(*labels, *columns), rows=tuple(rows), notes=tuple(notes))

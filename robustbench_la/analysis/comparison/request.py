@@ -18,13 +18,13 @@ class Request:
 
     by: By = "activation"
     metric: str = "top1"
-    """A name of METRICS."""
+    """A key of METRICS."""
     detail: Detail = "corruption"
     against: tuple[Against, ...] = ("counterpart", "best")
     reference: str | None = None
-    """What corruption errors are relative to: ``alexnet``, or a checkpoint as Selection.checkpoints names one."""
+    """What corruption errors are relative to: ``alexnet``, or a checkpoint as in Selection.checkpoints."""
     columns: tuple[str, ...] = ()
-    """Names of those to show, in this order; none for all."""
+    """Names of the columns to show, in this order; empty for all."""
     sort: str | None = None
     intervals: bool = False
     tests: bool = False
@@ -33,10 +33,17 @@ class Request:
 
 
 def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
-    """The columns that were asked for, in that order.
+    """The requested columns, in the requested order.
+
+    Args:
+        columns: All columns of the comparison.
+        request: What to show.
+
+    Returns:
+        The columns to show.
 
     Raises:
-        UserError: for an unknown column.
+        UserError: If a requested column does not exist.
     """
     if not request.columns:
         return tuple(columns)
@@ -51,7 +58,7 @@ def _column(named: dict[str, Column], wanted: str) -> Column:
 
 
 def plain_name(name: str) -> str:
-    """A column's name as one may type it.
+    """A column's name as users may type it.
 
     >>> plain_name("mean corr."), plain_name("Gaussian-noise 3")
     ('mean_corr', 'gaussian_noise_3')

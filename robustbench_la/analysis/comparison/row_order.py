@@ -1,4 +1,4 @@
-"""The rows of a comparison in their order: networks, each followed by its differences."""
+"""The order of rows in a comparison: each network or activation, followed by its differences."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def arranged(
     request: Request,
     columns: Sequence[Column],
 ) -> list[Row]:
-    """Rows with their differences: after the counterpart, or where the table is sorted, after the layer-level one."""
+    """Rows with their differences: below the counterpart, or directly below the layer-level row if the table is sorted."""
     order = list(range(len(contenders)))
     if request.sort is not None:
         order = _sorted(blocks, request, columns, len(blocks[0].values) - len(columns))
-    elif request.by == "checkpoint":  # each network, then its counterpart of the same seed
+    elif request.by == "checkpoint":  # each network, then its counterpart with the same seed
         order = []
         for index, contender in enumerate(contenders):
             partner = (
@@ -41,10 +41,12 @@ def arranged(
     waiting: list[Row] = []
     for step, index in enumerate(order):
         rows.append(blocks[index])
-        own = [one for one in contrasts if one.contender is contenders[index]]
-        waiting += [_difference_row(one, len(blocks[index].values) - len(columns), request) for one in own]
+        own_contrasts = [difference for difference in contrasts if difference.contender is contenders[index]]
+        waiting += [
+            _difference_row(difference, len(blocks[index].values) - len(columns), request) for difference in own_contrasts
+        ]
         following = contenders[order[step + 1]] if step + 1 < len(order) else None
-        paired = following is not None and any(one.against == following.variant.activation for one in own)
+        paired = following is not None and any(difference.against == following.variant.activation for difference in own_contrasts)
         if not paired or request.sort is not None:
             rows += waiting
             waiting = []
@@ -58,7 +60,9 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
         index = 0 if request.by == "activation" else 1
         return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[index]))
     if plain_name(wanted) not in named:
-        raise UserError(f"no column {wanted!r} to sort by{did_you_mean(plain_name(wanted), ['activation', *named])}")
+        raise UserError(
+            f"cannot sort by {wanted!r}, there is no such column{did_you_mean(plain_name(wanted), ['activation', *named])}"
+        )
     column = columns[named[plain_name(wanted)]]
     direction = -1 if column.better == "higher" else 1
 
@@ -71,7 +75,7 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
 
 def _difference_row(one: Contrast, labels: int, request: Request) -> Row:
     counts = {estimate.count for estimate in one.estimates if estimate}
-    count = counts.pop() if len(counts) == 1 else None  # against the best ones, it may differ from column to column
+    count = counts.pop() if len(counts) == 1 else None  # against the best contender, it may differ between columns
     name = f"{one.contender.variant.activation} − {one.against}"
     texts: tuple[Value, ...] = (name, "") if request.by == "checkpoint" else (name,)
     last: Value = count if request.by == "activation" else next(iter(one.contender.seeds), None)

@@ -1,4 +1,4 @@
-"""The table of tests: every difference of a comparison with its interval, its test and its p-value, one per row."""
+"""The table of tests: every difference of a comparison with its interval, test and p-value, one per row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 
 
 def evidence(table: Table) -> Table:
-    """Every difference of a table with its interval, its test and what it found, one a row."""
+    """Lists every difference of a table with its interval and test, one per row.
+
+    Args:
+        table: A comparison, with rows of differences.
+
+    Returns:
+        The table of tests.
+    """
     labels = [index for index, column in enumerate(table.columns) if column.is_label]
     checkpoints = any(column.name == "seed" for column in table.columns)
     rows = []
@@ -15,14 +22,14 @@ def evidence(table: Table) -> Table:
         for column, value in zip(table.columns, row.values, strict=True):
             if not row.is_difference or not isinstance(value, Estimate) or value.evidence is None:
                 continue
-            found = value.evidence
-            who = (f"{found.one} − {found.other}", column.name, row.values[labels[-1]])
-            if (*who, value.value) in seen:
+            test = value.evidence
+            labelled = (f"{test.one} − {test.other}", column.name, row.values[labels[-1]])
+            if (*labelled, value.value) in seen:
                 continue
-            seen.add((*who, value.value))
+            seen.add((*labelled, value.value))
             plain = Estimate(value.value, value.low, value.high)
-            more = (found.gained, found.lost) if checkpoints else (found.statistic, found.effect)
-            rows.append(Row(values=(*who, plain, found.test, *more, found.p, found.corrected)))
+            statistics = (test.gained, test.lost) if checkpoints else (test.statistic, test.effect)
+            rows.append(Row(values=(*labelled, plain, test.test, *statistics, test.p, test.corrected)))
     kind = next(column.kind for column in table.columns if not column.is_label)
     details = [
         Column(name=name, kind="count" if checkpoints else "number")
@@ -38,7 +45,7 @@ def evidence(table: Table) -> Table:
         Column(name="p", kind="number"),
         Column(name="p (Holm)", kind="number"),
     )
-    effect = "Gained and lost: answers that only the first, only the second has right." if checkpoints else (
+    effect = "Gained: answers that only the first network has right; lost: only the second." if checkpoints else (
         "Statistic: t, or the smaller rank sum. Effect: Cohen's d_z for t, rank-biserial correlation for Wilcoxon."
     )  # fmt: skip
     note = f"{'Difference in points' if kind == 'percent' else 'Difference'}, with its 95 % interval. {effect}"

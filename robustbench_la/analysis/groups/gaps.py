@@ -1,4 +1,4 @@
-"""What some networks of a group were measured under and others were not, as one error."""
+"""One error for missing cells: what some networks of a group were measured under and others were not."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from collections.abc import Mapping, Sequence
 from robustbench_la.errors import UserError
 
 _LISTED = 6
-"""Gaps that an error lists."""
+"""The largest number of missing cells that an error lists."""
 
 
 def require_complete(title: str, gaps: Mapping[str, Sequence[object]], *, remedy: str) -> None:
-    """Refuse a group with gaps.
+    """Refuse a group with missing cells.
 
     Args:
-        title: of the group.
-        gaps: checkpoint -> what it was not measured under; checkpoints without gaps may be left out.
-        remedy: what to do about it.
+        title: Title of the group.
+        gaps: Checkpoint -> what it was not measured under; complete checkpoints may be left out.
+        remedy: What to do about it, for the message.
 
     Raises:
-        UserError: naming the gaps of the first checkpoint that has any.
+        UserError: If cells are missing; lists those of the first incomplete checkpoint.
 
-    >>> require_complete("mlp on digits", {"a.pt": []}, remedy="measure that")
+    >>> require_complete("mlp on digits", {"a.pt": []}, remedy="measure them")
     """
-    found = {checkpoint: missing for checkpoint, missing in gaps.items() if missing}
-    if not found:
+    incomplete = {checkpoint: missing for checkpoint, missing in gaps.items() if missing}
+    if not incomplete:
         return
-    checkpoint, missing = next(iter(found.items()))
+    checkpoint, missing = next(iter(incomplete.items()))
     names = ", ".join(map(str, missing[:_LISTED])) + (f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else "")
-    others = f", and {len(found) - 1} other{'s have' if len(found) > 2 else ' has'} gaps too" if len(found) > 1 else ""
-    raise UserError(f"{title}: not all measured; {checkpoint} lacks {names}{others}; {remedy}")
+    others = (
+        f", and {len(incomplete) - 1} more checkpoint{'s' * (len(incomplete) > 2)} with missing cells"
+        if len(incomplete) > 1
+        else ""
+    )
+    raise UserError(f"{title}: missing cells: {names} of {checkpoint}{others}; {remedy}")

@@ -1,4 +1,4 @@
-"""Stored cells sorted into what may be compared: the same architecture, images, precision and levels. No statistics."""
+"""Sorts stored cells into comparable groups: same architecture, images, precision and levels. Computes no statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
 _COMPARED = ("sha256", "activation", "alpha")
-"""In what networks of one group may differ: they are compared in these, and share everything else."""
+"""The properties in which networks of a group may differ; they share all others."""
 _SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
 
 
@@ -28,14 +28,14 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NetworkResults:
-    """One network and what was measured of it within a group."""
+    """One network and its cells within a group."""
 
     network: NetworkRecord
     cells: Mapping[Pass, Stored] = field(repr=False)
 
     @property
     def variant(self) -> Variant:
-        """Its row when networks are compared by activation."""
+        """The row it belongs to when networks are compared by activation."""
         return Variant(self.network.activation, self.network.alpha)
 
 
@@ -48,22 +48,22 @@ class Group:
     profile: str | None
     """Level table; None for custom levels, or where only clean images were measured."""
     data: tuple[str, ...]
-    """Names that the dataset was given."""
+    """Names under which the dataset was measured."""
     images: int
     dataset_images: int
     networks: tuple[NetworkResults, ...] = field(repr=False)
     """Layer-level activations first, each before its element-level counterpart; then by training seed."""
     passes: tuple[Pass, ...] = field(repr=False)
-    """All that was asked of any of the networks."""
+    """Everything that any of the networks was measured under."""
 
     @property
     def architecture(self) -> str:
-        """Of every network."""
+        """The architecture of every network."""
         return self.networks[0].network.architecture
 
     @property
     def title(self) -> str:
-        """What distinguishes it from other groups."""
+        """What distinguishes the group from others: architecture, images, levels, precision."""
         partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
@@ -74,41 +74,44 @@ class Group:
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Each once: clean first, then by corruption as they came, by severity or level."""
-        found = list(dict.fromkeys(condition for condition, _ in self.passes))
-        names = list(dict.fromkeys(condition.corruption for condition in found))
+        """Each condition once: clean first, then corruptions in order of appearance, by severity or level."""
+        conditions = list(dict.fromkeys(condition for condition, _ in self.passes))
+        names = list(dict.fromkeys(condition.corruption for condition in conditions))
         return tuple(
-            sorted(found, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameters)),
+            sorted(conditions, key=lambda c: (c != CLEAN, names.index(c.corruption), c.severity or 0, c.parameters)),
         )
 
     @property
     def corruptions(self) -> tuple[str, ...]:
-        """Names, clean not among them."""
+        """Names of the corruptions, without clean."""
         return tuple(dict.fromkeys(condition.corruption for condition in self.conditions if condition != CLEAN))
 
     @property
     def noise_seeds(self) -> tuple[int, ...]:
-        """In order."""
+        """The noise seeds, sorted."""
         return tuple(sorted({seed for _, seed in self.passes if seed is not None}))
 
 
 def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
-    """Sort cells into groups, in the order in which they came.
+    """Sort cells into groups, in order of appearance.
 
     Args:
-        stored: cells of a store.
-        allow_missing: accept networks with gaps, where others of their group have cells.
+        stored: Cells of a store.
+        allow_missing: Accept networks that lack cells which others of their group have.
+
+    Returns:
+        The groups.
 
     Raises:
-        UserError: naming the missing cells, unless these are allowed.
+        UserError: If cells are missing and ``allow_missing`` is False; lists them.
     """
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
         shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
     groups = []
-    for own in shared.values():
-        profiles = dict.fromkeys(entry.cell.condition.profile for entry in own if entry.cell.condition != CLEAN)
-        groups += [_group(own, profile) for profile in profiles or (None,)]
+    for entries in shared.values():
+        profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
+        groups += [_group(entries, profile) for profile in profiles or (None,)]
     if not allow_missing:
         for each in groups:
             _require_complete(each)
@@ -116,7 +119,7 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
 
 
 def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
-    """What two measurements have to share to be compared."""
+    """What two measurements must share to be comparable."""
     return (*(getattr(network, name) for name in _SHARED), setting.fingerprint, setting.precision)
 
 
@@ -125,13 +128,15 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
     for entry in stored:
         networks.setdefault(entry.cell.network.id, []).append(entry)
     measured = []
-    for own in networks.values():
-        corrupted = [entry for entry in own if entry.cell.condition != CLEAN]
+    for entries in networks.values():
+        corrupted = [entry for entry in entries if entry.cell.condition != CLEAN]
         at_profile = [entry for entry in corrupted if entry.cell.condition.profile == profile]
-        if at_profile or not corrupted:  # of clean images alone, the rest is missing; of another profile alone, it belongs there
-            clean = [entry for entry in own if entry.cell.condition == CLEAN]
+        if (
+            at_profile or not corrupted
+        ):  # with clean cells only, the rest is missing; cells of another profile only belong to that group
+            clean = [entry for entry in entries if entry.cell.condition == CLEAN]
             cells = {entry.cell.pass_: entry for entry in clean + at_profile}
-            measured.append(NetworkResults(network=own[0].cell.network, cells=cells))
+            measured.append(NetworkResults(network=entries[0].cell.network, cells=cells))
     activations = in_order(one.network.activation for one in measured)
     measured.sort(key=lambda one: (activations.index(one.network.activation), one.network.alpha or 0.0, _seed_order(one.network)))
     setting = stored[0].setting
@@ -143,7 +148,7 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
         images=setting.images,
         dataset_images=setting.dataset_images,
         networks=tuple(measured),
-        passes=tuple(dict.fromkeys(own for one in measured for own in one.cells)),
+        passes=tuple(dict.fromkeys(entries for one in measured for entries in one.cells)),
     )
 
 
@@ -164,5 +169,6 @@ def _require_complete(group: Group) -> None:
     require_complete(
         group.title,
         gaps,
-        remedy="measure that, leave it out by --ckpt, --noise, --severity or --noise-seed, or give --allow-missing to see gaps",
+        remedy="measure them, narrow the selection with --ckpt, --noise, --severity or --noise-seed, or show gaps with "
+        "--allow-missing",
     )

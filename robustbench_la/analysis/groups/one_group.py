@@ -1,4 +1,4 @@
-"""What one figure shows of a store: one architecture on one set of images. Several are refused, never mixed; draws nothing."""
+"""Selects the one group that a figure shows: one architecture on one set of images. Several are refused, never mixed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
 _NAMED = 6
-"""Groups that an error lists."""
+"""The largest number of groups that an error lists."""
 
 
 def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False) -> Group:
@@ -24,15 +24,18 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
 
     Args:
         stored: Cells of any groups.
-        number: Which of several groups, from 1.
-        allow_missing: Accept networks without some cells that others of the group have.
+        number: Number of the group to show, from 1; needed if there are several.
+        allow_missing: Accept networks that lack cells which others of the group have.
+
+    Returns:
+        The group.
 
     Raises:
-        UserError: Where there are several groups, or missing cells that are not allowed.
+        UserError: If there are several groups and no number is given, or cells are missing and that is not allowed.
     """
     groups = group(stored, allow_missing=True)
     chosen = groups[_chosen([one.title for one in groups], number)]
-    if not allow_missing:  # of this group alone: what others lack does not matter here
+    if not allow_missing:  # only within this group: missing cells of other groups do not matter here
         group([entry for network in chosen.networks for entry in network.cells.values()])
     return chosen
 
@@ -40,18 +43,18 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
 def layers_of_one(
     stored: Iterable[tuple[RunSetting, LayerRow]], *, number: int | None = None, allow_missing: bool = False
 ) -> tuple[str, list[NetworkFluctuation]]:
-    """The layer records that a figure is to show, by network and condition. One group has one noise seed.
+    """The layer records that a figure is to show, by network and condition. A group has a single noise seed.
 
     Args:
         stored: Rows of any groups, each with the setting it was measured in.
-        number: Which of several groups, from 1.
-        allow_missing: Accept networks without some conditions that others of the group have.
+        number: Number of the group to show, from 1; needed if there are several.
+        allow_missing: Accept networks that lack conditions which others of the group have.
 
     Returns:
         The title of the group, and its records.
 
     Raises:
-        UserError: Where there are several groups, or missing records that are not allowed.
+        UserError: If there are several groups and no number is given, or records are missing and that is not allowed.
     """
     shared: dict[tuple[object, ...], tuple[RunSetting, list[LayerRow]]] = {}
     for setting, row in stored:
@@ -77,13 +80,13 @@ def _title(setting: RunSetting, row: LayerRow, *, seeds: bool) -> str:
 
 
 def _chosen(titles: Sequence[str], number: int | None) -> int:
-    """The index of the group that is meant."""
+    """The index of the requested group."""
     if number is not None:
         if not 1 <= number <= len(titles):
-            raise UserError(f"--group {number}: the groups are {_listed(titles)}")
+            raise UserError(f"--group {number}: no such group; the groups are {_listed(titles)}")
         return number - 1
     if len(titles) > 1:
-        raise UserError(f"a figure shows one group; choose by --group, --arch, --data or --noise-seed: {_listed(titles)}")
+        raise UserError(f"a figure shows one group; select one with --group, --arch, --data or --noise-seed: {_listed(titles)}")
     return 0
 
 
@@ -93,16 +96,16 @@ def _listed(titles: Sequence[str]) -> str:
 
 
 def _require_complete(title: str, measured: Sequence[NetworkFluctuation]) -> None:
-    conditions = dict.fromkeys(one.layers[0].condition for one in measured)
+    conditions = dict.fromkeys(record.layers[0].condition for record in measured)
     by_checkpoint: dict[str, set[object]] = {}
-    for one in measured:
-        by_checkpoint.setdefault(one.layers[0].network.checkpoint, set()).add(one.layers[0].condition)
+    for record in measured:
+        by_checkpoint.setdefault(record.layers[0].network.checkpoint, set()).add(record.layers[0].condition)
     require_complete(
         title,
         {
-            checkpoint: [condition for condition in conditions if condition not in own]
-            for checkpoint, own in by_checkpoint.items()
+            checkpoint: [condition for condition in conditions if condition not in measured_conditions]
+            for checkpoint, measured_conditions in by_checkpoint.items()
         },
-        remedy="measure that, leave it out by --ckpt, --noise or --severity, or give --allow-missing to leave out networks with "
-        "gaps",
+        remedy="measure them, narrow the selection with --ckpt, --noise or --severity, or leave out incomplete networks with "
+        "--allow-missing",
     )

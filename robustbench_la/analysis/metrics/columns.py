@@ -1,6 +1,6 @@
-"""What a table's columns hold: from the cells of a group's networks to one number per network and column.
+"""The columns of a comparison: from the cells of a group's networks to one number per network and column.
 
-No spread over training seeds, no tests.
+Spread over training seeds and tests are computed elsewhere.
 """
 
 from __future__ import annotations
@@ -25,23 +25,32 @@ class MetricColumns:
 
     columns: tuple[Column, ...]
     rows: tuple[Values, ...] = field(repr=False)
-    """In the order of the group's networks; averaged over noise seeds."""
+    """One per network, in the group's order; averaged over noise seeds."""
     noise: tuple[Values, ...] = field(repr=False)
-    """Standard deviation over noise seeds of each network; empty with one seed."""
+    """Standard deviation over noise seeds, one per network; empty if there is only one seed."""
     members: Mapping[str, Mapping[Condition, float]] = field(repr=False)
-    """Column -> conditions and their weights in it; empty where a column is no mean of conditions."""
+    """Column -> conditions and their weights; empty if the columns are not means over conditions."""
     notes: tuple[str, ...]
 
 
 def metric_columns(group: Group, metric: str, detail: Detail, reference: Reference | None = None) -> MetricColumns:
-    """Measure a group by one of METRICS.
+    """Compute a metric for every network of a group.
+
+    Args:
+        group: The networks and their cells.
+        metric: A key of METRICS.
+        detail: One column per group of corruptions, per corruption, or per severity.
+        reference: What corruption errors are relative to, for metrics that need a reference.
+
+    Returns:
+        The columns, with one value per network.
 
     Raises:
-        ValueError: if the metric is not defined for what was measured.
+        ValueError: If the metric is not defined for the measured conditions.
     """
     entry = METRICS[metric]
     if entry.derived and not group.corruptions:
-        raise ValueError(f"{entry.title.lower()} needs corrupted images, and only clean ones were measured")
+        raise ValueError(f"{entry.title.lower()} needs corrupted images, but only clean images were measured")
     conditions = group.conditions
     seeds: dict[Condition, list[int | None]] = {condition: [] for condition in conditions}
     for condition, seed in group.passes:
@@ -53,8 +62,8 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
         return (entry.derived or mean_columns)(values, detail)
 
     rows = rows_of(lambda condition: seeds[condition])
-    noisy = [set(own) for condition, own in seeds.items() if condition != CLEAN]
-    common = sorted(seed for seed in set.intersection(*noisy) if seed is not None) if noisy else []
+    seeds_per_condition = [set(condition_seeds) for condition, condition_seeds in seeds.items() if condition != CLEAN]
+    common = sorted(seed for seed in set.intersection(*seeds_per_condition) if seed is not None) if seeds_per_condition else []
     draws = [rows_of(_chooser(seed)) for seed in common] if len(common) > 1 else []
     noise = tuple(_deviations([rows_of_seed[index] for rows_of_seed in draws]) for index in range(len(rows) if draws else 0))
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -82,16 +91,23 @@ def _row(
 def _deviations(draws: Sequence[Values]) -> Values:
     deviations: Values = {}
     for name in draws[0]:
-        known = [value for draw in draws if (value := draw[name]) is not None]
-        deviations[name] = statistics.stdev(known) if len(known) == len(draws) else None
+        measured = [value for draw in draws if (value := draw[name]) is not None]
+        deviations[name] = statistics.stdev(measured) if len(measured) == len(draws) else None
     return deviations
 
 
 def reference_of(group: Group, index: int) -> Reference:
-    """A network of a group as the reference.
+    """Use a network of a group as the reference for corruption errors.
+
+    Args:
+        group: The networks and their cells.
+        index: Index of the reference network in the group.
+
+    Returns:
+        Its errors per corruption and severity.
 
     Raises:
-        ValueError: if it has gaps.
+        ValueError: If some of its cells are missing.
     """
     rows = [
         {

@@ -1,4 +1,4 @@
-"""Metrics that are no means of conditions: from accuracies under each condition to columns, network by network."""
+"""Metrics that are not means over conditions: from the accuracies under each condition to one row of columns per network."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from robustbench_la.records.cells import CLEAN
 
 
 def corruption_errors(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """CE of each corruption that the reference has, and mCE if all of COMMON were measured."""
+    """CE of each corruption that the reference was measured under, and mCE if all of COMMON were measured."""
     return _relative_to_reference(accuracies, relative=False)
 
 
 def relative_corruption_errors(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """The same with the clean errors subtracted."""
+    """The same, with the clean error subtracted from every error."""
     return _relative_to_reference(accuracies, relative=True)
 
 
 def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> list[Values]:
     reference = accuracies.reference
     if reference is None:
-        raise ValueError("a corruption error is relative to a reference: give --reference, a checkpoint of the store or alexnet")
+        raise ValueError("corruption errors need a reference; specify a checkpoint of the store or alexnet with --reference")
     if relative and (reference.clean_error is None or CLEAN not in accuracies.conditions):
-        raise ValueError("a relative corruption error needs clean images, of the networks and of the reference")
+        raise ValueError("relative corruption errors need clean accuracies of both the networks and the reference")
     clean_reference = reference.clean_error if relative and reference.clean_error is not None else 0.0
     names = [name for name in accuracies.group.corruptions if name in reference.errors]
     if not names:
-        raise ValueError(f"{reference.name} was measured under none of these corruptions")
+        raise ValueError(f"the reference {reference.name} was measured under none of these corruptions")
     rows: list[Values] = []
     for index, row in enumerate(accuracies.rows):
         errors = accuracies.errors(index)
@@ -57,23 +57,23 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
 def unnormalised(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     """Mean error over the 15 common corruptions and their severities, without a reference (Hendrycks et al. 2020, AugMix)."""
     if missing := [name for name in COMMON if name not in accuracies.group.corruptions]:
-        raise ValueError(f"an unnormalised mCE needs all 15 common corruptions; {', '.join(missing)} were not measured")
+        raise ValueError(f"unnormalised mCE needs all 15 common corruptions; not measured: {', '.join(missing)}")
     rows: list[Values] = []
     for index in range(len(accuracies.rows)):
         errors = accuracies.errors(index)
         gaps = {name: [str(severity) for severity in SEVERITIES if severity not in errors[name]] for name in COMMON}
         if listed := [f"{name} {' '.join(severities)}" for name, severities in gaps.items() if severities]:
-            raise ValueError(f"not all measured; missing cells: {', '.join(listed)}")
+            raise ValueError(f"missing cells: {', '.join(listed)}")
         rows.append({"unnormalised mCE": mean(mean(errors[name][severity] for severity in SEVERITIES) for name in COMMON)})
     return rows
 
 
 def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """Beyond the line through the element-level networks, each training seed one point."""
+    """Accuracy beyond the line fitted through the element-level networks, one point per training seed."""
     if CLEAN not in accuracies.conditions:
         raise ValueError("effective robustness needs clean images")
     plain = mean_columns(accuracies, detail)
-    networks = [one.network for one in accuracies.group.networks]
+    networks = [results.network for results in accuracies.group.networks]
     element = [row for row, network in zip(plain, networks, strict=True) if network.activation_level == "element"]
     rows: list[Values] = [{} for _ in plain]
     for column in plain[0]:
@@ -89,32 +89,32 @@ def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
 
 
 def relative(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """Of layer-level networks: beyond the counterpart that was trained from the same seed."""
+    """Accuracy of layer-level networks beyond that of the counterpart trained from the same seed."""
     plain = mean_columns(accuracies, detail)
-    networks = [one.network for one in accuracies.group.networks]
+    networks = [results.network for results in accuracies.group.networks]
     by_activation = {(network.activation, network.training_seed): row for network, row in zip(networks, plain, strict=True)}
     rows: list[Values] = []
-    for network, own in zip(networks, plain, strict=True):
-        known = ACTIVATIONS.get(network.activation)
-        other: Mapping[str, float | None] = {}
-        if known and known.counterpart and network.training_seed is not None and network.activation_level == "layer":
-            other = by_activation.get((known.counterpart, network.training_seed), {})
+    for network, accuracies_of_network in zip(networks, plain, strict=True):
+        entry = ACTIVATIONS.get(network.activation)
+        counterpart: Mapping[str, float | None] = {}
+        if entry and entry.counterpart and network.training_seed is not None and network.activation_level == "layer":
+            counterpart = by_activation.get((entry.counterpart, network.training_seed), {})
         values: Values = {}
-        for column, value in own.items():
-            without = other.get(column)
+        for column, value in accuracies_of_network.items():
+            counterpart_value = counterpart.get(column)
             if column != CLEAN.corruption:
-                missing = value is None or without is None
-                values[column] = None if missing else formulas.relative_robustness(value or 0.0, without or 0.0)
+                missing = value is None or counterpart_value is None
+                values[column] = None if missing else formulas.relative_robustness(value or 0.0, counterpart_value or 0.0)
         rows.append(values)
     if not any(value is not None for row in rows for value in row.values()):
-        raise ValueError("relative robustness needs a layer-level network and its counterpart of the same training seed")
+        raise ValueError("relative robustness needs a layer-level network and its counterpart with the same training seed")
     return rows
 
 
 def area(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """Area under accuracy against severity for each corruption, and the mean over them."""
+    """Area under the accuracy-severity curve of each corruption, and the mean over corruptions."""
     if CLEAN not in accuracies.conditions:
-        raise ValueError("the area under the severity curve begins at clean images")
+        raise ValueError("the area under the severity curve needs clean images, where the curve starts")
     rows: list[Values] = []
     for index, row in enumerate(accuracies.rows):
         values: Values = {}

@@ -1,7 +1,7 @@
-"""Formulas of robustness, each with its source: corruption errors, effective and relative robustness, area under severity.
+"""Robustness formulas, each with its source: corruption errors, effective and relative robustness, area under the curve.
 
-Accuracies and errors are fractions, keyed by severity. A value that a definition asks for and that is missing raises ValueError
-with its name. Means over corruptions are not here: see means.py.
+Accuracies and errors are fractions, keyed by severity. If a value that a definition needs is missing, a ValueError names it.
+Means over corruptions are in means.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Curve = Mapping[int, float | None]
 """Severity -> accuracy or error."""
 
 MIN_BASELINES = 3
-"""Networks that effective robustness fits its line through: two would lie on any line."""
+"""The smallest number of networks to fit the line of effective robustness through: two always lie on a line."""
 
 
 def corruption_error(
@@ -28,31 +28,34 @@ def corruption_error(
     reference_clean_error: float = 0.0,
     severities: Sequence[int] = SEVERITIES,
 ) -> float:
-    """CE: sum over severities of the errors, over the same sum of the reference's (Hendrycks & Dietterich 2019).
+    """CE: sum of errors over severities, divided by the same sum of the reference (Hendrycks & Dietterich 2019).
 
-    With the clean errors given, relative CE: these are subtracted from every error.
+    If clean errors are given, relative CE: they are subtracted from every error.
 
     Args:
-        corruption: its name, for messages.
-        errors: of the network, at least at the severities.
-        reference: of the network that the error is relative to.
-        clean_error: of the network on clean images, for relative CE.
-        reference_clean_error: the same of the reference.
-        severities: those to sum over.
+        corruption: Name of the corruption, for messages.
+        errors: Errors of the network, as fractions by severity.
+        reference: Errors of the reference network, as fractions by severity.
+        clean_error: Error of the network on clean images, for relative CE.
+        reference_clean_error: Error of the reference on clean images, for relative CE.
+        severities: The severities to sum over.
+
+    Returns:
+        The (relative) corruption error; 1 for the reference itself.
 
     Raises:
-        ValueError: if an error is missing, or the errors of the reference do not exceed its clean error.
+        ValueError: If an error is missing, or the errors of the reference do not exceed its clean error.
 
     >>> from robustbench_la.analysis.metrics.imagenet_c import ALEXNET
     >>> corruption_error("fog", ALEXNET["fog"], ALEXNET["fog"])
     1.0
     """
-    own = _complete(errors, severities, corruption)
-    others = _complete(reference, severities, corruption, of=" of the reference")
-    above = math.fsum(error - clean_error for error in own)
-    below = math.fsum(error - reference_clean_error for error in others)
+    network_errors = _complete(errors, severities, corruption)
+    reference_errors = _complete(reference, severities, corruption, of=" of the reference")
+    above = math.fsum(error - clean_error for error in network_errors)
+    below = math.fsum(error - reference_clean_error for error in reference_errors)
     if below <= 0:
-        raise ValueError(f"the reference loses nothing under {corruption}: no error can be given relative to it")
+        raise ValueError(f"the reference loses no accuracy under {corruption}, so nothing can be given relative to it")
     return above / below
 
 
@@ -64,27 +67,35 @@ class BaselineLine:
     intercept: float
 
     def predict(self, clean: float) -> float:
-        """Corrupted accuracy that a baseline of this clean accuracy is expected to have."""
+        """The corrupted accuracy expected of a baseline with this clean accuracy; both are fractions."""
         return 1 / (1 + math.exp(-(self.intercept + self.slope * _logit(clean))))
 
 
 def fit_baselines(clean: Sequence[float], corrupted: Sequence[float]) -> BaselineLine:
-    """Least squares through the accuracies of the baseline networks on the logit scale (Taori et al. 2020).
+    """Fit a line through the accuracies of the baseline networks by least squares on the logit scale (Taori et al. 2020).
+
+    Args:
+        clean: Clean accuracy of each network, a fraction between 0 and 1.
+        corrupted: Corrupted accuracy of each network, a fraction between 0 and 1.
+
+    Returns:
+        The line.
 
     Raises:
-        ValueError: for fewer than MIN_BASELINES networks, or if all have the same clean accuracy.
+        ValueError: If there are fewer than MIN_BASELINES networks, or all have the same clean accuracy.
     """
     if len(clean) != len(corrupted) or len(clean) < MIN_BASELINES:
         raise ValueError(
-            f"a line needs {MIN_BASELINES} baselines or more, clean and corrupted, not {len(clean)} and {len(corrupted)}"
+            f"a line needs {MIN_BASELINES} baselines or more, with clean and corrupted accuracies, not {len(clean)} and "
+            f"{len(corrupted)}"
         )
     across, up = [_logit(value) for value in clean], [_logit(value) for value in corrupted]
     if max(across) - min(across) < 1e-9:
-        raise ValueError("the baselines all have the same clean accuracy: no line can be fitted")
+        raise ValueError("all baselines have the same clean accuracy, so no line can be fitted")
     from scipy.stats import linregress
 
-    found = linregress(across, up)
-    return BaselineLine(slope=float(found.slope), intercept=float(found.intercept))
+    fit = linregress(across, up)
+    return BaselineLine(slope=float(fit.slope), intercept=float(fit.intercept))
 
 
 def effective_robustness(clean: float, corrupted: float, line: BaselineLine) -> float:
@@ -97,15 +108,23 @@ def effective_robustness(clean: float, corrupted: float, line: BaselineLine) -> 
 
 
 def relative_robustness(corrupted: float, corrupted_without: float) -> float:
-    """Corrupted accuracy minus that of the same network without the measure, e.g. with the counterpart (Taori et al. 2020)."""
+    """Corrupted accuracy minus that of the same network without the intervention, here its counterpart (Taori et al. 2020)."""
     return corrupted - corrupted_without
 
 
 def area_under_severity(clean: float, accuracies: Curve, severities: Sequence[int] = SEVERITIES) -> float:
-    """Area under accuracy against severity, 0 (clean) included, by trapezoids; the axis scaled to [0, 1], so 1 is the best.
+    """Area under the accuracy-severity curve by the trapezoidal rule; clean images are severity 0.
+
+    Args:
+        clean: Accuracy on clean images, a fraction.
+        accuracies: Accuracies by severity, as fractions.
+        severities: The severities to include.
+
+    Returns:
+        The area with the severity axis scaled to [0, 1]: 1 is perfect.
 
     Raises:
-        ValueError: if an accuracy is missing.
+        ValueError: If an accuracy is missing.
 
     >>> area_under_severity(1.0, {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 0.0})
     0.9
@@ -124,19 +143,19 @@ def mean_nll(nll_sum: float, total: int) -> float:
 
 
 def _complete(curve: Curve, severities: Sequence[int], name: str, *, of: str = "") -> list[float]:
-    """The values at the severities; a ValueError names those that are missing."""
+    """The values at the severities; raises a ValueError that names missing ones."""
     if not severities:
         raise ValueError("nothing to average over")
     values = [curve.get(severity) for severity in severities]
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    if len(known) == len(values):
-        return known
+    present = [value for value in values if value is not None and not math.isnan(value)]
+    if len(present) == len(values):
+        return present
     gaps = [str(severity) for severity, value in zip(severities, values, strict=True) if value is None or math.isnan(value)]
     missing = name if len(gaps) == len(severities) else f"{name} {' '.join(gaps)}"
-    raise ValueError(f"not all measured; missing cells{of}: {missing}")
+    raise ValueError(f"missing cells{of}: {missing}")
 
 
 def _logit(accuracy: float) -> float:
     if not 0 < accuracy < 1:
-        raise ValueError(f"accuracies of 0 and 1 have no logit: {accuracy:g} cannot be compared on that scale")
+        raise ValueError(f"accuracies of 0 and 1 have no logit, so {accuracy:g} cannot be compared on the logit scale")
     return math.log(accuracy / (1 - accuracy))

@@ -1,4 +1,4 @@
-"""What ImageNet-C fixes: severities, groups, the 15 common corruptions, AlexNet's errors (Hendrycks & Dietterich 2019)."""
+"""Constants of ImageNet-C: severities, groups, the 15 common corruptions, AlexNet's errors (Hendrycks & Dietterich 2019)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ GROUP_MEMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
     }
 )
-"""Hendrycks & Dietterich 2019. Written out, so that a group stays whole where a corruption cannot be made here yet."""
+"""Hendrycks & Dietterich 2019. Written out, so that groups stay complete even if a corruption is not implemented here."""
 COMMON = tuple(name for group in ("noise", "blur", "weather", "digital") for name in GROUP_MEMBERS[group])
-"""The 15 of mCE."""
+"""The 15 corruptions of mCE."""
 ALEXNET: Mapping[str, Mapping[int, float]] = MappingProxyType(
     {
         name: MappingProxyType(dict(zip(SEVERITIES, errors, strict=True)))
@@ -40,6 +40,6 @@ ALEXNET: Mapping[str, Mapping[int, float]] = MappingProxyType(
         }.items()
     }
 )
-"""AlexNet's top-1 errors on ImageNet-C (Hendrycks & Dietterich 2019), the usual reference of mCE; none is published for Extra."""
+"""AlexNet's top-1 errors on ImageNet-C (Hendrycks & Dietterich 2019), the usual reference of mCE; none for the extra group."""
 ALEXNET_CLEAN_ERROR = 1 - 0.56522
 """torchvision's AlexNet on the clean validation images."""

@@ -1,4 +1,4 @@
-"""The metrics that networks are compared by, with their definitions; how they are computed is in means.py and derived.py."""
+"""The metrics that networks are compared by, with their definitions; means.py and derived.py compute them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robustbench_la.records.cells import Cell
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One kind of number that networks are compared by."""
+    """A metric that networks are compared by."""
 
     title: str
     kind: Literal["percent", "number"]
@@ -24,9 +24,9 @@ class Metric:
     of_cell: Callable[[Cell], float | None]
     definition: str
     derived: Callable[[ConditionValues, Detail], list[Values]] | None = None
-    """From accuracies under each condition to columns; None where a column is the mean of its conditions."""
+    """Computes the columns from the accuracies under each condition; None if a column is the mean over its conditions."""
     of_means: bool = True
-    """Whether its columns are those of means over conditions."""
+    """Whether it has the columns of means over conditions."""
     needs_reference: bool = False
 
 
@@ -48,7 +48,7 @@ def _ece(cell: Cell) -> float | None:
     return calibration.expected_calibration_error(calibration.unpack(cell.calibration))
 
 
-_CE = "CE: sum of errors over severities, over the same sum of the reference; mCE: its mean over the 15 common corruptions"
+_CE = "CE: sum of errors over severities, divided by that of the reference; mCE: mean over the 15 common corruptions"
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "top1": Metric(
@@ -77,7 +77,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             kind="percent",
             better="lower",
             of_cell=_ece,
-            definition="Expected calibration error in %: mean over images of |accuracy − confidence| of their bin, 15 bins "
+            definition="Expected calibration error in %: mean over images of |accuracy − confidence| of their bin, with 15 bins "
             "(Guo et al. 2017).",
         ),
         "mce": Metric(
@@ -98,7 +98,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             derived=derived.relative_corruption_errors,
             of_means=False,
             needs_reference=True,
-            definition=f"{_CE}; the clean error taken off every error on both sides; in % (Hendrycks & Dietterich 2019).",
+            definition=f"{_CE}; the clean error subtracted from every error on both sides; in % (Hendrycks & Dietterich 2019).",
         ),
         "unnormalised-mce": Metric(
             title="Unnormalised corruption error",
@@ -115,8 +115,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             better="higher",
             of_cell=top1,
             derived=derived.effective,
-            definition="Effective robustness in points: accuracy beyond what a line through the element-level networks (logit of "
-            "corrupted against logit of clean accuracy, each seed a point) predicts from the clean one (Taori et al. 2020).",
+            definition="Effective robustness in points: accuracy beyond the prediction from clean accuracy by a line through the "
+            "element-level networks (logit of corrupted against logit of clean accuracy, one point per seed; Taori et al. 2020).",
         ),
         "relative": Metric(
             title="Relative robustness",
@@ -124,8 +124,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             better="higher",
             of_cell=top1,
             derived=derived.relative,
-            definition="Relative robustness in points: accuracy minus that of the element-level counterpart of the same training "
-            "seed (Taori et al. 2020).",
+            definition="Relative robustness in points: accuracy minus that of the element-level counterpart with the same "
+            "training seed (Taori et al. 2020).",
         ),
         "area": Metric(
             title="Area under the severity curve",
@@ -134,9 +134,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             of_cell=top1,
             derived=derived.area,
             of_means=False,
-            definition="Area under accuracy against severity, by trapezoids from clean images on, the axis scaled to 1; in %. "
-            f"{MEAN.capitalize()}: mean over the corruptions.",
+            definition="Area under the accuracy-severity curve from clean images on, by the trapezoidal rule, with the "
+            "severity axis scaled to 1; in %. "
+            f"{MEAN.capitalize()}: mean over corruptions.",
         ),
     }
 )
-"""What `larobust compare --metric` takes."""
+"""The values of `larobust compare --metric`."""

@@ -1,8 +1,8 @@
-"""Intervals, paired tests and corrections of plain numbers. The laws and tests are scipy's; this file puts them together.
+"""Confidence intervals, paired tests and corrections for multiple testing, built on scipy's distributions and tests.
 
-Of two sides the difference is always ``one - other``: positive where ``one`` is larger. Wilson's interval and McNemar's test are
-written out over scipy.special, and every function imports what it needs: scipy.stats takes more than a second to import and a
-quarter of a millisecond a call, and these are asked of every cell. The tests compare them with scipy.stats and statsmodels.
+A difference is always ``one - other``: positive if ``one`` is larger. Wilson's interval and McNemar's test are written out with
+scipy.special, and every function imports what it needs: scipy.stats takes more than a second to import and a quarter of a
+millisecond per call, and these are computed for every cell. The tests compare them with scipy.stats and statsmodels.
 """
 
 from __future__ import annotations
@@ -29,36 +29,56 @@ class Difference:
     low: float
     high: float
     lost: int
-    """Images that ``other`` has right and ``one`` wrong."""
+    """Number of images that ``other`` classifies correctly and ``one`` does not."""
     gained: int
-    """Images that ``one`` has right and ``other`` wrong."""
+    """Number of images that ``one`` classifies correctly and ``other`` does not."""
     total: int
     p: float
     """McNemar's exact test, two-sided."""
 
 
 def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share (Wilson 1927): lower and upper end, as fractions.
+    """Wilson's interval of a proportion (Wilson 1927).
+
+    Args:
+        correct: Number of successes.
+        total: Number of trials, at least 1.
+        confidence: Confidence level, between 0 and 1.
+
+    Returns:
+        Lower and upper end, as fractions.
+
+    Raises:
+        ValueError: If ``correct`` is not between 0 and ``total``, or ``total`` is below 1.
 
     >>> wilson(0, 10)[0], round(wilson(8, 10)[1], 4)
     (0.0, 0.9433)
     """
     if not 0 <= correct <= total or total < 1:
-        raise ValueError(f"{correct} of {total} is no share")
+        raise ValueError(f"{correct} of {total} is not a proportion")
     from scipy.special import ndtri
 
     z = float(ndtri((1 + confidence) / 2))
     share, weight = correct / total, z * z / total
     centre = (share + weight / 2) / (1 + weight)
     reach = z * math.sqrt(share * (1 - share) / total + (weight / (2 * z)) ** 2) / (1 + weight)
-    # The ends of the scale are reached exactly; rounding would miss them by 1e-17.
+    # 0 and 1 are reached exactly; rounding would miss them by 1e-17.
     return 0.0 if correct == 0 else centre - reach, 1.0 if correct == total else centre + reach
 
 
 def mcnemar(lost: int, gained: int, alternative: Alternative = "two-sided") -> float:
-    """p-value of McNemar's exact test: the binomial law of the images on which the two sides disagree (McNemar 1947).
+    """p-value of McNemar's exact test: a binomial test on the images on which the two sides disagree (McNemar 1947).
 
-    ``less`` asks whether ``one`` is worse (more lost than gained), ``greater`` whether it is better. 1 without disagreement.
+    Args:
+        lost: Number of images that only the other side classifies correctly.
+        gained: Number of images that only this side classifies correctly.
+        alternative: ``less`` tests whether this side is worse (more lost than gained), ``greater`` whether it is better.
+
+    Returns:
+        The p-value; 1 if the sides never disagree.
+
+    Raises:
+        ValueError: If a count is negative.
 
     >>> mcnemar(7, 1), mcnemar(7, 1, "less"), mcnemar(0, 0)
     (0.0703125, 0.03515625, 1.0)
@@ -69,21 +89,28 @@ def mcnemar(lost: int, gained: int, alternative: Alternative = "two-sided") -> f
         return 1.0
     from scipy.special import bdtr
 
-    # Heads and tails are alike: P(X >= gained) is P(X <= lost), and both tails are twice the smaller.
+    # By symmetry P(X >= gained) = P(X <= lost), and two-sided is twice the smaller tail.
     tail = {"less": gained, "greater": lost, "two-sided": min(lost, gained)}[alternative]
     return min(1.0, float(bdtr(tail, lost + gained, 0.5)) * (2 if alternative == "two-sided" else 1))
 
 
 def paired_difference(correct_one: ArrayLike, correct_other: ArrayLike, confidence: float = 0.95) -> Difference:
-    """Compare two checkpoints on the same images: difference of accuracies, its interval, flips, test.
+    """Compare two checkpoints on the same images: difference of accuracies, its interval, flips and test.
 
-    Both are (N,) booleans in the same order of images. The interval is Newcombe's (1998, Statistics in
-    Medicine 17:2635, method 10): two Wilson intervals joined through the correlation of the answers. It stays sensible with few
-    or no flips, where the textbook's interval shrinks to nothing. It is not the test turned round: close to the border one may
-    exclude 0 and the other not.
+    The interval is Newcombe's (1998, Statistics in Medicine 17:2635, method 10): two Wilson intervals combined through the
+    correlation of the answers. It stays sensible with few or no flips, where the Wald interval shrinks to nothing. It is not the
+    inversion of the test: in borderline cases one may be significant and the other not.
+
+    Args:
+        correct_one: Booleans of shape (N,): whether each image is classified correctly.
+        correct_other: The same for the other checkpoint, for the same images in the same order.
+        confidence: Confidence level of the interval, between 0 and 1.
+
+    Returns:
+        The difference ``one - other``, as a fraction.
 
     Raises:
-        ValueError: if the arrays are not boolean, empty, or of different lengths.
+        ValueError: If the arrays are not boolean, are empty, or differ in length.
 
     >>> difference = paired_difference([True, True, False, True], [True, False, False, False])
     >>> difference.value, difference.gained, difference.lost, difference.p
@@ -121,19 +148,26 @@ def _newcombe(both: int, gained: int, lost: int, neither: int, confidence: float
 
 
 def paired_t(differences: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Student's t of the mean of paired differences against 0, and its two-sided p; p is 1 where no value differs from 0."""
+    """Paired t-test: Student's t of the mean difference and its two-sided p-value, which is 1 if all differences are 0."""
     from scipy.stats import ttest_1samp
 
     if len(differences) < 2 or np.ptp(differences) == 0:
         return None, 1.0 if not differences.any() else None
-    found = ttest_1samp(differences, 0.0)
-    return float(found.statistic), float(found.pvalue)
+    result = ttest_1samp(differences, 0.0)
+    return float(result.statistic), float(result.pvalue)
 
 
 def holm(p_values: Iterable[float | None]) -> list[float | None]:
-    """p-values adjusted for their number by Holm's step-down method (Holm 1979), in the given order.
+    """Adjust p-values for multiple testing by Holm's step-down method (Holm 1979).
 
-    None stays None and is not counted.
+    Args:
+        p_values: p-values in [0, 1]; None stays None and does not count as a test.
+
+    Returns:
+        The adjusted p-values, in the given order.
+
+    Raises:
+        ValueError: If a p-value is outside [0, 1].
 
     >>> holm([0.01, None, 0.04])
     [0.02, None, 0.04]
@@ -145,7 +179,7 @@ def holm(p_values: Iterable[float | None]) -> list[float | None]:
     reached = 0.0
     for step, (p, index) in enumerate(tests):
         if not 0 <= p <= 1:
-            raise ValueError(f"a p-value lies between 0 and 1, not at {p}")
+            raise ValueError(f"p-values must be between 0 and 1, not {p}")
         reached = max(reached, min(1.0, (len(tests) - step) * p))
         adjusted[index] = reached
     return adjusted

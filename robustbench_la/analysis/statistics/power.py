@@ -1,6 +1,6 @@
-"""How many images it takes to decide: sizes at which a fall like the one that was measured would be significant.
+"""Power analysis: how many images are needed to decide, and the smallest drop that a number of images can show.
 
-Only scipy.special is needed here; scipy.stats, with the same normal law, takes more than a second to import.
+Uses scipy.special only; scipy.stats, with the same normal distribution, takes more than a second to import.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from robustbench_la.analysis.statistics.samples import sample_of
 
 
 def images_to_settle(lost: int, gained: int, total: int, level: float, power: float = 0.8) -> int | None:
-    """How many images would show a fall like this one: at ``level``, one-sided, with the probability ``power``.
+    """The number of images at which a drop like this one would be significant.
 
-    Of ``total`` images ``lost`` and ``gained`` changed. With shares d = (lost + gained) / total of answers that differ and
-    f = (lost - gained) / total of the fall, McNemar's test needs (z(1 - level) sqrt(d) + z(power) sqrt(d - f^2))^2 / f^2 images
-    (Connor 1987, Biometrics 43:207). None where nothing fell, or where any fall is significant (a level of one half or more).
+    With d = (lost + gained) / total, the share of answers that differ, and f = (lost - gained) / total, the drop, McNemar's test
+    needs (z(1 - level) sqrt(d) + z(power) sqrt(d - f^2))^2 / f^2 images (Connor 1987, Biometrics 43:207).
+
+    Args:
+        lost: Number of images that were correct before and are wrong now.
+        gained: Number of images that were wrong before and are correct now.
+        total: Number of images.
+        level: Significance level, one-sided.
+        power: Probability that the drop is found significant, between 0 and 1.
+
+    Returns:
+        The number of images; None if accuracy did not drop, or ``level`` is not between 0 and one half.
 
     >>> images_to_settle(30, 10, 2000, 0.05), images_to_settle(10, 30, 2000, 0.05)
     (1235, None)
@@ -32,7 +41,16 @@ def images_to_settle(lost: int, gained: int, total: int, level: float, power: fl
 
 
 def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) -> int | None:
-    """The same for a mean of ``changes``, one an image, above 0 where it is worse: ((z(1 - level) + z(power)) s / mean)^2."""
+    """The same for the mean of one value per image: ((z(1 - level) + z(power)) s / mean)^2 images.
+
+    Args:
+        changes: One value per image, shape (N,); above 0 where it became worse.
+        level: Significance level, one-sided.
+        power: Probability that the change is found significant, between 0 and 1.
+
+    Returns:
+        The number of images; None if the mean is not above 0, or ``level`` is not between 0 and one half.
+    """
     sample = sample_of(changes)
     mean, deviation = float(sample.mean()), float(sample.std())
     if mean <= 0 or not 0 < level < 0.5:
@@ -43,16 +61,16 @@ def images_to_settle_mean(changes: ArrayLike, level: float, power: float = 0.8) 
 
 
 def smallest_fall(images: int, level: float, power: float = 0.8) -> float | None:
-    """The smallest fall that McNemar's exact one-sided test shows if answers only get worse.
+    """The smallest drop that McNemar's exact one-sided test can show if answers only get worse.
 
-    Without gains, k losses have the p-value 2^-k. So the fall f is the one with which at least k of ``images`` are lost with the
-    probability ``power``, for the smallest k that is significant: I_f(k, images - k + 1) = power, by the regularised incomplete
-    beta function, which is the binomial law's upper tail (Abramowitz & Stegun 1964, 26.5.24).
+    Without gains, k losses have the p-value 2^-k. The drop f is the one at which at least k of ``images`` are lost with
+    probability ``power``, for the smallest significant k: I_f(k, images - k + 1) = power, where the regularised incomplete beta
+    function is the upper tail of the binomial distribution (Abramowitz & Stegun 1964, 26.5.24).
 
     Args:
-        images: How many are answered by both sides.
-        level: Of significance, one-sided, between 0 and 1.
-        power: The probability with which the fall is to be found significant.
+        images: Number of images.
+        level: Significance level, one-sided, between 0 and 1.
+        power: Probability that the drop is found significant, between 0 and 1.
 
     Returns:
         A fraction: 0.01 is one point. None if even the loss of every image is not significant.
@@ -67,18 +85,18 @@ def smallest_fall(images: int, level: float, power: float = 0.8) -> float | None
 
 
 def smallest_fall_among_changes(images: int, changed: float, level: float, power: float = 0.8) -> float | None:
-    """The smallest fall that McNemar's test shows if answers change in both directions.
+    """The smallest drop that McNemar's test can show if answers change in both directions.
 
-    The formula of ``images_to_settle`` (Connor 1987, Biometrics 43:207), solved for the fall.
+    The formula of ``images_to_settle`` (Connor 1987, Biometrics 43:207), solved for the drop.
 
     Args:
-        images: How many are answered by both sides.
-        changed: The share of them that one side has right and the other wrong, lost and gained together.
-        level: Of significance, one-sided, below one half.
-        power: The probability with which the fall is to be found significant.
+        images: Number of images.
+        changed: Share of images, in [0, 1], that only one side classifies correctly: lost and gained together.
+        level: Significance level, one-sided, below one half.
+        power: Probability that the drop is found significant, between 0 and 1.
 
     Returns:
-        A fraction: 0.01 is one point. None if the loss of all that changes would not be significant.
+        A fraction: 0.01 is one point. None if not even losing all of the changed answers would be significant.
 
     >>> round(smallest_fall_among_changes(2000, 0.02, 0.05), 5), smallest_fall_among_changes(5, 0.02, 0.05)
     (0.00786, None)

@@ -1,6 +1,6 @@
-"""Statistics over training seeds: means with their spread, and two activations compared by the paper's protocol.
+"""Statistics over training seeds: means with their spread, and the paper's protocol for comparing two activations.
 
-Of two sides the difference is always ``one - other``: positive where ``one`` is larger.
+A difference is always ``one - other``: positive if ``one`` is larger.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from robustbench_la.analysis.statistics.paired_tests import paired_t
 from robustbench_la.analysis.statistics.samples import NOISE, check_pairs, sample_of
 
 MIN_SEEDS = 5
-"""Below this number of seeds no p-value is given: with four pairs the signed-rank test cannot go under 0.125 (two-sided)."""
+"""With fewer seeds no p-value is given: with four pairs the signed-rank test cannot go below 0.125 (two-sided)."""
 NORMALITY_LEVEL = 0.05
-"""A sample looks normal when the p-value of its Shapiro-Wilk test is not below this (the LayerAct paper's protocol)."""
-_EXACT_PATTERNS = 13  # pairs whose 2**13 patterns of signs are counted one by one; scipy's exact test knows no ties
+"""A sample counts as normal if its Shapiro-Wilk p-value is not below this (the LayerAct paper's protocol)."""
+_EXACT_PATTERNS = 13  # up to this many pairs all 2**n sign patterns are counted; scipy's exact test does not handle ties
 
 TestName = Literal["paired t-test", "Wilcoxon signed-rank"]
 
@@ -30,10 +30,10 @@ class Spread:
 
     mean: float
     deviation: float | None
-    """Standard deviation with n - 1; None for one value."""
+    """Sample standard deviation (n - 1); None for a single value."""
     count: int
     low: float | None
-    """t-interval of the mean; None for one value."""
+    """Lower end of the t-interval of the mean; None for a single value."""
     high: float | None
 
 
@@ -45,22 +45,29 @@ class SeedTest:
     difference: float
     """Mean over seeds of ``one - other``, in the unit of the values."""
     low: float | None
-    """t-interval of the mean difference; None for one seed."""
+    """Lower end of the t-interval of the mean difference; None for a single seed."""
     high: float | None
     test: TestName | None
     statistic: float | None
     """t, or the smaller of the two rank sums."""
     p: float | None
-    """Two-sided, not corrected: see holm."""
+    """Two-sided, not corrected for multiple testing: see ``holm``."""
     effect: float | None
     """Cohen's d_z (mean difference / its standard deviation) for t; rank-biserial correlation, in [-1, 1], for Wilcoxon."""
 
 
 def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
-    """Mean, standard deviation (n - 1) and Student's t-interval of the mean.
+    """Mean, standard deviation (n - 1) and t-interval of the mean.
+
+    Args:
+        values: One value per seed, shape (n,).
+        confidence: Confidence level of the interval, between 0 and 1.
+
+    Returns:
+        The mean with its spread, in the unit of the values.
 
     Raises:
-        ValueError: without values, or with one that is not finite.
+        ValueError: If there are no values, or one is not finite.
 
     >>> over_seeds([0.5]).low is None, over_seeds([1, 2, 3]).deviation
     (True, 1.0)
@@ -71,7 +78,7 @@ def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
     mean = math.fsum(sample) / sample.size
     if sample.size < 2:
         return Spread(mean=mean, deviation=None, count=1, low=None, high=None)
-    # scipy.stats.t.interval in two lines: every table needs it, and scipy.stats takes more than a second to import.
+    # scipy.stats.t.interval in two lines: every table needs it, but scipy.stats takes more than a second to import.
     from scipy.special import stdtrit
 
     deviation = float(np.std(sample, ddof=1))
@@ -80,20 +87,23 @@ def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Spread:
 
 
 def compare_seeds(one: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> SeedTest:
-    """The LayerAct paper's protocol for two activations: t-test where both samples look normal, else Wilcoxon signed-rank.
+    """The LayerAct paper's protocol for two activations: t-test if both samples look normal, else Wilcoxon signed-rank.
 
-    The samples are paired by training seed. Both go through Shapiro-Wilk at NORMALITY_LEVEL. A constant sample, or
-    differences that are all the same, carry no sign of a normal law, so they go to the signed-rank test. Pairs without a
-    difference are left out of the ranks; when no pair differs, p is 1. The signed-rank test is exact up to 50 pairs, with tied
-    differences up to 13; beyond, it is the normal law corrected for ties.
+    The samples are paired by training seed. Both are tested by Shapiro-Wilk at NORMALITY_LEVEL. Constant samples and constant
+    differences give no evidence of normality, so they go to the signed-rank test. Pairs without a difference are not ranked; if
+    no pair differs, p is 1. The signed-rank test is exact up to 50 pairs (13 with tied differences) and uses the tie-corrected
+    normal approximation beyond that.
 
     Args:
-        one: (n,)
-        other: (n,), of the same seeds in the same order.
-        confidence: of the interval.
+        one: Values of shape (n,), one per seed.
+        other: Values of shape (n,), for the same seeds in the same order.
+        confidence: Confidence level of the interval, between 0 and 1.
+
+    Returns:
+        The mean difference with its interval and test; no test for fewer than MIN_SEEDS seeds.
 
     Raises:
-        ValueError: for different lengths, for none, or for values that are not finite.
+        ValueError: If the lengths differ, there are no values, or one is not finite.
 
     >>> compare_seeds([0.91, 0.92, 0.93, 0.94, 0.95], [0.90, 0.91, 0.92, 0.93, 0.94]).test
     'Wilcoxon signed-rank'
@@ -142,7 +152,7 @@ def _signed_rank(differences: NDArray[np.float64]) -> tuple[float, float, float]
     ranks = rankdata(np.abs(differences))
     above, below = float(ranks[differences > 0].sum()), float(ranks[differences < 0].sum())
     if differences.size <= _EXACT_PATTERNS:
-        # Every pattern of signs is as likely as any other; ranks are halves, so the sums are exact and ties no trouble.
+        # All sign patterns are equally likely; ranks are multiples of 0.5, so sums are exact and ties cause no trouble.
         patterns = np.arange(2**differences.size)[:, None] >> np.arange(differences.size) & 1
         p = min(1.0, 2 * float(np.mean(patterns @ ranks <= min(above, below))))
     else:

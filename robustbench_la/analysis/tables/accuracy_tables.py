@@ -1,4 +1,4 @@
-"""The tables of `larobust eval`: accuracy of each checkpoint under each corruption. No text is laid out here."""
+"""The tables of `larobust eval`: accuracy of each checkpoint under each corruption. Produces data, not text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from robustbench_la.records.cells import Cell
 
 
 def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
-    """One row per checkpoint: accuracy on clean images, per corruption (mean over severities), over all corruptions.
+    """One row per checkpoint: accuracy on clean images, under each corruption (mean over severities), and over all corruptions.
 
-    Layer-level activations come first, each before its element-level counterpart and their difference. A checkpoint that was not
-    measured under every condition (an interrupted run) has gaps, never a mean over what happens to be there.
+    Layer-level activations come first, each followed by its element-level counterpart and their difference. A checkpoint that was
+    not measured under every condition (an interrupted run) gets gaps, never a mean over an incomplete set of cells.
 
     Args:
-        cells: of any number of checkpoints.
-        about: a sentence on images, levels and precision, to be shown under the table.
+        cells: Cells of any number of checkpoints.
+        about: A sentence on images, levels and precision, shown below the table.
+
+    Returns:
+        The table, with accuracies as fractions.
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
@@ -40,35 +43,45 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     )
     severities = sorted({condition.severity for condition in conditions if condition.severity})
     by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
-    levels = "the mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
+    levels = "mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
     if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
         levels += f" and {len(seeds)} noise seeds"
     notes = (
         *([about] if about else []),
-        f"Top-1 accuracy in %; below clean its 95 % Wilson interval. A corruption: {levels}. "
-        "Mean corr.: the mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
+        f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {levels}. "
+        "Mean corr.: mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(cell.network.activation for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
 
 
 def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
-    """The rows of one architecture. wanted: the corruption of every condition that was asked for."""
+    """The rows of one architecture. wanted: the corruption of every requested condition, with repetitions."""
     groups: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
         groups.setdefault(cell.network.activation, {}).setdefault(cell.network.checkpoint, []).append(cell)
     measured = {
-        activation: [_accuracies(own, corruptions, wanted) for own in checkpoints.values()]
+        activation: [_accuracies(checkpoint_cells, corruptions, wanted) for checkpoint_cells in checkpoints.values()]
         for activation, checkpoints in groups.items()
     }
     rows: list[Row] = []
     for activation in in_order(groups):
-        for (checkpoint, own), values in zip(groups[activation].items(), measured[activation], strict=True):
-            rows.append(Row(values=(checkpoint, activation, own[0].network.activation_level, _clean(own), *values[1:])))
+        for (checkpoint, checkpoint_cells), values in zip(groups[activation].items(), measured[activation], strict=True):
+            rows.append(
+                Row(
+                    values=(
+                        checkpoint,
+                        activation,
+                        checkpoint_cells[0].network.activation_level,
+                        _clean(checkpoint_cells),
+                        *values[1:],
+                    )
+                )
+            )
         sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
         for layer in sharing:
             over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
-            differences = [_difference(mean(one), mean(other)) for one, other in zip(over, under, strict=True)]
+            differences = [_difference(mean(first), mean(second)) for first, second in zip(over, under, strict=True)]
             rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
     return rows
 
@@ -78,8 +91,8 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
     if not any(names.intersection(counterparts(name)) for name in names):
         return ()
     return (
-        "Rows with −: layer-level minus its element-level counterpart, means over their checkpoints, in percentage points; "
-        "above 0 is better, except for rel. drop.",
+        "Rows with −: layer-level activation minus its element-level counterpart, means over checkpoints, in percentage points; "
+        "positive is better, except for rel. drop.",
     )
 
 
@@ -92,7 +105,7 @@ def detail(cells: Sequence[Cell]) -> Table:
                 cell.network.checkpoint,
                 cell.network.activation,
                 cell.condition.corruption,
-                cell.condition.severity if cell.condition.severity is not None else "own",
+                cell.condition.severity if cell.condition.severity is not None else "custom",
                 cell.condition.level,
                 *([cell.noise_seed] if several else []),
                 Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),
@@ -125,11 +138,13 @@ def detail(cells: Sequence[Cell]) -> Table:
 
 
 def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:
-    """Clean, each corruption, mean over corruptions, relative drop; None where a cell is missing."""
+    """Accuracy on clean images, under each corruption and on average over them, and the relative drop; None for missing cells."""
     shares: dict[str, list[float]] = {}
     for cell in cells:
         shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
-    complete = {name: sum(own) / len(own) for name, own in shares.items() if len(own) == wanted.count(name)}
+    complete = {
+        name: sum(accuracies) / len(accuracies) for name, accuracies in shares.items() if len(accuracies) == wanted.count(name)
+    }
     clean = complete.get("clean")
     each = [complete.get(name) for name in corruptions]
     corrupted = mean(each)

@@ -15,19 +15,27 @@ from robustbench_la.records.layers import NetworkFluctuation
 
 
 def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
-    """LayerAct against its element-level counterpart, for each architecture; None where no pair was measured.
+    """LayerAct against its element-level counterpart, for each architecture.
 
-    An image's value is the mean over layers, conditions and checkpoints (seeds) of one activation. Intervals resample images,
-    which both activations saw with the same noise.
+    The value of an image is the mean over layers, conditions and checkpoints (training seeds) of one activation. Intervals are
+    bootstrapped over images, which both activations saw with the same noise.
+
+    Args:
+        measured: Records of any networks, measured on the same images.
+
+    Returns:
+        The table; None if no pair was measured.
     """
     rows: list[Row] = []
     counts: dict[str, int] = {}
     for architecture, groups in by_network(measured).items():
         for layer in in_order(groups):
-            entry = ACTIVATIONS.get(layer)  # a network in memory may call what the table does not have
+            entry = ACTIVATIONS.get(layer)  # networks in memory may use activations that are not in the table
             element = entry.counterpart if entry is not None and entry.level == "layer" else None
             if element is not None and element in groups:
-                counts |= {name: len({one.layers[0].network.checkpoint for one in groups[name]}) for name in (layer, element)}
+                counts |= {
+                    name: len({record.layers[0].network.checkpoint for record in groups[name]}) for name in (layer, element)
+                }
                 rows += _pair(architecture, layer, element, groups[layer], groups[element])
     if not rows:
         return None
@@ -42,11 +50,12 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
         Column(name="ratio", kind="number"),
     )
     notes = (
-        "Fluctuation and input are whole L1 norms here, relative is a fraction. An image's value: the mean over layers, "
+        "Fluctuation and input: whole L1 norms, not per element; relative: a fraction. Value of an image: mean over layers, "
         "conditions and checkpoints ("
         + ", ".join(f"{count} of {name}" for name, count in counts.items())
-        + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each its 95 % interval, "
-        "a paired bootstrap over images. Below 0 (below 1) noise moves the layer-level activation less.",
+        + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each is its 95 % "
+        "interval, by a paired bootstrap over images. Difference below 0 (ratio below 1): noise moves the layer-level activation "
+        "less.",
     )
     return Table(title="Layer-level against element-level", columns=columns, rows=tuple(rows), notes=notes)
 
@@ -69,8 +78,8 @@ def _pair(
         values, others = _per_image(one, name), _per_image(other, name)
         if len(values) != len(others):
             continue
-        known = ~(np.isnan(values) | np.isnan(others))
-        values, others = values[known], others[known]
+        finite = ~(np.isnan(values) | np.isnan(others))
+        values, others = values[finite], others[finite]
         if not len(values):
             continue
         labels = (architecture, f"{layer} − {element}", title)
@@ -78,23 +87,23 @@ def _pair(
         yield Row(values=(*labels, "mean", *means, *_compared(values, others)))
         if len(values) > 1:
             spreads = float(values.std(ddof=1)), float(others.std(ddof=1))
-            apart: Value = spreads[0] / spreads[1] if spreads[1] else None
-            yield Row(values=(*labels, "std. dev.", *spreads, spreads[0] - spreads[1], apart))
+            ratio: Value = spreads[0] / spreads[1] if spreads[1] else None
+            yield Row(values=(*labels, "std. dev.", *spreads, spreads[0] - spreads[1], ratio))
 
 
 def _compared(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[Value, Value]:
-    """Difference and ratio of two means, with intervals where there are two images and more; no ratio to nothing."""
+    """Difference and ratio of two means, with intervals for two or more images; no ratio if the denominator is 0."""
     one, other = float(values.mean()), float(others.mean())
     if len(values) < 2:
         return one - other, one / other if other else None
-    found = paired_bootstrap(values, others, "mean")
-    difference = Estimate(found.value, found.low, found.high)
-    if (others <= 0).any():  # some draw of images may have nothing to divide by
+    interval = paired_bootstrap(values, others, "mean")
+    difference = Estimate(interval.value, interval.low, interval.high)
+    if (others <= 0).any():  # the denominator of some resample may be 0
         return difference, one / other if other else None
-    found = paired_bootstrap(values, others, "ratio")
-    return difference, Estimate(found.value, found.low, found.high)
+    interval = paired_bootstrap(values, others, "ratio")
+    return difference, Estimate(interval.value, interval.low, interval.high)
 
 
 def _per_image(measured: Sequence[NetworkFluctuation], name: str) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([one.per_image[name] for one in measured], axis=0)
+    mean: NDArray[np.float64] = np.mean([record.per_image[name] for record in measured], axis=0)
     return mean

@@ -1,4 +1,4 @@
-"""Activation fluctuation as tables: by layer, and by activation. No text is laid out here."""
+"""Activation fluctuation as tables: by layer, and by activation. Produces data, not text."""
 
 from __future__ import annotations
 
@@ -28,35 +28,40 @@ _COLUMNS: Mapping[str, Column] = {
     "cosine_mean": Column(name="cosine", kind="number", better="higher"),
 }
 _NOTES = (
-    "All values: means over images. Fluctuation: L1 norm of g(noisy) − g(clean), per element; relative: over the norm of "
-    "g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: what the fluctuation cannot "
-    "exceed; of it scale: the part by which the scale moved, in %, the rest is shift passed through; tight: fluctuation / bound.",
-    "Sat.: elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over elements; "
-    "|act. mean|: of its absolute value. σ_y: median over images; √(σ²+α) > 1: images, in %. Cosine: clean and noisy activation.",
+    "All values are means over images. Fluctuation: L1 norm of g(noisy) − g(clean), per element; relative: divided by the norm "
+    "of g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: upper bound of the "
+    "fluctuation; of it scale: the share due to the change of the scale, in %, the rest is shift passed "
+    "through; tight: fluctuation / bound.",
+    "Sat.: share of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over "
+    "elements; |act. mean|: of its absolute value. σ_y: median over images; √(σ²+α) > 1: share of images, in %. Cosine: between "
+    "clean and noisy activation.",
 )
 
 
 def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, about: str = "") -> Table:
-    """One row per layer of each checkpoint: means over conditions, or (``detail``) one row for each of them.
+    """One row per layer of each checkpoint: means over conditions or, with ``detail``, one row per condition.
 
     Args:
-        measured: of any number of checkpoints and conditions.
-        detail: one row for each condition.
-        about: a sentence on images, levels and precision, to be shown under the table.
+        measured: Records of any number of checkpoints and conditions.
+        detail: Whether to show one row per condition.
+        about: A sentence on images, levels and precision, shown below the table.
+
+    Returns:
+        The table.
     """
     available = measured[0].layers[0].statistics.keys() if measured else ()
     shown = {name: column for name, column in _COLUMNS.items() if name in available or name in _DERIVED}
     if "gain" not in available:
         shown = {name: column for name, column in shown.items() if name not in _DERIVED}
-    conditions = list(dict.fromkeys(layer.condition for one in measured for layer in one.layers))
+    conditions = list(dict.fromkeys(layer.condition for record in measured for layer in record.layers))
     rows = []
     for checkpoint in _in_order(measured):
-        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
-        for group in [[one] for one in own] if detail else [own]:
-            for same in zip(*(one.layers for one in group), strict=True):
-                noise = str(same[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
-                labels = (checkpoint, same[0].network.activation, noise, same[0].layer, same[0].elements)
-                rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in same]) for name in shown))))
+        records = [record for record in measured if record.layers[0].network.checkpoint == checkpoint]
+        for group in [[record] for record in records] if detail else [records]:
+            for calls in zip(*(record.layers for record in group), strict=True):
+                noise = str(calls[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
+                labels = (checkpoint, calls[0].network.activation, noise, calls[0].layer, calls[0].elements)
+                rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in calls]) for name in shown))))
     columns = (
         Column(name="checkpoint", grouped=True),
         Column(name="activation", grouped=True),
@@ -91,12 +96,19 @@ _DERIVED: Mapping[str, Callable[[LayerStats], float | None]] = {
 
 
 def value(layer: LayerStats, name: str) -> float | None:
-    """A statistic of a layer, or one that follows from its statistics."""
+    """A statistic of a layer, recorded or derived from recorded ones; None if it was not measured."""
     return _DERIVED[name](layer) if name in _DERIVED else layer.statistics.get(name)
 
 
 def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | None:
-    """The layer at which the relative fluctuation grows most over the layer before: its name, before and after; None without."""
+    """The layer at which the relative fluctuation rises most over the previous layer.
+
+    Args:
+        layers: The layers of one network, in forward order.
+
+    Returns:
+        Its name, the relative fluctuation before it and after it (fractions); None if it never rises.
+    """
     rises = [
         (after - before, layer.layer, before, after)
         for previous, layer in itertools.pairwise(layers)
@@ -108,27 +120,29 @@ def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | Non
 
 def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
     for checkpoint in _in_order(measured):
-        own = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
+        records = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
         remarks = []
-        worst = max(own, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
+        worst = max(records, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
         rise = largest_rise(worst.layers)
         if rise is not None:
             name, before, after = rise
-            of = f" ({worst.layers[0].condition})" if len(own) > 1 else ""
-            remarks.append(f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{of}")
-        others = [layer.layer for layer in own[0].layers if layer.function != own[0].layers[0].network.activation]
-        if others:
-            more = f" and {len(others) - 4} more" if len(others) > 4 else ""
-            none = len(others) == len(own[0].layers)
-            counted = "none of its calls is" if none else "its means hold calls of other functions than"
-            remarks.append(f"{counted} {own[0].layers[0].network.activation}: {', '.join(others[:4])}{more}")
-        scaleless = {layer.function for layer in own[0].layers if _has_no_scale(layer)}
+            condition = f" ({worst.layers[0].condition})" if len(records) > 1 else ""
+            remarks.append(
+                f"relative fluctuation rises most at {name}, from {100 * before:.1f} to {100 * after:.1f} %{condition}"
+            )
+        other_calls = [layer.layer for layer in records[0].layers if layer.function != records[0].layers[0].network.activation]
+        if other_calls:
+            more = f" and {len(other_calls) - 4} more" if len(other_calls) > 4 else ""
+            no_call = len(other_calls) == len(records[0].layers)
+            what = "none of its calls is" if no_call else "its means include calls of other functions than"
+            remarks.append(f"{what} {records[0].layers[0].network.activation}: {', '.join(other_calls[:4])}{more}")
+        scaleless = {layer.function for layer in records[0].layers if _has_no_scale(layer)}
         if scaleless:
             remarks.append(f"no bound and no saturation for {', '.join(sorted(scaleless))}, which is not value x scale")
-        if own[0].unreached:
-            remarks.append(f"never reached: {', '.join(own[0].unreached)}")
-        if own[0].skipped:
-            remarks.append(f"not of images, left out: {', '.join(own[0].skipped)}")
+        if records[0].unreached:
+            remarks.append(f"never reached: {', '.join(records[0].unreached)}")
+        if records[0].skipped:
+            remarks.append(f"not of images, left out: {', '.join(records[0].skipped)}")
         if remarks:
             yield f"{checkpoint}: {'; '.join(remarks)}."
 
@@ -144,12 +158,12 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     rows: list[Row] = []
     for architecture, groups in by_network(measured).items():
         for activation in in_order(groups):
-            own = groups[activation]
-            calls = [layer for one in own for layer in one.layers]
-            count = len({one.layers[0].network.checkpoint for one in own})
+            records = groups[activation]
+            calls = [layer for record in records for layer in record.layers]
+            count = len({record.layers[0].network.checkpoint for record in records})
             means = [mean([value(layer, name) for layer in calls]) for name in shown]
             level = calls[0].network.activation_level
-            rows.append(Row(values=(architecture, activation, level, count, len(own[0].layers), *means)))
+            rows.append(Row(values=(architecture, activation, level, count, len(records[0].layers), *means)))
     columns = (
         Column(name="network", grouped=True),
         Column(name="activation"),
@@ -163,11 +177,13 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
 
 
 def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
-    """By architecture, then activation."""
-    found: dict[str, dict[str, list[NetworkFluctuation]]] = {}
-    for one in measured:
-        found.setdefault(one.layers[0].network.architecture, {}).setdefault(one.layers[0].network.activation, []).append(one)
-    return found
+    """Records by architecture, then by activation."""
+    networks: dict[str, dict[str, list[NetworkFluctuation]]] = {}
+    for record in measured:
+        networks.setdefault(record.layers[0].network.architecture, {}).setdefault(record.layers[0].network.activation, []).append(
+            record
+        )
+    return networks
 
 
 _NETWORK = (
@@ -184,12 +200,14 @@ _NETWORK = (
 
 
 def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
-    """Checkpoints, those of layer-level activations first, each next to its counterpart."""
-    ranks = in_order({one.layers[0].network.activation for one in measured})
+    """Checkpoint names: layer-level activations first, each next to its counterpart."""
+    ranks = in_order({record.layers[0].network.activation for record in measured})
     return sorted(
-        dict.fromkeys(one.layers[0].network.checkpoint for one in measured),
+        dict.fromkeys(record.layers[0].network.checkpoint for record in measured),
         key=lambda checkpoint: next(
-            ranks.index(one.layers[0].network.activation) for one in measured if one.layers[0].network.checkpoint == checkpoint
+            ranks.index(record.layers[0].network.activation)
+            for record in measured
+            if record.layers[0].network.checkpoint == checkpoint
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What a store holds, as tables: one row per network and dataset, or one row per cell."""
+"""The contents of a store as tables: one row per network and dataset, or one row per cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Group(NamedTuple):
-    """One network on one dataset; by content, as in the store: one name may have stood for several files."""
+    """One network on one dataset, identified by content as in the store: a file name may have been used for several networks."""
 
     network: NetworkRecord
     data: str
@@ -34,9 +34,12 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[RunSetting, LayerRo
     """One row per network and dataset: how much was measured.
 
     Args:
-        cells: What a selection found.
-        layers: Layer records that it found, each with its run.
-        path: Of the store.
+        cells: The selected cells.
+        layers: The selected layer records, each with the setting of its run.
+        path: The store's file.
+
+    Returns:
+        The table.
     """
     groups: dict[_Group, tuple[list[Cell], list[object]]] = {}
     for stored in cells:
@@ -44,36 +47,36 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[RunSetting, LayerRo
     for setting, row in layers:
         groups.setdefault(_group(setting, row.network), ([], []))[1].extend([row.layer] * (row.index >= 0))
     names = {(group.network.checkpoint, group.network.sha256) for group in groups}
-    unclear = len({name for name, _ in names}) < len(names)
+    ambiguous = len({name for name, _ in names}) < len(names)
     rounded = {group.precision for group in groups} != {"float32"}
     rows = [
         Row(
             values=(
                 group.network.checkpoint,
-                *([group.network.sha256[:8]] if unclear else []),
+                *([group.network.sha256[:8]] if ambiguous else []),
                 group.network.activation,
                 group.network.architecture,
                 group.data,
                 *([group.precision] if rounded else []),
                 group.images,
-                len({cell.condition for cell in own}),
-                len({cell.noise_seed for cell in own} - {None}) or None,
-                len(own),
+                len({cell.condition for cell in group_cells}),
+                len({cell.noise_seed for cell in group_cells} - {None}) or None,
+                len(group_cells),
                 len(records) or None,
             )
         )
-        for group, (own, records) in groups.items()
+        for group, (group_cells, records) in groups.items()
     ]
-    texts = ("checkpoint", *(["sha256"] if unclear else []), "activation", "architecture", "data")
+    texts = ("checkpoint", *(["sha256"] if ambiguous else []), "activation", "architecture", "data")
     columns = (
         *(Column(name=name) for name in (*texts, *(["precision"] if rounded else []))),
         *(Column(name=name, kind="count") for name in ("images", "conditions", "noise seeds", "cells", "layer records")),
     )
     days = sorted(setting.started[:10] for setting in [*(stored.setting for stored in cells), *(run for run, _ in layers)])
-    when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    records = sum(len(own) for _, own in groups.values())
+    period = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    records = sum(len(group_cells) for _, group_cells in groups.values())
     counts = f"{len(cells):,} cells" + (f", {records:,} layer records" if layers else "")
-    note = f"{path}: {counts}, measured {when}; the file holds {path.stat().st_size / 1e6:,.1f} MB."
+    note = f"{path}: {counts}, measured {period}; file size {path.stat().st_size / 1e6:,.1f} MB."
     return Table(title="Results", columns=columns, rows=tuple(rows), notes=(note,))
 
 

@@ -1,4 +1,4 @@
-"""What a table is: numbers with unit, direction and evidence. No text is laid out here: see output/."""
+"""The table type: numbers with their unit, direction and evidence. Rendered in output/."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a difference is based on; None where nothing was tested."""
+    """What a difference is based on; fields are None if nothing was tested."""
 
     one: str
-    """The side that the difference is positive for."""
+    """The side from which the other is subtracted."""
     other: str
     test: str | None = None
     statistic: float | None = None
     p: float | None = None
-    """Of this test alone."""
+    """p-value of this test alone."""
     corrected: float | None = None
     """The same after Holm's correction over the table."""
     effect: float | None = None
     """See seed_tests.SeedTest."""
     gained: int | None = None
-    """Answers that only ``one`` has right."""
+    """Number of answers that only ``one`` has right."""
     lost: int | None = None
-    """Answers that only ``other`` has right."""
+    """Number of answers that only ``other`` has right."""
     answers: int | None = None
-    """Of each side."""
+    """Number of answers of each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its interval, its spread, and what it rests on; None where that is not known."""
+    """A number with its interval, spread and evidence; None for what is not known."""
 
     value: float
     low: float | None = None
@@ -39,9 +39,9 @@ class Estimate:
     deviation: float | None = None
     """Standard deviation over training seeds."""
     count: int | None = None
-    """Training seeds."""
+    """Number of training seeds."""
     noise_deviation: float | None = None
-    """Standard deviation over noise seeds within a training seed."""
+    """Standard deviation over noise seeds, within a training seed."""
     evidence: Evidence | None = None
 
 
@@ -50,27 +50,27 @@ Value = float | int | str | Estimate | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """What a column holds."""
+    """The name, kind and display of a column."""
 
     name: str
     kind: Literal["text", "percent", "number", "count"] = "text"
     """percent: a fraction, shown in percent."""
     better: Literal["higher", "lower"] | None = None
-    """The direction in which a value is better; None where there is none."""
+    """The direction in which a value is better; None if there is none."""
     label: bool = False
-    """Whether it distinguishes rows although it is not text."""
+    """Whether it identifies rows although it is not text."""
     bar: bool = False
-    """Whether a terminal draws a bar next to the number, as long as it is large."""
+    """Whether terminals draw a bar next to the number, proportional to it."""
     grouped: bool = False
-    """Whether a terminal leaves out a value that is the same in the row above."""
+    """Whether terminals leave out a value that repeats the row above."""
     intervals: bool = True
-    """Whether people want to see the intervals of its numbers; files for programs hold them anyway."""
+    """Whether intervals are shown to readers; machine-readable formats always contain them."""
     signed: bool = False
     """Whether its numbers are differences, shown with their sign."""
 
     @property
     def is_label(self) -> bool:
-        """Whether it is repeated in every block of a table that is too wide for one."""
+        """Whether it identifies rows, and so is repeated in every block of a table too wide for one."""
         return self.label or self.kind == "text"
 
 
@@ -80,24 +80,24 @@ class Row:
 
     values: tuple[Value, ...]
     is_difference: bool = False
-    """A row of differences between the rows above it."""
+    """Whether it holds differences between other rows."""
     is_published: bool = False
-    """Not measured here, but printed elsewhere: never the best of a column."""
+    """Whether its numbers were published elsewhere, not measured here: never the best of a column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Numbers with their meaning."""
+    """A titled table with its columns, rows and notes."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
-    """What a reader must know to read it."""
+    """What readers need to know to understand it."""
 
 
 def best(table: Table, index: int) -> float | None:
-    """The best number of a column among what was measured here, where rows differ."""
+    """The best measured number of a column; None if the column has no direction or all rows agree."""
     better = table.columns[index].better
     values = [number(row.values[index]) for row in table.rows if not (row.is_difference or row.is_published)]
     numbers = [value for value in values if value is not None]
@@ -107,6 +107,6 @@ def best(table: Table, index: int) -> float | None:
 
 
 def number(value: Value) -> float | None:
-    """The number alone; None for texts and gaps."""
+    """The plain number of a value; None for text and gaps."""
     value = value.value if isinstance(value, Estimate) else value
     return None if isinstance(value, str) else value
