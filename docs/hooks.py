@@ -204,7 +204,7 @@ def _example(file: str, begins: str, ends: str) -> str:
 
 
 MADE: Mapping[str, Callable[[], str]] = {
-    "a_corruption": lambda: _example("corruptions/noise.py", r"@corruption\(", r'\ndef .*?"""\n'),
+    "a_corruption": lambda: _example("corruptions/families/noise.py", r"@corruption\(", r'\ndef .*?"""\n'),
     "an_activation": lambda: _example("robustbench_la/activations.py", '"la_silu": Activation', r"^    \),$"),
     "layers": _layers,
     "metrics": _metrics,

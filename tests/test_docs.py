@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
+import robustbench_la
 from robustbench_la.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,3 +64,25 @@ def test_the_contributors_page_names_files_that_exist() -> None:
 
     assert named
     assert not missing
+
+
+def test_the_python_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^::: robustbench_la\.(\w+)$", text, re.MULTILINE))
+
+    assert named == set(robustbench_la.__all__) - {"__version__"}
+
+
+def test_pages_are_made_from_the_program() -> None:
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("nbclient")
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    wanted = {name for path in PAGES for name in re.findall(r"<!-- made: (\w+) -->", path.read_text(encoding="utf-8"))}
+
+    assert wanted == set(hooks.MADE)
+    for made in (*hooks.MADE.values(), hooks.command_line, hooks.names, hooks.every_file):
+        assert made().strip()
