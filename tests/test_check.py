@@ -359,7 +359,7 @@ def test_results_that_lack_a_condition_are_a_regression_and_results_of_other_noi
     }
 
     assert {store: done.returncode for store, done in found.items()} == {"few": 1, "seed": 4, "levels": 4, "data": 4}
-    assert "gaussian_blur 3 not there any more" in found["few"].stdout
+    assert "gaussian_blur 3 no longer measured" in found["few"].stdout
     assert "noise seed of gaussian_noise 3: 0 in the baseline, 4 here" in found["seed"].stderr
     assert "level of gaussian_noise 3: 0.18 (imagenet-c) in the baseline, 0.08 (cifar-c) here" in found["levels"].stderr
     assert "number of images: 500 in the baseline, 100 in data.sqlite" in found["data"].stderr

@@ -393,5 +393,5 @@ def test_a_rise_that_is_none_is_refused(word: str) -> None:
 
 @pytest.mark.parametrize("alpha", [0, -1, 1.01, math.nan])
 def test_a_level_beyond_zero_and_one_is_refused(alpha: float) -> None:
-    with pytest.raises(UserError, match="alpha is above 0"):
+    with pytest.raises(UserError, match="alpha must be above 0"):
         parse_rules(alpha=alpha)

@@ -92,7 +92,7 @@ def test_the_annotations(verdict: Verdict, golden: Callable[[str, str], None]) -
 
 
 def test_the_verdict_stands_first_and_says_what_is_worst(verdict: Verdict, passing: Verdict) -> None:
-    assert report.headline(verdict).startswith("REGRESSION: 3 of 18 became worse (gaussian_blur 4 not there any more, ")
+    assert report.headline(verdict).startswith("REGRESSION: 3 of 18 became worse (gaussian_blur 4 no longer measured, ")
     assert report.headline(passing) == "PASS: none of 17 regressed"
     assert printed(verdict, 80).startswith("REGRESSION: ")
     unclear = dataclasses.replace(verdict, judgements=tuple(verdict.having("inconclusive")))
@@ -173,7 +173,7 @@ def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
     condition = dataclasses.replace(verdict.judgements[0], name="a\nb: 100 %, c")
     lines = github.github(dataclasses.replace(verdict, judgements=(condition,)))
 
-    assert lines == ["::error title=larobust%3A regression::a%0Ab: 100 %25, c is in the baseline and was not measured any more"]
+    assert lines == ["::error title=larobust%3A regression::a%0Ab: 100 %25, c is in the baseline but is no longer measured"]
 
 
 def test_json_holds_every_judgement_and_no_number_that_json_lacks(verdict: Verdict) -> None:

@@ -33,25 +33,25 @@ Tolerances: TypeAlias = float | str | Iterable[str] | Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CheckResult(ShownAsTables):
-    """A verdict. Shows itself as what ``larobust check`` prints."""
+    """The verdict of a check, displayed as ``larobust check`` prints it."""
 
     verdict: Verdict
     """The judgement of each condition, worst first."""
     strict: bool
-    """Whether what is inconclusive fails too."""
+    """Whether inconclusive judgements fail as well."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing fails."""
+        """Whether no judgement fails."""
         return not self.failing
 
     @property
     def failing(self) -> list[Judgement]:
-        """The regressions; with ``strict`` also what is inconclusive."""
+        """The regressions and, with ``strict``, the inconclusive judgements."""
         return self.verdict.failing(strict=self.strict)
 
     def headline(self) -> str:
-        """The verdict in a line."""
+        """The verdict in one line."""
         from robustbench_la.gate import report
 
         return report.headline(self.verdict, strict=self.strict)
@@ -63,7 +63,7 @@ class CheckResult(ShownAsTables):
         return report.verdict_tables(self.verdict)
 
     def remarks(self) -> tuple[str, ...]:
-        """What was measured, and what could not be judged."""
+        """What was compared, and what could not be judged."""
         from robustbench_la.gate import report
 
         return (report.about(self.verdict), *self.verdict.remarks)
@@ -96,19 +96,19 @@ def check(
     severity: Numbers = None,
     **settings: Unpack[NetworkSettings],
 ) -> CheckResult:
-    """Judge a network by a baseline; what ``larobust check`` does.
+    """Judge a network by a baseline, as ``larobust check`` does.
 
-    Images, noise, levels and seeds are the baseline's.
+    Images, noise, levels and seeds are those of the baseline.
 
     Args:
         model: A ``torch.nn.Module``, or the path of a checkpoint.
-        data: As of ``evaluate``, where the baseline's name of the images is not theirs here.
-        baseline: What ``larobust baseline`` wrote.
-        max_drop: Points of accuracy that may be lost (1.0): a number, words such as ``"gaussian_noise:2.0"``, or a dictionary by
-            name: corruptions, ``"clean"`` and ``"mean"``.
-        max_rise: By how much the relative fluctuation may rise: ``"fluctuation:10%"``.
-        alpha: Significance over all conditions; 1: the tolerance alone decides.
-        strict: Whether an inconclusive fall fails too.
+        data: As for ``evaluate``; needed if the images are not found under the name recorded in the baseline.
+        baseline: A file written by ``larobust baseline``.
+        max_drop: Tolerated drop in accuracy, in points (1.0 if not given): a number, words such as ``"gaussian_noise:2.0"``, or a
+            dictionary from names (corruptions, ``"clean"``, ``"mean"``) to points.
+        max_rise: Tolerated increase of the relative fluctuation: ``"fluctuation:10%"``.
+        alpha: Significance level over all conditions; with 1, the tolerance alone decides.
+        strict: Whether an inconclusive drop fails as well.
         noise: Judge only these corruptions.
         severity: Judge only these severities.
         settings: Any of ``NetworkSettings``, by keyword: ``normalize``, ``device``, ``batch_size`` ...
@@ -117,8 +117,8 @@ def check(
         The verdict, with ``passed``.
 
     Raises:
-        NotComparableError: Where there is no baseline, or images or preprocessing are not the baseline's; a UserError.
-        UserError: For what else does not fit.
+        NotComparableError: If there is no baseline, or images or preprocessing differ from the baseline's; a UserError.
+        UserError: If an argument or the network does not fit the baseline.
 
     >>> import robustbench_la as la
     >>> la.check("net.pt", baseline="no.json")  # doctest: +ELLIPSIS
@@ -133,31 +133,31 @@ def check(
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
     only = only_these(selection_of({"noise": noise, "severity": severity}))
-    known = _read(Path(baseline), model, rules)
-    check_rules(known, rules, only)
+    recorded = _read(Path(baseline), model, rules)
+    check_rules(recorded, rules, only)
     flags = {name: settings.get(name) for name in ("activation", "layeract_alpha", "arch", "device", "batch_size")}
-    normalize = normalize_text(settings.get("normalize")) or (known.network.normalization if given.modules else None)
-    now = _measured(given, to_measure(known, only), {**flags, "normalize": normalize}, meter_of(settings.get("progress")))
-    return CheckResult(verdict=judge(known, now, rules, only=only), strict=strict)
+    normalize = normalize_text(settings.get("normalize")) or (recorded.network.normalization if given.modules else None)
+    now = _measured(given, to_measure(recorded, only), {**flags, "normalize": normalize}, meter_of(settings.get("progress")))
+    return CheckResult(verdict=judge(recorded, now, rules, only=only), strict=strict)
 
 
 def _read(path: Path, model: Model, rules: Rules) -> Snapshot:
     from robustbench_la.gate.baseline import read_baseline
 
     name = model if isinstance(model, (str, Path)) else "model.pt"
-    known = read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
-    if "fluctuation" in rules.named and not known.fluctuations:
+    recorded = read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
+    if "fluctuation" in rules.named and not recorded.fluctuations:
         raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
-    return known
+    return recorded
 
 
 def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: Meter) -> Snapshot:
-    """The network, measured as the baseline's was."""
+    """The network, measured in the same way as the baseline's."""
     from robustbench_la.measuring.for_gate import measure_snapshot, prepare_by_baseline
     from robustbench_la.models.in_memory import borrowed, device_of
 
     device = device_of(given.modules)
-    told = {
+    options = {
         "device": None if device is None else str(device),
         "checkpoints": [model for _, model in given.models if isinstance(model, str)],
         "data": given.data if isinstance(given.data, str) else None,
@@ -172,13 +172,13 @@ def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: 
 
     with borrowed(given.modules):
         evaluation = prepare_by_baseline(
-            known, told, prepare=None if given.in_files else prepare, download=given.download, meter=meter
+            known, options, prepare=None if given.in_files else prepare, download=given.download, meter=meter
         )
         return measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
 
 
 def _tolerances(given: Tolerances) -> tuple[str, ...]:
-    """As the command line says them.
+    """Tolerances as words of the command line.
 
     >>> _tolerances({"clean": 0.5}), _tolerances(1)
     (('clean:0.5',), ('1',))

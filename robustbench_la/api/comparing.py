@@ -1,4 +1,4 @@
-"""``compare``: what is in a store, as tables. Needs no torch."""
+"""``compare``: the contents of a store as tables. Needs no torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AGAINST: Mapping[str, tuple[Against, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison(ShownAsTables):
-    """Networks of a store compared. Shows itself as the tables that ``larobust compare`` prints."""
+    """A comparison of stored networks, displayed as the tables that ``larobust compare`` prints."""
 
     compared: tuple[Table, ...]
 
@@ -45,7 +45,7 @@ class Comparison(ShownAsTables):
         return list(self.compared)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per number: what tells it apart, its value, and all that is known of it. Shares are fractions."""
+        """One row per number: its labels, value, interval, spread and test. Percentages are fractions."""
         import csv
         import io
 

@@ -1,4 +1,4 @@
-"""``corrupt``: one corruption at one level, of images as they come (numpy, torch, PIL)."""
+"""``corrupt``: applies one corruption at one level to numpy, torch or PIL images."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def corrupt(
         images: 8-bit images: a numpy array or a torch tensor of (N, C, H, W), (N, H, W, C), (C, H, W), (H, W, C) or (H, W); a PIL
             image of mode L or RGB, or a sequence of them.
         corruption: A name or an alias: ``"gaussian_noise"``, ``"gaussian"``, ``"poisson"``, ``"blur"`` ...
-        severity: 1 to 5, as published. Give either this or ``level``.
-        level: A level of your own, in the units of the corruption: a number, or one number per parameter.
-        profile: The level table that ``severity`` is read in: ``"cifar-c"``, ``"tiny-c"``, ``"imagenet-c"`` or
+        severity: 1 to 5, with the published levels. Give either this or ``level``.
+        level: A custom level, in the units of the corruption: a number, or one number per parameter.
+        profile: The table of levels for ``severity``: ``"cifar-c"``, ``"tiny-c"``, ``"imagenet-c"`` or
             ``"imagenet-c-299"``. Chosen by the size of the images if not given.
-        seed: Of the noise.
+        seed: Seed of the noise.
         ids: Each image's index in its dataset; with ``seed`` and the corruption it alone decides the noise. 0, 1, 2 ... if not
             given.
         layout: Where the axes of an array are, if its shape does not show it: ``"NCHW"``, ``"NHWC"``, ``"NHW"``, ``"CHW"``,
@@ -56,7 +56,7 @@ def corrupt(
         New images of the kind, shape and (for a tensor) device of those given.
 
     Raises:
-        UserError: For an unknown corruption, or images, levels or ids that do not fit; also a ValueError.
+        UserError: If the corruption is unknown, or images, levels or ids are invalid; also a ValueError.
         TypeError: Unless exactly one of ``severity`` and ``level`` is given.
 
     >>> import numpy as np
@@ -163,14 +163,18 @@ def _level(
     profile: str | None,
     size: Sequence[int],
 ) -> tuple[str, float | Level]:
-    """Name and level of what is asked for, for images of this height and width."""
+    """The name and level of the requested corruption, for images of this height and width."""
     from corruptions import CORRUPTIONS, PROFILES, level_of, names_of, profile_for
     from corruptions.registry import known_words
 
     names = names_of(corruption)
     if not names:
         apart = corruption.partition("=")[0]
-        hint = f"; give the level as level=, beside {apart!r}" if names_of(apart) else did_you_mean(corruption, known_words())
+        hint = (
+            f"; name the corruption {apart!r} and give the level as level="
+            if names_of(apart)
+            else did_you_mean(corruption, known_words())
+        )
         raise ArgumentError(f"unknown corruption {corruption!r}{hint}")
     if len(names) > 1:
         raise ArgumentError(f"{corruption!r} is a group of {len(names)} corruptions; name one: {', '.join(names)}")

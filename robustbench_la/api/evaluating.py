@@ -27,16 +27,16 @@ class EvaluationResult(ShownAsTables):
     """How networks classified, under each condition. Shows itself as the table that ``larobust eval`` prints."""
 
     cells: tuple[Cell, ...]
-    """One network under one condition each: counts, predicted classes, losses, calibration."""
+    """One network under one condition each: counts, predicted classes, losses and calibration."""
     about: str
-    """What was measured on, in a sentence."""
+    """The images, levels and precision, in a sentence."""
     notes: tuple[str, ...]
     """What was assumed of the networks."""
     setting: RunSetting
     """Images, machine and versions."""
     provenance: Provenance
     labels: bytes = field(repr=False)
-    """Of the images, packed."""
+    """The packed labels of the images."""
 
     def tables(self, *, detail: bool = False) -> list[Table]:
         """The tables, as data. detail: also one with every severity, top-5 and loss."""
@@ -50,7 +50,7 @@ class EvaluationResult(ShownAsTables):
         return self.notes
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per network and condition: all that is known of both, counts, and ``accuracy`` and ``nll`` (the mean)."""
+        """One row per network and condition: their properties, counts, ``accuracy`` (a fraction) and mean ``nll`` (in nats)."""
         return frame(
             [
                 flat(cell.as_dict()) | {"accuracy": cell.correct / cell.total, "nll": cell.nll_sum / cell.total}

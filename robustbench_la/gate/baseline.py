@@ -24,7 +24,15 @@ VERSION = 2
 
 
 def write_baseline(path: Path, snapshot: Snapshot) -> int:
-    """Write a baseline whole or not at all, and give its size in bytes."""
+    """Write a baseline atomically.
+
+    Args:
+        path: The file to write.
+        snapshot: The answers and fluctuations to store.
+
+    Returns:
+        The size of the file in bytes.
+    """
     content = encode(snapshot)
     write_whole(path, content)
     return len(content)
@@ -33,8 +41,8 @@ def write_baseline(path: Path, snapshot: Snapshot) -> int:
 def encode(snapshot: Snapshot) -> bytes:
     """The content of the file.
 
-    Predictions are kept as what differs (by XOR) from those on the clean images, and these as what differs from the labels:
-    mostly zeros, which zlib takes to a few bytes a hundred.
+    Predictions are stored as the XOR with those on the clean images, and these as the XOR with the labels: mostly zeros, which
+    zlib compresses to a few bytes per hundred.
     """
     clean = next((one.predictions for one in snapshot.answers if one.condition == CLEAN), snapshot.labels)
     conditions = [
@@ -84,7 +92,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def _lines(part: object) -> str:
-    """JSON; of a list of tables each on its own line."""
+    """JSON text, with each entry of a list of objects on its own line."""
     if isinstance(part, list) and part and isinstance(part[0], dict):
         return "[\n" + ",\n".join("  " + _line(row) for row in part) + "\n ]"
     return _line(part)
@@ -103,17 +111,18 @@ def _text(packed: bytes) -> str:
 
 
 def read_baseline(path: Path, *, remedy: str = "") -> Snapshot:
-    """Read a baseline.
-
-    It takes at most a second and 150 MB, whatever the file holds.
+    """Read a baseline, in at most a second and 150 MB of memory whatever the file contains.
 
     Args:
-        path: of the file.
-        remedy: the command that makes one, to be named if there is none.
+        path: The baseline file.
+        remedy: The command that creates a baseline, for the message if the file does not exist.
+
+    Returns:
+        The recorded answers and fluctuations.
 
     Raises:
-        NotComparableError: for a missing file, or one of another version.
-        UserError: for a file that does not hold what it should.
+        NotComparableError: If the file does not exist, or has an unsupported version.
+        UserError: If the file is not a valid baseline.
     """
     try:
         return decode(_document(path, remedy))

@@ -1,4 +1,4 @@
-"""The content of a baseline's file becomes a snapshot. It is accepted only if it is consistent; anything else is a UserError."""
+"""The content of a baseline's file becomes a snapshot. Inconsistent content raises a UserError."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot
 
 SINGLE_NUMBER = 1
-"""The version whose levels are single numbers (``parameter``); it is still read."""
+"""The older version, with single numbers as levels (``parameter``), which can still be read."""
 _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
-"""Of one baseline: more than any dataset of images that are classified one by one; their ids alone take 16 MB."""
+"""The largest number of images in a baseline, above any image classification dataset; their ids alone take 16 MB."""
 _NETWORK: Kinds = {name: as_json(kinds) for name, kinds in NETWORK.items()}
 _DATA: Kinds = {
     **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
@@ -49,7 +49,7 @@ _CONDITION: Kinds = {
 }
 _GIVEN: Kinds = {"arch": (str,), "activation": (str,), "layeract_alpha": (float, int), "normalize": (str,)}
 _FORMER_GIVEN = {"alpha": "layeract_alpha"}
-"""Names in older files, and what they are called now."""
+"""Names in older files -> current names."""
 
 
 def decode(document: Mapping[str, Any]) -> Snapshot:
@@ -94,7 +94,7 @@ def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def _network(document: Mapping[str, Any]) -> NetworkRecord:
-    """The network of a document of any version; what older ones do not record is not known."""
+    """The network of a document of any version; what older versions do not record is unknown."""
     network, unsaid = document.get("network"), dict(UNSAID)
     if not isinstance(network, dict):
         refuse(f"network: a table is needed, not {shown(network)}")
@@ -110,7 +110,7 @@ def _answers(rows: list[Any], labels: NDArray[np.uint16], seeds: range) -> tuple
     for index, row in enumerate(rows):
         condition, seed = _condition(row, "conditions", seeds)
         name = f"condition {condition}"
-        if condition == CLEAN and index:  # the others are kept as what differs from it
+        if condition == CLEAN and index:  # the other predictions are stored relative to it
             refuse("conditions: clean comes first, and once")
         predictions = _classes(row, "predictions", len(labels), name) ^ (labels if condition == CLEAN else clean)
         if condition == CLEAN:
@@ -171,7 +171,7 @@ def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | 
 
 
 def _level(row: object, where: str) -> Level:
-    """The numbers of a level; in the older version a single number, or null."""
+    """The parameters of a level; in the older version a single number or null."""
     assert isinstance(row, dict)
     level = row.get("parameters")
     if level is None and "parameter" in row:

@@ -1,4 +1,4 @@
-"""What a store holds of a checkpoint becomes a snapshot: the half of the gate that measures nothing. Imports no torch."""
+"""Turns the stored results of a checkpoint into a snapshot, so that the gate can judge without measuring. Needs no torch."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ from robustbench_la.store.store import Store, Stored
 def from_store(
     path: Path, baseline: Snapshot, checkpoint: str | None = None, given: Mapping[str, str | float] = MappingProxyType({})
 ) -> Snapshot:
-    """What a store holds of a checkpoint on the images of a baseline.
+    """Load the stored results of a checkpoint on the images of a baseline.
 
     Args:
-        path: of the store.
-        baseline: what it is to be judged by.
-        checkpoint: a file, whose content is then looked for; or a name, a pattern, or the beginning of a SHA-256; None for the
-            only one that is there.
-        given: which of its measurements, if one file was measured in several ways: arch, activation, layeract_alpha, normalize
-            (as records write it, see ``images.normalization.canonical``).
+        path: The store's file.
+        baseline: The baseline to judge by.
+        checkpoint: An existing file, found by its content; or a name, a pattern, or the beginning of a SHA-256. None if the store
+            has only one comparable network.
+        given: Selects a measurement if one file was measured in several ways: arch, activation, layeract_alpha, normalize (in
+            the form of ``images.normalization.canonical``).
+
+    Returns:
+        The answers and fluctuations, without those that the baseline does not need.
 
     Raises:
-        NothingSelectedError: if the store holds none.
-        UserError: if it holds several.
-        NotComparableError: if it holds only measurements that the baseline cannot judge.
+        NothingSelectedError: If the store has no matching results.
+        UserError: If several networks match.
+        NotComparableError: If no matching measurement can be judged by the baseline.
     """
     if "activation" in given:
         lookup(ACTIVATIONS, str(given["activation"]), kind="activation")
@@ -55,7 +58,7 @@ def from_store(
 
 
 def _measurements(store: Store, path: Path, checkpoint: str | None, given: Mapping[str, str | float]) -> list[list[Stored]]:
-    """The cells of a checkpoint, those of one network, dataset and precision together."""
+    """The cells of a checkpoint, grouped by network, dataset and precision."""
     is_file = checkpoint is not None and is_there(Path(checkpoint))
     word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
     rows = [row for row in store.cells(Selection(checkpoints=() if word is None else (word,))) if _is_as_given(row.cell, given)]
@@ -71,14 +74,14 @@ def _measurements(store: Store, path: Path, checkpoint: str | None, given: Mappi
 
 
 def _only_comparable(candidates: Sequence[Snapshot], baseline: Snapshot, path: Path) -> int:
-    """The index of the one that the baseline can judge."""
+    """The index of the only candidate that the baseline can judge."""
     obstacles = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
-    comparable = [index for index, found in enumerate(obstacles) if not found]
+    comparable = [index for index, reasons in enumerate(obstacles) if not reasons]
     if not comparable:
         raise NotComparableError("not comparable; " + "; ".join(sorted(obstacles, key=len)[0]))
     if len(comparable) > 1:
         networks = [candidates[index].network for index in comparable]
-        names = sorted({f"{one.checkpoint} ({one.sha256[:8]}) with {one.activation}" for one in networks})
+        names = sorted({f"{network.checkpoint} ({network.sha256[:8]}) with {network.activation}" for network in networks})
         raise UserError(
             f"{path} holds several networks on these images: {', '.join(names)}; specify one with --ckpt, --activation"
         )
@@ -87,17 +90,17 @@ def _only_comparable(candidates: Sequence[Snapshot], baseline: Snapshot, path: P
 
 def _is_as_given(cell: Cell, given: Mapping[str, str | float]) -> bool:
     network = cell.network
-    own = {
+    properties = {
         "arch": network.architecture,
         "activation": network.activation,
         "layeract_alpha": network.alpha,
         "normalize": network.normalization,
     }
-    return all(own[name] == value for name, value in given.items())
+    return all(properties[name] == value for name, value in given.items())
 
 
 def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]) -> list[NetworkFluctuation]:
-    """What was measured with the relative values, of one checkpoint's ``cells``, under the ``wanted`` noises."""
+    """The fluctuations, with relative values, of one checkpoint's ``cells`` under the ``wanted`` conditions."""
     setting, keys = cells[0].setting, {row.cell.key for row in cells if row.cell.pass_ in wanted}
     selection = Selection(
         checkpoints=(cells[0].cell.network.sha256,), fingerprints=(setting.fingerprint,), precisions=(setting.precision,)
@@ -112,7 +115,7 @@ def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]
 
 
 def _snapshot(stored: Stored, baseline: Snapshot, store: Store) -> Snapshot:
-    """One without answers. A store keeps ids only as a part of the fingerprint: where that fits, they are the baseline's."""
+    """A snapshot without answers. Stores keep ids only within the fingerprint: if that matches, they are the baseline's."""
     setting = stored.setting
     same = setting.fingerprint == baseline.fingerprint
     return Snapshot(

@@ -10,7 +10,7 @@ from robustbench_la.output.markdown import escaped
 
 
 def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
-    """For a pull request or a job summary: the verdict, what needs a look, and the rest to unfold."""
+    """Markdown for a pull request or a job summary: the verdict, what needs attention, and a collapsed table of the rest."""
     sign = "✅" if not verdict.failing(strict=strict) else "❌"
     lines = [f"### {'⚪' if verdict.baseline is None else sign} larobust: {escaped(headline(verdict, strict=strict))}", ""]
     if verdict.baseline is None or verdict.now is None:
@@ -49,7 +49,7 @@ def _value(one: Judgement, value: float | None) -> str:
 
 
 def github(verdict: Verdict, *, strict: bool = False) -> list[str]:
-    """Workflow commands of GitHub Actions: an error for what fails, a warning for what is unclear, a notice for what improved."""
+    """Workflow commands of GitHub Actions: errors for what fails, warnings for inconclusive results, notices for improvements."""
     failing = verdict.failing(strict=strict)
     commands = {"regression": "error", "inconclusive": "warning", "improved": "notice"}
     lines = []
@@ -69,12 +69,12 @@ def annotation(command: str, title: str, text: str) -> str:
 
 
 def excuse(text: str) -> str:
-    """Markdown where nothing could be judged."""
+    """Markdown for the case that nothing could be judged."""
     return f"### ⚠️ larobust: could not judge\n\n{escaped(text)}\n"
 
 
 def _data(text: str) -> str:
-    """Escaped as the runner unescapes it."""
+    """Text escaped for a workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -19,7 +19,7 @@ from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, chec
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What of a baseline is judged."""
+    """The part of a baseline that is judged."""
 
     answers: tuple[Answers, ...]
     mean: bool
@@ -39,19 +39,19 @@ def _asked(baseline: Snapshot, only: Callable[[Condition], bool] | None) -> _Ask
 
 
 def _judged(asked: _Asked) -> list[str]:
-    """What tolerances may be given for."""
+    """Names for which a tolerance may be given."""
     conditions = [one.condition for one in asked.answers]
     named = dict.fromkeys([*(condition.corruption for condition in conditions), *map(str, conditions)])
     return [*named, *["mean"] * asked.mean, *["fluctuation"] * bool(asked.fluctuations)]
 
 
 def check_rules(baseline: Snapshot, rules: Rules, only: Callable[[Condition], bool] | None = None) -> None:
-    """What ``judge`` will raise for the rules and the selection, before anything is measured."""
+    """Raise what ``judge`` would raise for the rules and the selection, before anything is measured."""
     rules.check_used(_judged(_asked(baseline, only)))
 
 
 def names(baseline: Snapshot) -> list[str]:
-    """What ``judge`` gives a judgement of, in the order of the baseline."""
+    """The names of the judgements that ``judge`` makes, in the order of the baseline."""
     asked = _asked(baseline, None)
     return [
         *(label_of(baseline, one.pass_) for one in asked.answers),
@@ -65,20 +65,22 @@ def judge(
 ) -> Verdict:
     """Judge ``now`` by ``baseline``, condition by condition, on the same images with the same noise.
 
-    A condition regressed when its accuracy fell by more than the tolerance (an effect that matters) and the fall is significant
-    (the exact one-sided test of McNemar, against "no fall", corrected by Holm over all conditions); or when it was
-    not measured any more. A fall beyond the tolerance that chance may have made is inconclusive. Rises are judged by the mirror
-    image of this.
+    A condition regressed if its accuracy dropped by more than the tolerance (an effect that matters) and the drop is significant
+    (McNemar's exact one-sided test, corrected by Holm over all conditions), or if it is no longer measured. A drop beyond the
+    tolerance that is not significant is inconclusive. Improvements are judged in the same way, with the sign reversed.
 
     Args:
-        baseline: what to judge by.
-        now: what to judge.
-        rules: tolerances and significance.
-        only: the conditions to judge; the mean is judged only if all are.
+        baseline: The snapshot to judge by.
+        now: The snapshot to judge.
+        rules: Tolerances and significance level; the defaults if None.
+        only: Selects the conditions to judge; the mean is judged only without a selection.
+
+    Returns:
+        The judgements, worst first, with remarks.
 
     Raises:
-        NotComparableError: naming all that differs.
-        NothingSelectedError: if nothing is left to judge.
+        NotComparableError: If the snapshots are not comparable; lists all differences.
+        NothingSelectedError: If no condition is left to judge.
     """
     rules = rules or Rules()
     check_comparable(baseline, now)
@@ -107,8 +109,8 @@ def judge(
 
 
 def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> None:
-    """Raise NotComparableError where a condition was measured, but with other noise; what was not measured is no such case."""
-    found = []
+    """Raise NotComparableError if a condition was measured with different noise; missing conditions are regressions instead."""
+    mismatches = []
     for one in asked:
         if one.pass_ in measured:
             continue
@@ -120,13 +122,13 @@ def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> 
             if (other.corruption, other.severity) == (condition.corruption, condition.severity or -1)
         ]
         if seeds:
-            found.append(f"noise seed of {condition}: {one.noise_seed} in the baseline, {', '.join(map(str, seeds))} here")
+            mismatches.append(f"noise seed of {condition}: {one.noise_seed} in the baseline, {', '.join(map(str, seeds))} here")
         elif levels:
             left, right = (f"{level.level_text} ({level.profile})" for level in (condition, levels[0]))
-            found.append(f"level of {condition}: {left} in the baseline, {right} here")
-    if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise NotComparableError("not comparable; " + "; ".join(found[:3]) + more)
+            mismatches.append(f"level of {condition}: {left} in the baseline, {right} here")
+    if mismatches:
+        more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
+        raise NotComparableError("not comparable; " + "; ".join(mismatches[:3]) + more)
 
 
 def _conditions(
@@ -137,12 +139,12 @@ def _conditions(
         for one in asked
     ]
     fall, rise = (
-        holm(None if found is None else mcnemar(found.lost, found.gained, side) for found in compared)
+        holm(None if difference is None else mcnemar(difference.lost, difference.gained, side) for difference in compared)
         for side in ("less", "greater")
     )
-    level = rules.alpha / max(1, sum(found is not None for found in compared))
+    level = rules.alpha / max(1, sum(difference is not None for difference in compared))
     judged = []
-    for one, found, p, p_rise in zip(asked, compared, fall, rise, strict=True):
+    for one, difference, p, p_rise in zip(asked, compared, fall, rise, strict=True):
         tolerance, images = rules.drop_of(one.condition), baseline.images
         was = int(np.count_nonzero(baseline.correct(one)))
         row = Judgement(
@@ -160,35 +162,35 @@ def _conditions(
             p=p,
             images=images,
         )
-        if found is not None and p is not None and p_rise is not None:
+        if difference is not None and p is not None and p_rise is not None:
             # In counts: 0.80 - 0.79 > 0.01 is true in floating point.
-            net = 100 * (found.lost - found.gained)
+            net = 100 * (difference.lost - difference.gained)
             outcome = outcome_of(net > tolerance * images, -net > tolerance * images, p, p_rise, rules.alpha)
             unclear = outcome == "inconclusive"
             row = replace(
                 row,
                 outcome=outcome,
-                now=(was + found.gained - found.lost) / images,
-                difference=found.value,
-                low=found.low,
-                high=found.high,
-                lost=found.lost,
-                gained=found.gained,
-                images_to_settle=images_to_settle(found.lost, found.gained, images, level, POWER) if unclear else None,
+                now=(was + difference.gained - difference.lost) / images,
+                difference=difference.value,
+                low=difference.low,
+                high=difference.high,
+                lost=difference.lost,
+                gained=difference.gained,
+                images_to_settle=images_to_settle(difference.lost, difference.gained, images, level, POWER) if unclear else None,
             )
         judged.append(row)
     return judged
 
 
 def _remarks(baseline: Snapshot, now: Snapshot) -> list[str]:
-    found = []
+    remarks = []
     if baseline.network.sha256 == now.network.sha256:
-        found.append("the same checkpoint as the baseline's")
+        remarks.append("the same checkpoint as the baseline's")
     for what, one, other in (
         ("architecture", baseline.network.architecture, now.network.architecture),
         ("activation", baseline.network.activation, now.network.activation),
         ("larobust", baseline.provenance.get("larobust"), now.provenance.get("larobust")),
     ):
         if one != other:
-            found.append(f"{what}: {one} in the baseline, {other} now")
-    return found
+            remarks.append(f"{what}: {one} in the baseline, {other} now")
+    return remarks

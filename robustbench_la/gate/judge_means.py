@@ -1,4 +1,4 @@
-"""Judging means over images: the mean corrupted accuracy and the fluctuation, by drawing images again."""
+"""Judges means over images by bootstrap: the mean corrupted accuracy and the fluctuation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, unqu
 
 _RESAMPLES = 2000
 _LEAST_MOVED = 40
-"""Of many images this many must have a fluctuation for a ratio: a resample without any of them has a probability of 1e-17."""
+"""Images with non-zero fluctuation needed for a ratio: the probability of a resample without any of them is 1e-17."""
 
 
 def judge_mean(
     baseline: Snapshot, now: Snapshot, corrupted: Sequence[Answers], measured: Mapping[Pass, Answers], rules: Rules
 ) -> Judgement:
-    """The mean over corruptions of the mean over levels and seeds, judged by drawing images again."""
+    """Judge the mean over corruptions of the mean over levels and noise seeds, by resampling images."""
     names = [one.condition.corruption for one in corrupted]
     shares = [Fraction(1, len(set(names)) * names.count(name)) for name in names]
     images = baseline.images
@@ -61,9 +61,9 @@ def judge_mean(
 
 
 def _p(changes: NDArray[np.float64], level: float) -> float:
-    """One-sided, that the mean of ``changes`` (one an image) is above 0: by drawing images again.
+    """One-sided bootstrap p-value of the mean of ``changes`` (one per image) being above 0.
 
-    Where the resamples cannot tell a p-value of ``level`` from 0, it is the normal law's, which means of many images follow.
+    If there are too few resamples to distinguish a p-value of ``level`` from 0, the normal approximation is used.
     """
     drawn = paired_bootstrap(changes, np.zeros_like(changes), margin=0.0, resamples=_RESAMPLES).p_exceeds or 0.0
     error = float(changes.std(ddof=1)) / math.sqrt(len(changes))

@@ -1,4 +1,4 @@
-"""A verdict as JUnit XML, for whatever shows test results."""
+"""A verdict as JUnit XML, for tools that show test results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from robustbench_la.text import printable
 
 
 def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
-    """JUnit XML, one test case a condition: failures for what fails the gate, skipped for what is inconclusive otherwise."""
+    """JUnit XML with one test case per condition: failed if it fails the gate, skipped if it is otherwise inconclusive."""
     failing = verdict.failing(strict=strict)
     skipped = [one for one in verdict.having("inconclusive") if one not in failing]
     total = len(verdict.judgements) + (verdict.baseline is None)
@@ -39,10 +39,10 @@ def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
 
 
 def _facts(verdict: Verdict) -> list[tuple[str, str]]:
-    found = [("alpha", f"{verdict.rules.alpha:g}")]
+    facts = [("alpha", f"{verdict.rules.alpha:g}")]
     for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
         if snapshot is not None:
-            found.append((f"{side} checkpoint", printable(snapshot.network.checkpoint, "?")))
-            found.append((f"{side} sha256", snapshot.network.sha256))
-            found.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}", "?")))
-    return found
+            facts.append((f"{side} checkpoint", printable(snapshot.network.checkpoint, "?")))
+            facts.append((f"{side} sha256", snapshot.network.sha256))
+            facts.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}", "?")))
+    return facts

@@ -14,11 +14,11 @@ from robustbench_la.records.snapshot import Snapshot
 
 SCHEMA = 2
 _NAMED = 3
-"""How many conditions a line names."""
+"""The largest number of conditions that a line names."""
 
 
 def headline(verdict: Verdict, *, strict: bool = False) -> str:
-    """The verdict in a line.
+    """The verdict in one line.
 
     It begins with PASS, REGRESSION, INCONCLUSIVE (only where that fails the gate) or NO BASELINE.
     """
@@ -45,16 +45,16 @@ def _named(judgements: Sequence[Judgement]) -> str:
 
 
 def change(one: Judgement) -> str:
-    """By how much, in a few words; a fall that rounds to nothing still has its sign."""
+    """The size of the change in a few words; a drop that rounds to zero keeps its sign."""
     if one.difference is None:
-        return "not there any more"
+        return "no longer measured"
     return f"{100 * one.difference:+.1f} %" if one.subject == "fluctuation" else f"{100 * one.difference:+.2f}"
 
 
 def explain(one: Judgement) -> str:
-    """What was found, and what it was judged by, in a sentence or two."""
+    """The change and the evidence it was judged by, in a sentence or two."""
     if one.now is None or one.difference is None or one.low is None or one.high is None:
-        return f"{one.name} is in the baseline and was not measured any more"
+        return f"{one.name} is in the baseline but is no longer measured"
     moved = "rose" if one.difference > 0 else "fell" if one.difference < 0 else "stayed"
     if one.subject == "fluctuation":
         unit, text = "%", f"relative fluctuation {moved} from {one.baseline:.4g} to {one.now:.4g}: {change(one)}"
@@ -71,17 +71,17 @@ def explain(one: Judgement) -> str:
 
 
 def _settle(one: Judgement) -> str:
-    """To two digits, upwards: it is an estimate."""
+    """Rounded up to two digits, as it is an estimate."""
     number = one.images_to_settle or 0
     step = 10 ** max(0, len(str(number)) - 2)
     return f"{-(-number // step) * step:,}"
 
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
-    """Conditions, then what concerns fluctuation, worst first."""
+    """The tables of accuracy and of fluctuation, worst first."""
     accuracy = [one for one in verdict.judgements if one.subject != "fluctuation"]
     fluctuation = [one for one in verdict.judgements if one.subject == "fluctuation"]
-    found = []
+    tables = []
     if accuracy:
         notes = (
             "Accuracy in %; difference in points with its 95 % interval; p: one-sided, that it fell, corrected by Holm over the "
@@ -89,15 +89,15 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
             f"{verdict.rules.alpha:g}.",
             *(explain(one) + "." for one in accuracy if one.outcome == "inconclusive"),
         )
-        found.append(_table("Against the baseline", accuracy, "percent", notes))
+        tables.append(_table("Against the baseline", accuracy, "percent", notes))
     if fluctuation:
         notes = (
             "Relative fluctuation: L1 norm of g(noisy) - g(clean) over that of g(clean), mean over layers and images; difference "
             "in % of the baseline with its 95 % bootstrap interval; p: one-sided, that it rose, corrected by Holm.",
             *(explain(one) + "." for one in fluctuation if one.outcome == "inconclusive"),
         )
-        found += [_table("Fluctuation against the baseline", fluctuation, "number", notes), *_layers(verdict)]
-    return found
+        tables += [_table("Fluctuation against the baseline", fluctuation, "number", notes), *_layers(verdict)]
+    return tables
 
 
 def _table(title: str, judgements: Sequence[Judgement], kind: Any, notes: tuple[str, ...]) -> Table:
@@ -128,7 +128,7 @@ def _table(title: str, judgements: Sequence[Judgement], kind: Any, notes: tuple[
 
 
 def _layers(verdict: Verdict) -> list[Table]:
-    """The mean relative fluctuation of each layer over the conditions of both sides, where these have the same layers."""
+    """The mean relative fluctuation of each layer over shared conditions; none if the two sides have different layers."""
     before, after = verdict.baseline, verdict.now
     if before is None or after is None or before.layers != after.layers:
         return []
@@ -154,7 +154,7 @@ def _layer_mean(snapshot: Snapshot, index: int, keys: Container[Pass]) -> float 
 
 
 def about(verdict: Verdict) -> str:
-    """What was compared with what, in a sentence."""
+    """What was compared, in a sentence."""
     before, after = verdict.baseline, verdict.now
     if before is None or after is None:
         return headline(verdict)
@@ -166,7 +166,7 @@ def about(verdict: Verdict) -> str:
 
 
 def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:
-    """For JSON."""
+    """The verdict as a JSON document."""
     sides = {"baseline": verdict.baseline, "now": verdict.now}
     names = ("data", "fingerprint", "images", "precision")
     return {
@@ -180,13 +180,13 @@ def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any
         "remarks": list(verdict.remarks),
         **{
             side: None
-            if own is None
+            if snapshot is None
             else {
-                **own.network.as_dict(),
-                **{name: getattr(own, name) for name in names},
-                "provenance": dict(own.provenance),
+                **snapshot.network.as_dict(),
+                **{name: getattr(snapshot, name) for name in names},
+                "provenance": dict(snapshot.provenance),
             }
-            for side, own in sides.items()
+            for side, snapshot in sides.items()
         },
         "judgements": [
             dataclasses.asdict(one) | {"condition": None if one.condition is None else one.condition.as_dict()}

@@ -1,4 +1,4 @@
-"""Which conditions of a baseline are judged, where not all are."""
+"""Selects the conditions of a baseline to judge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Filter = Callable[[Condition], bool]
 
 
 def only_these(selection: Selection) -> Filter | None:
-    """Whether a selection means a condition. None where it means all of them."""
+    """A filter for the conditions that a selection includes; None if it includes all of them."""
     return None if selection == EVERYTHING else selection.fits
 
 
@@ -22,7 +22,7 @@ def to_measure(baseline: Snapshot, only: Filter | None) -> Snapshot:
     """The part of a baseline that is to be measured again.
 
     Raises:
-        NothingSelectedError: Where nothing is.
+        NothingSelectedError: If no condition matches.
     """
     answers = tuple(one for one in baseline.answers if only is None or only(one.condition))
     if not answers:

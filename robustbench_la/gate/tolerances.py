@@ -1,4 +1,4 @@
-"""How much worse is too much: tolerances and the level of significance, as a command line gives them."""
+"""When a change counts as a regression: tolerances and significance level, as given on the command line."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.records.cells import Condition
 
 _SHOWN = 6
-"""Names that an error lists."""
+"""The largest number of names that an error lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How much worse is too much, and how sure one must be of it."""
+    """The tolerances and the significance level of a gate."""
 
     drop: Fraction = Fraction(1)
-    """Points of accuracy that may be lost without a word."""
+    """Tolerated drop in accuracy, in points."""
     drops: Mapping[str, Fraction] = field(default_factory=lambda: MappingProxyType({}))
-    """The same by name: a corruption, a condition as tables show it (``gaussian_noise 5``), ``clean`` or ``mean``."""
+    """Tolerated drops by name: a corruption, a condition as tables show it (``gaussian_noise 5``), ``clean`` or ``mean``."""
     rise: Fraction = Fraction(10)
-    """Percent by which the relative fluctuation may rise."""
+    """Tolerated increase of the relative fluctuation, in percent."""
     alpha: float = 0.05
-    """Level of significance: of all conditions together, of the mean, and of all fluctuations together; 1: tolerance decides."""
+    """Significance level over all conditions, of the mean, and over all fluctuations; with 1, the tolerance alone decides."""
     named: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """The words that tolerances were given for, and the names of ``drops`` that each stands for."""
+    """The words for which tolerances were given -> the names in ``drops`` that each stands for."""
 
     def check_used(self, judged: Collection[str]) -> None:
-        """Raise UserError for a word that names nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
+        """Raise UserError if a tolerance names nothing that is ``judged``: clean, mean, fluctuation, corruptions, ..."""
         for word, names in self.named.items():
             if not set(names) & set(judged):
                 option = "--max-rise" if word == "fluctuation" else "--max-drop"
@@ -38,27 +38,38 @@ class Rules:
                 raise UserError(f"{option} {word}: nothing of that name is judged, only {known}")
 
     def drop_of(self, condition: Condition) -> Fraction:
-        """The tolerance of a condition, in points: that of the most exact name."""
+        """The tolerance of a condition in points, by its most specific name."""
         return self.drops.get(str(condition), self.drops.get(condition.corruption, self.drop))
 
 
 def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: float = 0.05) -> Rules:
     """Rules from words such as ``1.0``, ``gaussian_noise:2.0`` (points) and ``fluctuation:10%``.
 
-    A group or an alias stands for its corruptions. Numbers stay exact: a fall of one point is not more than a tolerance of one.
+    A group or an alias stands for its corruptions. Numbers stay exact: a drop of one point does not exceed a tolerance of one.
+
+    Args:
+        drops: Tolerated drops in accuracy, in points.
+        rises: Tolerated increases of the fluctuation, in percent.
+        alpha: Significance level, above 0 and at most 1.
+
+    Returns:
+        The rules.
+
+    Raises:
+        UserError: If a tolerance cannot be parsed, is given twice, or names an unknown corruption.
 
     >>> parse_rules(["0.5", "blur:2"]).drops
     {'gaussian_blur': Fraction(2, 1)}
     """
     if not 0 < alpha <= 1:
-        raise UserError(f"alpha is above 0 and at most 1 (1: the tolerance alone decides), not {alpha:g}")
+        raise UserError(f"alpha must be above 0 and at most 1 (1: the tolerance alone decides), not {alpha:g}")
     rules = Rules(alpha=alpha)
     by_name: dict[str, Fraction] = {}
     named: dict[str, tuple[str, ...]] = {}
     general: list[str] = []
     for word in drops:
         name, _, number = word.rpartition(":")
-        points = _amount(number, f"--max-drop {word}: a number of points, such as 1.0 or gaussian_noise:2.0")
+        points = _amount(number, f"--max-drop {word}: expected a number of points, such as 1.0 or gaussian_noise:2.0")
         if name in named or (general and not name):
             raise UserError(f"--max-drop {word}: given twice, and before as {(general or [name])[0]}")
         if not name:
@@ -68,7 +79,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
             by_name |= dict.fromkeys(named[name], points)
     for word in rises:
         name, _, number = word.rpartition(":")
-        expected = f"--max-rise {word}: a share of the fluctuation, such as fluctuation:10%"
+        expected = f"--max-rise {word}: expected a percentage, such as fluctuation:10%"
         if name not in ("", "fluctuation") or not number.endswith("%"):
             raise UserError(expected)
         if "fluctuation" in named:
@@ -89,7 +100,7 @@ def _amount(text: str, expected: str) -> Fraction:
 
 
 def _names(word: str) -> list[str]:
-    """What a tolerance is for: names of corruptions, or one condition as tables show it."""
+    """The names a tolerance applies to: corruptions, or one condition as shown in tables."""
     from corruptions import names_of
     from corruptions.registry import known_words
 

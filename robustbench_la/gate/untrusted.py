@@ -1,7 +1,4 @@
-"""JSON that anyone may have written: read within bounds of size and memory, and accepted only if it is what it should be.
-
-Whatever is not, is a UserError of one line.
-"""
+"""Reads untrusted JSON, within bounds of size and memory, and validates its types; invalid input raises a UserError."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from robustbench_la.errors import UserError, first_line
 from robustbench_la.text import is_printable
 
 LARGEST = 16 * 2**20
-"""Bytes of a file that is read at all; 50,000 images of 1,000 classes under 76 conditions take 7 million."""
+"""The largest file that is read, in bytes; 50,000 images of 1,000 classes under 76 conditions take 7 million."""
 _MOST_MARKS = 300_000
-"""Values that JSON may hold: an empty list takes two bytes in the file and a hundred times as much in memory."""
+"""The largest number of values: an empty list takes two bytes in the file but a hundred times as much in memory."""
 _LONGEST_NUMBER = 40
 _LONGEST_TEXT = 4096
 
@@ -28,7 +25,7 @@ Kinds = Mapping[str, tuple[type | None, ...]]
 
 
 def as_json(kinds: tuple[type, ...]) -> tuple[type | None, ...]:
-    """The types in Python that a value may have once it was JSON: a whole number may stand for a float."""
+    """The Python types that a value may have after JSON decoding: an int may stand for a float."""
     whole = (int,) if float in kinds else ()
     return (*(None if kind is NoneType else kind for kind in kinds), *whole)
 
@@ -37,8 +34,8 @@ def read_json(path: Path) -> object:
     """The content of a JSON file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        UserError: if it cannot be read, or is too large.
+        FileNotFoundError: If the file does not exist.
+        UserError: If it cannot be read, is too large, or is not JSON.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device may never end
@@ -77,7 +74,7 @@ def _number(digits: str) -> float:
 
 
 def bytes_of(row: Mapping[str, Any], key: str, where: str) -> bytes:
-    """What is base64 text in a table."""
+    """The bytes of a base64 string in a JSON object."""
     try:
         return base64.b64decode(row.get(key, ""), validate=True)
     except (TypeError, ValueError):
@@ -85,7 +82,7 @@ def bytes_of(row: Mapping[str, Any], key: str, where: str) -> bytes:
 
 
 def rows_of(document: Mapping[str, Any], key: str) -> list[Any]:
-    """A list in a table."""
+    """A list in a JSON object."""
     rows = document.get(key)
     if not isinstance(rows, list):
         refuse(f"{key} is a list, not {shown(rows)}")
@@ -93,7 +90,7 @@ def rows_of(document: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def table_of(value: object, key: str | None, kinds: Kinds, where: str = "") -> dict[str, Any]:
-    """The entries of a table that ``kinds`` names, each of one of the kinds that it allows."""
+    """The entries of a JSON object that ``kinds`` names, each checked to have one of the types allowed there."""
     table = value.get(key) if key is not None and isinstance(value, dict) else value
     where = where or str(key)
     if not isinstance(table, dict):
@@ -109,25 +106,25 @@ def table_of(value: object, key: str | None, kinds: Kinds, where: str = "") -> d
 
 
 def keys_of(document: Mapping[str, Any], name: str) -> list[str]:
-    """The keys of a table in a table."""
+    """The keys of a nested JSON object."""
     table_of(document, name, {})
     return list(document[name])
 
 
 def is_kind(value: object, allowed: tuple[type | None, ...]) -> bool:
-    """Whether a value is of one of the kinds; True is no 1."""
+    """Whether a value has one of the types; True does not count as 1."""
     return (value is None and None in allowed) or type(value) in allowed
 
 
 def name_of(text: str, where: str) -> str:
-    """``text``, unless it could take the terminal, an XML file or a workflow's log in hand."""
+    """``text``, once checked to be safe to print in a terminal, an XML file or a workflow log."""
     if not is_printable(text, longest=_LONGEST_TEXT):
         refuse(f"{where} is not a name ({shown(text)})")
     return text
 
 
 def shown(value: object) -> str:
-    """A value as an error may quote it."""
+    """A value, shortened for error messages."""
     text = repr(value) if not isinstance(value, (list, dict)) else f"a {type(value).__name__}"
     return text if len(text) <= 40 else f"{text[:37]}..."
 

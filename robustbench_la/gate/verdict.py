@@ -1,4 +1,4 @@
-"""What a gate says: one judgement per condition, mean and fluctuation, and the verdict that they make."""
+"""The result of a gate: one judgement per condition, mean and fluctuation, together a verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POWER = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What became of one condition, of the mean over the corruptions, or of the fluctuation under one condition."""
+    """The outcome for one condition, the mean over corruptions, or the fluctuation under one condition."""
 
     name: str
     subject: Literal["accuracy", "mean", "fluctuation"]
@@ -30,44 +30,44 @@ class Judgement:
     baseline: float
     """Accuracy as a fraction, or relative fluctuation."""
     now: float | None
-    """None where it was not measured any more."""
+    """None if it is no longer measured."""
     difference: float | None
     """Accuracy: now - baseline. Fluctuation: now / baseline - 1."""
     low: float | None
-    """95 % interval of the difference."""
+    """Lower end of the 95 % interval of the difference."""
     high: float | None
     tolerance: float
     """A fraction: 0.01 is one point, or a hundredth of the fluctuation."""
     p: float | None
-    """One-sided, that it became worse; corrected by Holm among its likes."""
+    """One-sided p-value of having become worse, corrected by Holm over judgements of the same kind."""
     lost: int | None = None
-    """Images that the baseline has right and this measurement wrong."""
+    """Number of images that were correct in the baseline and are wrong now."""
     gained: int | None = None
     images: int
     images_to_settle: int | None = None
-    """How many images would make a fall like this one significant, four times out of five; where it is inconclusive."""
+    """Number of images at which such a drop would be significant with 80 % power; None unless inconclusive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a gate says of a checkpoint."""
+    """The verdict of a gate on a checkpoint."""
 
     judgements: tuple[Judgement, ...]
     """Worst first."""
     rules: Rules
     baseline: Snapshot | None
-    """None where there is none yet, and that was allowed."""
+    """None if there is no baseline yet and that was allowed."""
     now: Snapshot | None
     flips: int = 0
-    """Answers that are not the baseline's, over all conditions."""
+    """Number of answers that differ from the baseline's, over all conditions."""
     remarks: tuple[str, ...] = ()
 
     def having(self, outcome: Outcome) -> list[Judgement]:
-        """The judgements of one outcome."""
+        """The judgements with this outcome."""
         return [one for one in self.judgements if one.outcome == outcome]
 
     def failing(self, *, strict: bool = False) -> list[Judgement]:
-        """What makes the gate close: regressions, and with ``strict`` also what is inconclusive."""
+        """The judgements that fail the gate: regressions and, with ``strict``, inconclusive ones."""
         return [one for one in self.judgements if one.outcome == "regression" or (strict and one.outcome == "inconclusive")]
 
 
@@ -82,7 +82,7 @@ def label_of(baseline: Snapshot, key: Pass) -> str:
 
 
 def outcome_of(worse: bool, better: bool, p_worse: float, p_better: float, alpha: float) -> Outcome:
-    """worse, better: by more than the tolerance."""
+    """The outcome of a change. worse, better: whether it exceeds the tolerance in that direction."""
     if worse:
         return "regression" if p_worse <= alpha else "inconclusive"
     return "improved" if better and p_better <= alpha else "pass"
