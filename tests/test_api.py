@@ -317,7 +317,7 @@ def test_activations_that_are_not_in_the_table_are_shown_and_compared(tmp_path: 
 def test_a_name_that_is_not_the_networks_activation_is_said() -> None:
     result = la.evaluate({"relu": Net(nn.SiLU)}, (GREY, LABELS), noise="clean")
 
-    assert "counted as relu, but the activations it calls are silu" in repr(result)
+    assert "labelled relu, but the activations it calls are silu" in repr(result)
     assert "no normalize= given" in repr(result)
 
 
@@ -403,7 +403,7 @@ class Unscaled(Pictures):
         (Net(), Unscaled(PIXELS, DIGITS.target), {}, r"remove ToTensor and Normalize"),
         (Net(), torch.utils.data.DataLoader(Pictures(PIXELS, LABELS)), {}, r"give loader.dataset"),
         (Net(), 3, {}, r"not int"),
-        (Net(classes=3), (GREY, LABELS), {}, r"Net tells 3 classes apart, memory has 10"),
+        (Net(classes=3), (GREY, LABELS), {}, r"Net has 3 classes, but memory has 10"),
         (Net(pixels=50), (GREY, LABELS), {}, r"Net fails on images of 8x8 px with 1 channel: mat1 and mat2"),
         (Net().half(), (GREY, LABELS), {}, r"call .float\(\) first"),
         (lambda x: x, (GREY, LABELS), {}, r"model is a torch.nn.Module, a path, or several of them, not function"),

@@ -524,7 +524,7 @@ def test_a_network_whose_activations_cannot_be_seen_is_refused() -> None:
             super().__init__()
             self.part = torch.jit.trace(nn.ReLU(), torch.zeros(1, 3, 8, 8))
 
-    for block, message in [(Plain(), "no activation was seen"), (Script(), "block.part is TorchScript")]:
+    for block, message in [(Plain(), "no activation detected"), (Script(), "block.part is TorchScript")]:
         model = Classifier(block)
         model.head = nn.Linear(192, 10)
         with pytest.raises(UserError, match=message):
@@ -543,7 +543,7 @@ def test_a_network_that_is_random_is_told_apart_from_one_that_mixes_images() -> 
     model = Classifier(Random())
     model.head = nn.Linear(192, 10)
 
-    with pytest.raises(UserError, match="other outputs for the same images"):
+    with pytest.raises(UserError, match="different outputs for the same images"):
         list(fluctuation.measure_layers(evaluation(model)))
 
 
@@ -567,7 +567,7 @@ def test_a_network_that_takes_another_way_for_other_images_is_a_clear_error() ->
     model = Classifier(Moody())
     model.head = nn.Linear(192, 10)
 
-    with pytest.raises(RunError, match="2 for the first ones, 1 for others"):
+    with pytest.raises(RunError, match="2 calls for the first batch, 1 for another"):
         list(fluctuation.measure_layers(evaluation(model, batch_size=8)))
 
 

@@ -321,7 +321,7 @@ def test_a_full_disk_ends_an_evaluation_with_exit_3(larobust, digits_pair, monke
     from robustbench_la.errors import RunError
 
     def full(*arguments: object, **more: object) -> int:
-        raise RunError("no space left to write runs/results.sqlite; what it held before is still there")
+        raise RunError("no space left to write runs/results.sqlite; its previous content is intact")
 
     monkeypatch.setattr(Store, "add", full)
     code, _, said = larobust(*command(digits_pair))

@@ -345,7 +345,7 @@ def with_schema(number: int) -> Callable[[Path], None]:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "text": (lambda path: path.write_text("not a database, but longer than its header " * 30), "not a file of results"),
+    "text": (lambda path: path.write_text("not a database, but longer than its header " * 30), "not a store of results"),
     "newer": (newer, "newer larobust"),
     "of a schema below one": (with_schema(-1), "damaged"),
     "of no schema": (with_schema(0), "damaged"),
@@ -560,7 +560,7 @@ def test_a_store_that_another_process_holds_too_long_is_told(tmp_path: Path) -> 
     holder = sqlite3.connect(path, isolation_level=None)
     try:
         holder.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(RunError, match="held by another process"):
+        with pytest.raises(RunError, match="locked by another process"):
             Store(path, patience=0.1)
     finally:
         holder.close()

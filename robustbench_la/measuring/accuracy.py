@@ -1,4 +1,4 @@
-"""Classification under corruption: every batch is corrupted once and shown to every network, whose answers become cells."""
+"""Accuracy under corruption: each batch is corrupted once and classified by every network; the results become cells."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from robustbench_la.records.packing import pack_classes
 
 
 def measure_cells(evaluation: Evaluation, *, known: Container[Key] = (), meter: Meter = silent) -> Iterator[Cell]:
-    """Measure pass by pass.
+    """Measure the accuracy, pass by pass.
 
     Args:
         evaluation: Networks, images and conditions.
-        known: Keys of cells that need not be measured, see ``session.key_of``.
+        known: Keys of cells to skip, see ``session.key_of``.
         meter: Shows the progress.
 
     Yields:
         The cells of a pass, as soon as it is finished.
 
     Raises:
-        RunError: For a network whose outputs or losses are not finite, and where memory runs out.
+        RunError: If the outputs or losses of a network are not finite, or memory runs out.
     """
     keep_freed_memory()
     todo: list[Evaluation] = []
@@ -49,7 +49,7 @@ def measure_cells(evaluation: Evaluation, *, known: Container[Key] = (), meter: 
 
 
 class _Answers:
-    """What one network answers to every image under one condition; grows batch by batch."""
+    """The predictions of one network for all images under one condition, filled batch by batch."""
 
     def __init__(self, count: int, classes: int) -> None:
         self.predicted = np.empty(count, dtype=np.uint16)
@@ -59,7 +59,7 @@ class _Answers:
         self.seconds = 0.0
 
     def update(self, where: slice, logits: Tensor, labels: Tensor) -> None:
-        """logits: (N, classes).  labels: int64 (N,)."""
+        """Add the batch at ``where``: logits (N, classes) and labels int64 (N,)."""
         self.predicted[where] = logits.argmax(1).cpu().numpy()
         if self.in_top5 is not None:
             self.in_top5[where] = (logits.topk(5, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
@@ -70,24 +70,24 @@ class _Answers:
 
 @torch.inference_mode()
 def _measure_pass(evaluation: Evaluation, condition: Condition, advance: Advance) -> list[Cell]:
-    """The cells of all networks under one condition: batches are corrupted, and normalized, once for all of them."""
+    """The cells of all networks under one condition; each batch is corrupted once, and normalized once per normalization."""
     images, device = evaluation.images, evaluation.device
     answers = [_Answers(len(images.ids), network.spec.classes) for network in evaluation.networks]
     for start in range(0, len(images.ids), evaluation.batch_size):
         where = slice(start, min(start + evaluation.batch_size, len(images.ids)))
-        began = time.perf_counter()
+        started = time.perf_counter()
         batch = corrupted(evaluation, condition, where)
         labels = torch.from_numpy(images.labels[where]).to(device)
-        share = (time.perf_counter() - began) / len(answers)
+        share = (time.perf_counter() - started) / len(answers)
         inputs: dict[Normalization, Tensor] = {}
         for network, answer in zip(evaluation.networks, answers, strict=True):
-            began = time.perf_counter()
+            started = time.perf_counter()
             if network.normalization not in inputs:
                 inputs[network.normalization] = network.normalization.apply(batch)
             answer.update(where, finite_logits(network, inputs[network.normalization], evaluation), labels)
             if not np.isfinite(answer.nll[where]).all():
-                raise RunError(f"{network.name} gives outputs so large that their loss is not finite")
-            answer.seconds += time.perf_counter() - began + share
+                raise RunError(f"the outputs of {network.name} are so large that their loss is not finite")
+            answer.seconds += time.perf_counter() - started + share
             advance(len(labels))
     return [
         _cell(network, condition, answer, images.labels, evaluation.seed)

@@ -16,13 +16,13 @@ from robustbench_la.records.cells import CLEAN, Condition, Key
 from robustbench_la.records.layers import NetworkFluctuation
 
 _TOGETHER = 5
-"""Conditions that share one clean pass."""
+"""Number of conditions that share one clean pass."""
 _NETWORKS = 16
-"""Networks that are shown the same batches, which bounds the memory."""
+"""Number of networks that process the same corrupted batches, to bound memory."""
 
 
 def conditions_of(evaluation: Evaluation, options: FluctuationOptions) -> list[Condition]:
-    """What ``measure_layers`` measures under: the injections, or every condition except clean."""
+    """The conditions that ``measure_layers`` uses: the injections, or else every condition except clean."""
     injected = [injection.condition for injection in options.injections]
     return injected or [condition for condition in evaluation.conditions if condition != CLEAN]
 
@@ -34,16 +34,16 @@ def measure_layers(
 
     Args:
         evaluation: Networks, images and conditions.
-        options: What is measured of every layer.
-        known: Keys of what need not be measured, see ``session.key_of``.
+        options: What to measure at every layer.
+        known: Keys of records to skip, see ``session.key_of``.
         meter: Shows the progress.
 
     Yields:
-        One network under one condition, as soon as a few conditions are finished.
+        The records of one network under one condition; they arrive in groups of a few conditions.
 
     Raises:
-        UserError: For a network whose activations cannot be seen.
-        RunError: For a network whose numbers are not finite.
+        UserError: If the activations of a network cannot be detected.
+        RunError: If the activations of a network are not finite.
     """
     keep_freed_memory()
     options = options or FluctuationOptions()
@@ -63,16 +63,16 @@ def measure_layers(
     with meter("probing", sum(len(networks) for _, networks in todo) * len(evaluation.images.ids)) as advance:
         for group, networks in todo:
             injections = tuple(injection for injection in options.injections if injection.condition in group)
-            own = dataclasses.replace(options, injections=injections)
-            passes = [LayerPass(evaluation, network, group, own, sample) for network in networks]
+            group_options = dataclasses.replace(options, injections=injections)
+            passes = [LayerPass(evaluation, network, group, group_options, sample) for network in networks]
             shown = [CLEAN] if injections else [CLEAN, *group]
             least = padded(1, len(shown))
             step = max(least, 2 * evaluation.batch_size // len(shown) // least * least)
             for start in range(0, len(evaluation.images.ids), step):
                 where = slice(start, min(start + step, len(evaluation.images.ids)))
                 versions = [corrupted(evaluation, condition, where) for condition in shown]
-                for one in passes:
-                    one.show(where, versions)
+                for layer_pass in passes:
+                    layer_pass.show(where, versions)
                     advance(where.stop - where.start)
-            for one in passes:
-                yield from one.results()
+            for layer_pass in passes:
+                yield from layer_pass.results()

@@ -1,4 +1,4 @@
-"""A checkpoint becomes a snapshot: by a plan, or by the plan of a baseline. The measuring half of the gate."""
+"""Measures the snapshot of a checkpoint, by a plan or in the same way as a baseline. The measuring half of the gate."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from robustbench_la.records.plan_file import read_plan
 from robustbench_la.records.snapshot import Answers, Snapshot, check_comparable, with_fluctuations
 
 GIVEN = ("arch", "activation", "layeract_alpha", "normalize")
-"""What a plan may have to say of a checkpoint."""
+"""What a plan may specify about a checkpoint."""
 
 
 def given(plan: EvaluationPlan) -> dict[str, str | float]:
-    """What a plan does say of its checkpoint."""
-    said = {
+    """What a plan specifies about its checkpoint, by the names of GIVEN."""
+    settings = {
         "arch": plan.arch,
         "activation": next(iter(plan.activation), None),
         "layeract_alpha": plan.layeract_alpha,
         "normalize": plan.normalize,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def prepare_by_baseline(
@@ -48,19 +48,30 @@ def prepare_by_baseline(
     download: bool = False,
     meter: Meter = silent,
 ) -> Evaluation:
-    """What it takes to measure another checkpoint as the baseline's was measured.
+    """Prepare to measure another checkpoint in the same way as the baseline.
 
-    flags: as of ``read_plan``; checkpoints, device, batch_size, data, and what a foreign checkpoint does not tell (where it is
-    not said, the baseline's is taken).  changed: flags of what is to be measured otherwise; all else stays the baseline's.
-    prepare: in place of loading what the plan names, for networks or images that are in memory.
-    Raises: NotComparableError, before anything is measured, where images or preprocessing differ and nothing was to change.
+    Args:
+        baseline: The baseline.
+        flags: As for ``read_plan``: checkpoints, device, batch_size, data, and what a foreign checkpoint does not record (by
+            default that of the baseline).
+        changed: Flags of what to measure differently; everything else is as in the baseline.
+        prepare: Used instead of loading what the plan names, for networks or images in memory.
+        download: Whether a missing dataset may be downloaded.
+        meter: Shows the progress of decoding.
+
+    Returns:
+        The evaluation of the checkpoint.
+
+    Raises:
+        UserError: If the plan does not name exactly one checkpoint, or something does not fit.
+        NotComparableError: If ``changed`` is empty, but images or preprocessing differ; nothing has been measured then.
     """
-    said = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
-    architecture = str(said.get("arch", ""))
+    recorded = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
+    architecture = str(recorded.get("arch", ""))
     if not flags.get("arch") and ":" in architecture and not architecture.startswith("torchvision:"):
-        raise UserError(f"the baseline's network is made by the code {architecture}; allow that with --arch {architecture}")
-    own = {
-        **said,
+        raise UserError(f"the baseline's network is built by the code {architecture}; allow that with --arch {architecture}")
+    settings = {
+        **recorded,
         "data": baseline.data,
         "resize": baseline.resize,
         "crop": baseline.crop,
@@ -72,8 +83,8 @@ def prepare_by_baseline(
     conditions = tuple(dict.fromkeys(answers.condition for answers in baseline.answers))
     other_noise = changed.keys() & {"noise", "severity", "profile"}
     if other_noise:
-        own |= _noise(conditions, baseline.profile, severities="noise" not in changed)
-    plan = read_plan(None, {**own, **{name: value for name, value in flags.items() if value is not None}, **changed})
+        settings |= _noise(conditions, baseline.profile, severities="noise" not in changed)
+    plan = read_plan(None, {**settings, **{name: value for name, value in flags.items() if value is not None}, **changed})
     evaluation = prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter)
     check_one(evaluation)
     if not changed:
@@ -87,7 +98,7 @@ def prepare_by_baseline(
 
 
 def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:
-    """Flags of ``read_plan`` that give these conditions."""
+    """The flags of ``read_plan`` that select these conditions."""
     noisy = [condition for condition in conditions if condition != CLEAN]
     words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={encode_level(one.parameters)}" for one in noisy)
     levels = sorted({str(one.severity) for one in noisy if one.severity is not None})
@@ -102,20 +113,20 @@ def measure_snapshot(
     store: Path | None = None,
     meter: Meter = silent,
 ) -> Snapshot:
-    """Measure the one checkpoint of an evaluation.
+    """Measure the single checkpoint of an evaluation.
 
     Args:
-        evaluation: Of one checkpoint.
-        fluctuation: Whether activations are measured too.
-        said: What was said of the checkpoint, as ``given`` has it.
-        store: Where results are taken from and kept; None for nowhere.
+        evaluation: Of exactly one checkpoint.
+        fluctuation: Whether to measure the fluctuation of activations, too.
+        said: What was specified about the checkpoint, see ``given``.
+        store: Where results are read from and kept; None for no store.
         meter: Shows the progress.
 
     Returns:
-        What it answered to each image.
+        The predictions for each image, and the fluctuation if it was requested.
 
     Raises:
-        UserError: Unless there is one checkpoint, and where it cannot be measured.
+        UserError: If there is not exactly one checkpoint, or it cannot be measured.
     """
     check_one(evaluation)
     setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
@@ -128,20 +139,20 @@ def measure_snapshot(
 
 
 def check_one(evaluation: Evaluation) -> None:
-    """Raise UserError unless it is of one checkpoint."""
+    """Raise UserError unless the evaluation has exactly one checkpoint."""
     if len(evaluation.networks) != 1:
         names = ", ".join(network.name for network in evaluation.networks[:3]) + ", ..." * (len(evaluation.networks) > 3)
-        raise UserError(f"a baseline is of one checkpoint, not of {len(evaluation.networks)} ({names}); name one with --ckpt")
+        raise UserError(f"a baseline needs exactly one checkpoint, not {len(evaluation.networks)} ({names}); give one --ckpt")
 
 
 def _check_level(condition: Condition) -> None:
-    """Raise NotComparableError where this larobust would make other noise of the name that a baseline holds."""
+    """Raise NotComparableError if a condition of a baseline has another level in this version of larobust."""
     from corruptions import PROFILES, level_of
 
-    if condition.severity is None or condition.profile is None:  # clean, or a level of the user's own
+    if condition.severity is None or condition.profile is None:  # clean, or a custom level
         return
     if condition.profile not in PROFILES:
-        raise NotComparableError(f"not comparable; the baseline holds {condition} of an unknown profile {condition.profile}")
+        raise NotComparableError(f"not comparable; {condition} of the baseline has an unknown profile, {condition.profile}")
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
     if level != condition.parameters:
         here = dataclasses.replace(condition, parameters=level)
@@ -151,7 +162,7 @@ def _check_level(condition: Condition) -> None:
 
 
 def _frame(evaluation: Evaluation, shared: RunSetting) -> Snapshot:
-    """All of a snapshot that is known before anything is measured."""
+    """Everything in a snapshot that is known before measuring."""
     network, images = evaluation.networks[0], evaluation.images
     return Snapshot(
         network=network.record,

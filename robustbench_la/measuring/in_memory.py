@@ -1,4 +1,4 @@
-"""A network that is an object in the caller's program becomes one that can be measured, once its forward pass was tried."""
+"""Turns a network object of the caller's program into one that can be measured, after a trial forward pass."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from robustbench_la.models.exchange import make_activation, native_activations
 from robustbench_la.models.in_memory import code_sha256, unwrapped, weights_sha256
 
 _TRIED = 4
-"""Images of the trial: below 3 some matrix products are others."""
+"""Number of images in the trial: below 3 torch uses other matrix kernels."""
 NO_ACTIVATION = "none"
-"""The label of a network in which no activation is called."""
+"""The activation label of a network that calls no activation."""
 
 
 def network_in_memory(
@@ -34,27 +34,30 @@ def network_in_memory(
     alpha: float | None = None,
     normalization: Normalization | None = None,
 ) -> Network:
-    """A network with all that is known of it, after one forward pass of a few images.
+    """Describe a network object, after one forward pass with a few images.
 
     Args:
-        model: In eval mode, on its device. It is kept, not copied.
-        name: What tables call it; where it names an activation, that is its activation.
-        shape: Of the images to come.
-        activation: Its label, in place of what is found.
-        alpha: LayerAct's, in place of what its modules say.
-        normalization: Of its inputs; pixels on [0, 1] if not given.
+        model: In eval mode, on its device. It is not copied.
+        name: Its name in tables; if that is the name of an activation, it also becomes the activation label.
+        shape: Of the images to evaluate on.
+        activation: The activation label, instead of what is detected.
+        alpha: LayerAct's alpha, instead of that of its modules.
+        normalization: Of its inputs; by default pixels on [0, 1].
+
+    Returns:
+        The network, ready to be measured.
 
     Raises:
-        UserError: Where it fails on such images, or gives no logits.
+        UserError: If it fails on such images, or does not return logits.
     """
-    used = normalization or NORMALIZATIONS["none"]
-    used.check(shape.channels)
-    called, classes = _tried(model, name, shape, used)
+    applied = normalization or NORMALIZATIONS["none"]
+    applied.check(shape.channels)
+    called, classes = _tried(model, name, shape, applied)
     remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
-    found = _label(called, model)
-    label = activation or (name if name in ACTIVATIONS else found)
-    if label != found and label not in found.split("+"):
-        remarks = (*remarks, f"counted as {label}, but the activations it calls are {found}")
+    detected = _label(called, model)
+    label = activation or (name if name in ACTIVATIONS else detected)
+    if label != detected and label not in detected.split("+"):
+        remarks = (*remarks, f"labelled {label}, but the activations it calls are {detected}")
     return Network(
         name=name,
         sha256=weights_sha256(model),
@@ -62,7 +65,7 @@ def network_in_memory(
         spec=_spec(model, shape, classes),
         activation=label,
         alpha=_alpha(model, label, alpha),
-        normalization=used,
+        normalization=applied,
         data=None,
         seed=None,
         remarks=remarks,
@@ -71,17 +74,17 @@ def network_in_memory(
 
 
 def _tried(model: nn.Module, name: str, shape: Shape, normalization: Normalization) -> tuple[list[str], int]:
-    """The activations that a forward pass calls, in order, and the number of logits an image."""
+    """The activations that a forward pass calls, in order, and the number of logits per image."""
     weights = [*model.parameters(), *model.buffers()]
-    other = {str(tensor.dtype).removeprefix("torch.") for tensor in weights if tensor.is_floating_point()} - {"float32"}
-    if other:
-        raise UserError(f"{name} has {', '.join(sorted(other))} weights; networks are measured in float32: call .float() first")
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in weights if tensor.is_floating_point()} - {"float32"}
+    if dtypes:
+        raise UserError(f"{name} has {', '.join(sorted(dtypes))} weights; networks are measured in float32: call .float() first")
     images = torch.zeros((_TRIED, shape.channels, shape.height, shape.width), dtype=torch.uint8)
     images = images.to(weights[0].device if weights else "cpu")
     called: list[str] = []
     try:
         probe = Probe(model, lambda layer, function, *_: called.append(function))
-    except UserError:  # TorchScript: its calls cannot be seen, its modules can
+    except UserError:  # TorchScript: its calls cannot be intercepted, but its modules can be listed
         probe = None
     try:
         with torch.inference_mode(), probe.watching() if probe else torch.no_grad():
@@ -90,13 +93,13 @@ def _tried(model: nn.Module, name: str, shape: Shape, normalization: Normalizati
         size = f"{shape.width}x{shape.height} px with {shape.channels} channel{'s' if shape.channels > 1 else ''}"
         raise UserError(f"{name} fails on images of {size}: {first_line(error)}") from error
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != _TRIED:
-        given = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"{name} gives {given} for {_TRIED} images, not logits of shape ({_TRIED}, classes)")
+        output = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"{name} returns {output} for {_TRIED} images, not logits of shape ({_TRIED}, classes)")
     return called, logits.shape[1]
 
 
 def _label(called: list[str], model: nn.Module) -> str:
-    """One name for the activations of a network: that of the only one, or of all, joined by ``+``."""
+    """The activation label of a network: the names of the activations it uses, joined by ``+``."""
     modules = native_activations(model)
     if len(modules) == 1 and len(set(called)) <= 1:
         return modules[0]
@@ -107,7 +110,7 @@ def _label(called: list[str], model: nn.Module) -> str:
 
 
 def _alpha(model: nn.Module, label: str, given: float | None) -> float | None:
-    """LayerAct's alpha: as given, or as its modules have it; None at the element level, and where they differ."""
+    """LayerAct's alpha, as given or from its modules; None at the element level, or if the modules differ."""
     if label not in ACTIVATIONS or ACTIVATIONS[label].level == "element":
         return None
     kind = type(make_activation(label))
@@ -116,10 +119,10 @@ def _alpha(model: nn.Module, label: str, given: float | None) -> float | None:
 
 
 def _spec(model: nn.Module, shape: Shape, classes: int) -> NetworkSpec:
-    """What is known of the architecture; networks of our table are named as there."""
+    """What is known about the architecture; networks of our table get their name there."""
     model = unwrapped(model)
-    if type(model).__module__ == paper_networks.__name__ and (known := recognise(model.state_dict())) is not None:
-        return replace(known[0], height=shape.height, width=shape.width)
+    if type(model).__module__ == paper_networks.__name__ and (recognised := recognise(model.state_dict())) is not None:
+        return replace(recognised[0], height=shape.height, width=shape.width)
     return NetworkSpec(
         architecture=type(model).__qualname__.rpartition(".")[2],
         classes=classes,

@@ -1,4 +1,4 @@
-"""Noise put straight on pre-activations, the same whatever the activation function is."""
+"""Noise added directly to pre-activations, independent of the activation function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robustbench_la.errors import UserError, lookup
 from robustbench_la.records.cells import Condition
 
 KINDS = {
-    "gaussian": "standard deviation as a fraction of the image's own spread of that pre-activation",
+    "gaussian": "standard deviation as a fraction of that of the image's pre-activation at that layer",
     "gaussian-absolute": "standard deviation in the units of the pre-activation",
 }
 
@@ -28,39 +28,58 @@ class Injection:
 
     @property
     def condition(self) -> Condition:
-        """As it stands in records."""
+        """The condition under which records keep it."""
         return Condition(corruption=f"inject:{self.kind}", severity=None, parameters=(self.level,), profile=None)
 
     def on(self, pre_activation: Tensor, sigma: Tensor, keys: Tensor) -> Tensor:
-        """Noisy pre-activations: float32 (N, D), from theirs, their spread float64 (N,), and one key per image."""
+        """Add the noise.
+
+        Args:
+            pre_activation: Clean pre-activations, float32 (N, D).
+            sigma: Their standard deviation per image, float64 (N,).
+            keys: One key per image, int64 (N,), see ``layer_keys``.
+
+        Returns:
+            Noisy pre-activations, float32 (N, D).
+        """
         width = self.level * sigma if self.kind == "gaussian" else torch.full_like(sigma, self.level)
         noise = normals(keys, pre_activation.shape[1]).mul_(width[:, None])
         return pre_activation + noise.float()
 
 
 def layer_keys(seed: int, layer: int, ids: Tensor) -> Tensor:
-    """One key per image, for the noise at the call ``layer`` (its place in the order of calls): int64 (N,)."""
+    """One key per image, int64 (N,), for the noise at activation call number ``layer`` of the forward pass."""
     return image_keys(seed, f"inject/{layer}", ids)
 
 
 def normals(keys: Tensor, count: int) -> Tensor:
-    """Standard normal numbers, float64 (N, count): the inverse distribution function of one 32-bit word each."""
+    """Standard normal numbers, float64 (N, count): the inverse normal CDF, applied to one 32-bit word each."""
     uniform = words(keys, count).to(torch.float64).add_(0.5 + 2.0**31).mul_(2.0**-32)
-    drawn: Tensor = torch.special.ndtri(uniform)
-    return drawn
+    normal: Tensor = torch.special.ndtri(uniform)
+    return normal
 
 
 def parse_injection(text: str) -> list[Injection]:
-    """``gaussian=0.1`` or ``gaussian-absolute=0.05,0.1``. Raises UserError."""
+    """Parse ``gaussian=0.1`` or ``gaussian-absolute=0.05,0.1``: one injection per level.
+
+    Args:
+        text: A name of KINDS, and levels.
+
+    Returns:
+        The injections in the order given.
+
+    Raises:
+        UserError: If the kind is unknown, or a level is not a number above 0.
+    """
     kind, equals, levels = text.partition("=")
     lookup(KINDS, kind.strip(), kind="injected noise")
-    found = []
+    injections = []
     for level in levels.split(","):
         try:
             number = float(level)
         except ValueError:
             number = math.nan
         if not equals or not math.isfinite(number) or number <= 0:
-            raise UserError(f"--inject {text!r}: a level above 0 is needed, as in gaussian=0.1")
-        found.append(Injection(kind.strip(), number))
-    return found
+            raise UserError(f"--inject {text!r}: expected a level above 0, as in gaussian=0.1")
+        injections.append(Injection(kind.strip(), number))
+    return injections

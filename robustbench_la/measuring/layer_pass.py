@@ -1,4 +1,4 @@
-"""One network shown clean and noisy images side by side in one forward pass, activation call by activation call."""
+"""Runs clean and noisy images through one network in a single forward pass, and compares them at each activation call."""
 
 from __future__ import annotations
 
@@ -39,53 +39,53 @@ from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 THRESHOLD = 0.01
 """Of the scale: below it an element counts as saturated."""
 ROWS = 32
-"""Batches are filled up to multiples of this. Below 16 images torch takes other convolutions, and it computes what is left of a
-vector (twice 16 float32) one by one: the last bits of either differ."""
+"""Batches are padded to multiples of this. Below 16 images torch uses other convolutions, and it computes the remainder of a
+vector (two of 16 float32) one by one: in both cases the last bits differ."""
 _NEAR_ZERO = -1e-20
-"""Takes the place of pre-activations that are exactly 0, whose scale cannot be read off."""
+"""Replaces pre-activations that are exactly 0, for which g(y) / y does not give the scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluctuationOptions:
-    """What is measured of every layer."""
+    """What to measure at every layer."""
 
     only: Literal["fluctuation"] | None = None
-    """None: everything in records.layers.STATISTICS."""
+    """None for everything in records.layers.STATISTICS."""
     threshold: float = THRESHOLD
-    """Of the scale, for saturation."""
+    """Of the scale: below it an element counts as saturated."""
     injections: tuple[Injection, ...] = ()
-    """Noise on the pre-activations, in place of the conditions."""
+    """Noise on the pre-activations, instead of the conditions."""
 
 
 @dataclass(slots=True)
 class _Shape:
-    """One activation call, as a few images showed it."""
+    """The shape of one activation call, as seen with a few images."""
 
     layer: str
     few: tuple[int, ...]
     ratio: Fraction
-    """How many times as many images the first pass has."""
+    """Number of images in the first pass, divided by that of the few."""
     axis: int | None = None
-    """Of the images; None until the first pass, and where there is none."""
+    """The axis of the images; None until the first pass, and if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What one activation call of a batch gave."""
+    """The sums of one activation call for one batch."""
 
     layer: str
     function: str
     elements: int
     noisy: Tensor
-    """NoisySums of each condition, (conditions, 7, N); where only the fluctuation is asked for that, (conditions, N)."""
+    """NoisySums of each condition, (conditions, 7, N); if only the fluctuation is measured, just that, (conditions, N)."""
     clean: Tensor | None = None
     """CleanSums, (4, N)."""
     activation: Tensor | None = None
-    """Of clean images, summed over them: (D,)."""
+    """The activation summed over clean images, (D,)."""
 
 
 class LayerPass:
-    """One network and the conditions that share its clean pass; grows batch by batch."""
+    """One network and the conditions that share its clean pass; accumulates batch by batch."""
 
     def __init__(
         self,
@@ -99,21 +99,30 @@ class LayerPass:
         self.options, self.sample = options, sample
         self.probe = Probe(network.model, self._observe)
         self.batch: list[_Call] = []
-        """What those of the forward pass that is being made gave."""
+        """The calls of the current forward pass so far."""
         self.layers: list[tuple[str, str, int]] = []
         """Name, function and D of each call; known after the first batch."""
         self.totals: LayerTotals | None = None
         self.called: list[_Shape] = []
-        """Every call of the first pass, also those that are left out, with the axis of the images."""
+        """Every call of the first pass, including those left out, with the axis of the images."""
         self.skipped: dict[str, None] = {}
         self.where = slice(0, 0)
         self.parts = 0
         self.turn = 0
-        """Calls of the forward pass that is being made."""
+        """Number of calls in the current forward pass so far, including those left out."""
 
     @torch.inference_mode()
     def show(self, where: slice, versions: Sequence[Tensor]) -> None:
-        """Take in the images at ``where``: uint8 (N, C, H, W), clean and for each condition."""
+        """Add a batch.
+
+        Args:
+            where: Positions of its images.
+            versions: uint8 (N, C, H, W), clean and then for each condition; clean only if noise is injected.
+
+        Raises:
+            UserError: If no activation is detected, or images in one batch influence each other.
+            RunError: If activations are not finite, or the calls differ between batches.
+        """
         network, count = self.network, len(versions[0])
         filled = torch.arange(padded(count, len(versions)), device=versions[0].device) % count
         inputs = network.normalization.apply(torch.cat([version[filled] for version in versions]))
@@ -129,7 +138,7 @@ class LayerPass:
         self._take_in()
 
     def _look(self, few: Tensor, rows: int) -> Tensor:
-        """Note the calls for a few images: the axis that is longer for more of them is that of the images. Gives their logits."""
+        """Record the calls for a few images, whose shapes later reveal the axis of the images; returns their logits."""
         seen: list[tuple[str, tuple[int, ...]]] = []
         probe = Probe(self.network.model, lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape))))
         with probe.watching():
@@ -138,12 +147,12 @@ class LayerPass:
         return logits
 
     def _begin(self) -> None:
-        """After the first forward pass: what it called is what all have to call."""
+        """Set up the totals after the first forward pass; all others must make the same calls."""
         network = self.network
         if not self.batch:
-            found = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
+            skipped = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
             names = ", ".join(dict.fromkeys(watched_functions().values()))
-            raise UserError(f"{network.name}: no activation was seen in its forward pass{found}; looked for {names}")
+            raise UserError(f"{network.name}: no activation detected in its forward pass{skipped}; looked for {names}")
         self.layers = [(call.layer, call.function, call.elements) for call in self.batch]
         self.totals = LayerTotals(
             [call.elements for call in self.batch],
@@ -161,7 +170,7 @@ class LayerPass:
         if called != self.layers:
             raise RunError(
                 f"{self.network.name} does not call the same activations for all images: "
-                f"{len(self.layers)} for the first ones, {len(called)} for others, or others in their places"
+                f"{len(self.layers)} calls for the first batch, {len(called)} for another, or in another order"
             )
         noisy = torch.stack([call.noisy for call in self.batch]).cpu().numpy()
         if self.options.only is not None:
@@ -174,7 +183,7 @@ class LayerPass:
         self.totals.update(self.where, CleanSums(clean), NoisySums(noisy))
 
     def _check_apart(self, logits: Tensor, alone: Tensor, few: Tensor) -> None:
-        """Raise UserError if ``few`` images give other logits ``alone`` than together with others."""
+        """Raise UserError if the logits of ``few`` images differ between ``alone`` and together with others."""
         tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.float().abs().max())
 
         def far(one: Tensor, other: Tensor) -> bool:
@@ -183,10 +192,12 @@ class LayerPass:
         if not far(logits[: len(few)], alone):
             return
         if far(run_network(self.network, few, self.evaluation), alone):
-            raise UserError(f"{self.network.name} gives other outputs for the same images (dropout that is never off does that)")
+            raise UserError(
+                f"{self.network.name} returns different outputs for the same images (as with dropout that is never switched off)"
+            )
         raise UserError(
-            f"{self.network.name}: images that go through the network together change each other's outputs "
-            "(a BatchNorm without running statistics does that), so noisy and clean ones cannot be compared"
+            f"{self.network.name}: images in the same batch change each other's outputs "
+            "(as with BatchNorm without running statistics), so noisy and clean ones cannot be compared"
         )
 
     def _observe(self, layer: str, function: str, pre_activation: Tensor, activation: Tensor, apply: Apply) -> None:
@@ -204,7 +215,7 @@ class LayerPass:
             call = _Call(*call_of, noisy, clean, sums_over_images(versions[0][1]))
         else:
             limits = torch.finfo(pre_activation.dtype)
-            # A scale that is read off is off by roundings: one that is at the threshold is not below it.
+            # g(y) / y gives the scale up to rounding errors: a scale equal to the threshold must not count as below it.
             threshold = self.options.threshold * (1 - 4 * limits.eps)
             clean, noisy = sums(versions[0], versions[1:], threshold)
             if not bool(noisy.isfinite().all() & clean.isfinite().all()):  # a pre-activation of exactly 0, most likely
@@ -214,14 +225,14 @@ class LayerPass:
             call = _Call(*call_of, noisy, clean, sums_over_images(versions[0][1]))
         numbers = call.noisy if scaled or self.options.only is not None else call.noisy[:, NoisySums.WITHOUT_SCALE]
         if not bool(numbers.isfinite().all()):
-            raise RunError(f"{self.network.name} gives NaN or infinite activations at {layer}")
+            raise RunError(f"{self.network.name} has NaN or infinite activations at {layer}")
         self.batch.append(call)
 
     def _axis(self, layer: str, shape: tuple[int, ...]) -> int | None:
-        """The axis of the images of the call that is being made; None where it is left out."""
+        """The axis of the images in the current call; None if the call is left out."""
         turn, self.turn = self.turn, self.turn + 1
         if turn >= len(self.called) or self.called[turn].layer != layer:
-            raise RunError(f"{self.network.name} does not call the same activations for all images: {layer} comes unexpectedly")
+            raise RunError(f"{self.network.name} does not call the same activations for all images: unexpected call at {layer}")
         call = self.called[turn]
         if self.totals is None:
             call.axis = axis_of_images(call.few, shape, call.ratio)
@@ -234,36 +245,36 @@ class LayerPass:
         if not self.options.injections:
             parts = (flat(tensor, rows, axis).chunk(self.parts) for tensor in (pre_activation, activation))
             return [(y[:count], a[:count]) for y, a in zip(*parts, strict=True)]
-        own = slice(pre_activation.shape[axis] // rows * count)
-        clean = pre_activation.movedim(axis, 0)[own]
-        y = clean.reshape(count, -1).float()  # the noise belongs to places, however they lie in memory
+        unpadded = slice(pre_activation.shape[axis] // rows * count)
+        clean = pre_activation.movedim(axis, 0)[unpadded]
+        y = clean.reshape(count, -1).float()  # logical order: the noise must not depend on the memory format
         ids = torch.from_numpy(self.evaluation.images.ids[self.where]).to(y.device)
         keys = layer_keys(self.evaluation.seed, len(self.batch), ids)
-        versions = [(y, activation.movedim(axis, 0)[own].reshape(count, -1).float())]
+        versions = [(y, activation.movedim(axis, 0)[unpadded].reshape(count, -1).float())]
         for injection in self.options.injections:
             noisy = injection.on(y, sigma(y), keys).to(clean.dtype)
-            answer = apply(noisy.view(clean.shape).movedim(0, axis)).movedim(axis, 0)
-            versions.append((noisy.float(), answer.reshape(count, -1).float()))
+            result = apply(noisy.view(clean.shape).movedim(0, axis)).movedim(axis, 0)
+            versions.append((noisy.float(), result.reshape(count, -1).float()))
         return versions
 
     def results(self) -> Iterator[NetworkFluctuation]:
-        """One per condition, after the last image."""
+        """One record per condition, after the last batch."""
         assert self.totals is not None
         reached = {layer for layer, _, _ in self.layers}
         unreached = tuple(path for path in activation_paths(self.network.model) if path not in reached)
         means = () if self.options.only else tuple(self.totals.activation_mean(layer) for layer in range(len(self.layers)))
-        for place, condition in enumerate(self.conditions):
+        for noise, condition in enumerate(self.conditions):
             yield NetworkFluctuation(
-                layers=tuple(self._layer(self.totals, index, place, condition) for index in range(len(self.layers))),
+                layers=tuple(self._layer(self.totals, index, noise, condition) for index in range(len(self.layers))),
                 threshold=None if self.options.only else self.options.threshold,
                 unreached=unreached,
                 skipped=tuple(self.skipped),
                 sample=self.sample.ids,
-                per_image={name: _to_float32(values) for name, values in self.totals.per_image(place).items()},
+                per_image={name: _to_float32(values) for name, values in self.totals.per_image(noise).items()},
                 activation_means=means,
             )
 
-    def _layer(self, totals: LayerTotals, index: int, place: int, condition: Condition) -> LayerStats:
+    def _layer(self, totals: LayerTotals, index: int, noise: int, condition: Condition) -> LayerStats:
         layer, function, elements = self.layers[index]
         return LayerStats(
             network=self.network.record,
@@ -273,16 +284,16 @@ class LayerPass:
             function=function,
             elements=elements,
             images=totals.images,
-            statistics=totals.statistics(index, place),
+            statistics=totals.statistics(index, noise),
         )
 
 
 def padded(images: int, parts: int) -> int:
-    """The least number of images, at least ``images``, of which ``parts`` versions make a multiple of ROWS; one of GROUP."""
+    """The smallest multiple of GROUP, at least ``images``, whose ``parts`` versions together are a multiple of ROWS."""
     step = max(GROUP, ROWS // math.gcd(ROWS, parts))
     return -(-images // step) * step
 
 
 def _to_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As the store keeps them, so that what is read from it and what was just measured are the same."""
+    """Round to float32, as the store does, so that stored and freshly measured values are equal."""
     return values.astype(np.float32).astype(np.float64)

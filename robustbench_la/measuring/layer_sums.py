@@ -1,7 +1,7 @@
-"""What noise does at one activation call: sums over the elements of each image.
+"""The effect of noise at one activation call: sums over the elements of each image.
 
-Definitions: LayerAct (Yoon & Lim, AAAI 2025, arXiv 2306.04940), 2.1 to 2.3 and 3.2. Where an activation is value x scale,
-g(y)_i = y_i s_i, the scale of an element is read off as s_i = g(y)_i / y_i; where it is not, what needs a scale is NaN.
+Definitions: LayerAct (Yoon & Lim, AAAI 2025, arXiv 2306.04940), 2.1 to 2.3 and 3.2. If an activation is value x scale,
+g(y)_i = y_i s_i, the scale of an element is computed as s_i = g(y)_i / y_i; otherwise quantities that need a scale are NaN.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BLOCK = 1 << 19
-"""Elements handled at a time on a CPU, so that what one step writes is in the cache for the next."""
+"""Elements processed at a time on a CPU, so that the output of one step is still in the cache for the next."""
 _SEGMENT = 4096
-"""Elements added up in float32 before float64 takes over."""
+"""Number of elements summed in float32; the partial sums are added in float64."""
 GROUP = 16
-"""Images added up in float32 before float64 takes over."""
+"""Number of images summed in float32; the partial sums are added in float64."""
 
 
 Values = NDArray[np.float64]
@@ -29,6 +29,8 @@ Values = NDArray[np.float64]
 
 class _Sums:
     """Sums over the D elements of each image, at one call or stacked for several: float64 (..., quantities, N)."""
+
+    # Subclasses name the quantities, which are then attributes.
 
     NAMES: ClassVar[tuple[str, ...]]
 
@@ -43,23 +45,29 @@ class _Sums:
 
 
 class CleanSums(_Sums):
-    """Of clean images.
+    """Sums for clean images. All norms are L1 norms.
 
-    activation: ||g(y)||, L1 as all norms.  saturated: elements whose scale is below the threshold; NaN without a scale.
-    squares: of g(y).
-    sigma: unbiased standard deviation of y; 0 where D = 1.
+    Attributes:
+        activation: ||g(y)||.
+        saturated: Number of elements whose scale is below the threshold; NaN without a scale.
+        squares: Sum of squares of g(y).
+        sigma: Unbiased standard deviation of y; 0 if D = 1.
     """
 
     NAMES = ("activation", "saturated", "squares", "sigma")
 
 
 class NoisySums(_Sums):
-    """Of noisy images beside the clean ones; y' is the noisy pre-activation, s' its scale.
+    """Sums for noisy images, compared with the clean ones; y' is the noisy pre-activation, s' its scale.
 
-    fluctuation: ||g(y') - g(y)||.  input_fluctuation: ||y' - y||.  scale_moved: sum |y_i| |s'_i - s_i|, the first part of the
-    upper bound.  shift_passed: sum |y'_i - y_i| |s'_i|, the second; both NaN without a scale.  saturated, squares: as in
-    CleanSums, of y'.
-    squared_fluctuation: sum of squares of g(y') - g(y).
+    Attributes:
+        fluctuation: ||g(y') - g(y)||.
+        input_fluctuation: ||y' - y||.
+        scale_moved: Sum of |y_i| |s'_i - s_i|, the first part of the upper bound; NaN without a scale.
+        shift_passed: Sum of |y'_i - y_i| |s'_i|, the second part; NaN without a scale.
+        saturated: As in CleanSums, for y'.
+        squares: As in CleanSums, for y'.
+        squared_fluctuation: Sum of squares of g(y') - g(y).
     """
 
     NAMES = (
@@ -72,57 +80,71 @@ class NoisySums(_Sums):
         "squared_fluctuation",
     )
     WITHOUT_SCALE: ClassVar[list[int]] = [0, 1, 5, 6]
-    """Places of those that are known without a scale."""
+    """Indices of the quantities that are defined without a scale."""
 
     @property
     def bound(self) -> Values:
-        """What the fluctuation cannot exceed, by the triangle inequality; nor does it by rounding."""
+        """Upper bound of the fluctuation by the triangle inequality; never below the fluctuation, despite rounding."""
         return np.maximum(self.scale_moved + self.shift_passed, self.fluctuation)
 
 
 def flat(tensor: Tensor, images: int, axis: int) -> Tensor:
-    """``tensor`` as float32 (images, D), channels last.
+    """Flatten a tensor to float32 (images, D), channels last.
 
-    images: how many went through the network together.  axis: theirs; where it holds several parts of each (windows, say), the
-    parts of an image follow each other.
+    Args:
+        tensor: Of one activation call.
+        images: Number of images in the batch.
+        axis: The axis of the images; if it holds several parts of each (such as windows), those of an image are consecutive.
+
+    Returns:
+        float32 (images, D).
     """
     tensor = tensor.movedim(axis, 0)
     if tensor.dim() == 4:
-        tensor = tensor.permute(0, 2, 3, 1)  # as channels_last tensors lie in memory: no copy
+        tensor = tensor.permute(0, 2, 3, 1)  # the memory order of channels_last tensors: no copy
     return tensor.reshape(images, -1).float()
 
 
 def axis_of_images(few: Sequence[int], many: Sequence[int], ratio: Fraction) -> int | None:
-    """The axis that grows with the number of images, of a call's shapes for few and for ``ratio`` times as many; None without."""
-    grown = [axis for axis, (one, other) in enumerate(zip(few, many, strict=False)) if one != other]
+    """The axis of a call that grows with the number of images.
+
+    Args:
+        few: Shape of the call for a few images.
+        many: Its shape for ``ratio`` times as many.
+        ratio: Ratio of the numbers of images.
+
+    Returns:
+        The axis; None if there is none, or it is ambiguous.
+    """
+    grown = [axis for axis, (before, after) in enumerate(zip(few, many, strict=False)) if before != after]
     return grown[0] if len(few) == len(many) and len(grown) == 1 and many[grown[0]] == few[grown[0]] * ratio else None
 
 
 class _Rows:
-    """Sums over the elements of each image: partial ones in float32, which float64 adds up at the end.
+    """Sums over the elements of each image: partial sums in float32, added in float64 at the end.
 
-    A partial sum holds at most _SEGMENT elements, so the result depends on neither the number of images nor threads.
+    A partial sum covers at most _SEGMENT elements, so the result depends on neither the number of images nor threads.
     """
 
     def __init__(self, sums: int, squares: int, like: Tensor) -> None:
-        """For this many sums, followed by sums of squares, of the images of ``like``, (N, D)."""
+        """Make room for this many sums, followed by sums of squares, for the images of ``like``, (N, D)."""
         images, elements = like.shape
         self.whole = elements // _SEGMENT * _SEGMENT
         self.sums = sums
-        self.found = like.new_empty(sums + squares, images, -(-elements // _SEGMENT))
+        self.partial = like.new_empty(sums + squares, images, -(-elements // _SEGMENT))
 
-    def add(self, place: int, block: slice, values: Tensor) -> None:
-        """Of ``values``, float32 (N, D); sums of squares come as norms first, to be squared before they are added up."""
-        found, whole = self.found[place, block], self.whole
-        add_up = _sum if place < self.sums else _norm
+    def add(self, index: int, block: slice, values: Tensor) -> None:
+        """Set sum number ``index`` of a block from ``values``, float32 (N, D); squares are kept as norms until ``totals``."""
+        partial, whole = self.partial[index, block], self.whole
+        reduce = _sum if index < self.sums else _norm
         if whole:
-            add_up(values[:, :whole].view(len(values), -1, _SEGMENT), found[:, : whole // _SEGMENT])
+            reduce(values[:, :whole].view(len(values), -1, _SEGMENT), partial[:, : whole // _SEGMENT])
         if whole < values.shape[1]:
-            add_up(values[:, whole:], found[:, -1])
+            reduce(values[:, whole:], partial[:, -1])
 
     def totals(self) -> Tensor:
-        """float64 (sums + squares, N)."""
-        double = self.found.double()
+        """All sums, float64 (sums + squares, N)."""
+        double = self.partial.double()
         double[self.sums :].square_()
         return double.sum(2)
 
@@ -136,28 +158,36 @@ def _norm(values: Tensor, out: Tensor) -> None:
 
 
 def _blocks(values: Tensor) -> list[slice]:
-    """Slices of the images of (N, D)."""
+    """Slices of the images of ``values``, (N, D), each of about _BLOCK elements; all images at once off the CPU."""
     step = max(1, _BLOCK // values.shape[1]) if values.device.type == "cpu" else len(values)
     return [slice(start, start + step) for start in range(0, len(values), step)]
 
 
 def fluctuations(clean: Tensor, noisy: Sequence[Tensor]) -> Tensor:
-    """||g(y') - g(y)|| alone: activations (N, D), clean and for each of K noises; gives float64 (K, N)."""
+    """The fluctuation ||g(y') - g(y)|| only.
+
+    Args:
+        clean: Activations of clean images, float32 (N, D).
+        noisy: The same for each of K noises.
+
+    Returns:
+        float64 (K, N).
+    """
     rows = _Rows(len(noisy), 0, clean)
     for block in _blocks(clean):
         difference = torch.empty_like(clean[block])
-        for place, other in enumerate(noisy):
-            rows.add(place, block, torch.sub(other[block], clean[block], out=difference).abs_())
+        for index, other in enumerate(noisy):
+            rows.add(index, block, torch.sub(other[block], clean[block], out=difference).abs_())
     return rows.totals()
 
 
 def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], threshold: float) -> tuple[Tensor, Tensor]:
-    """Everything, for an activation that is value x scale.
+    """All sums, for an activation that is value x scale. An element that is exactly 0 has no scale and makes its sums NaN.
 
     Args:
-        clean: Pre-activation and activation, float32 (N, D), of clean images.
+        clean: Pre-activation and activation of clean images, float32 (N, D).
         noisy: The same for each of K noises.
-        threshold: Of the scale, below which an element counts as saturated. Elements that are exactly 0 have no scale: NaN sums.
+        threshold: Of the scale; below it an element counts as saturated.
 
     Returns:
         float64 (4, N) and (K, 7, N), with quantities as in CleanSums and NoisySums.
@@ -186,13 +216,13 @@ def sums(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]], t
             rows.add(1, block, torch.sub(other_y, y, out=work).abs_())
             rows.add(3, block, scale.mul_(work).abs_())
     norm, saturated, scales, total, squares, squares_y = clean_rows.totals()
-    saturated = saturated + 0 * scales  # NaN where a scale is
+    saturated = saturated + 0 * scales  # NaN if any scale is NaN
     whole = torch.stack([norm, saturated, squares, _spread(clean[0], total, squares_y)])
     return whole, torch.stack([rows.totals() for rows in noisy_rows])
 
 
 def sums_without_scale(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """As ``sums`` for an activation that has no scale: NaN for saturation and the parts of the bound."""
+    """Like ``sums``, for an activation without a scale: saturation and the parts of the bound are NaN."""
     (y, activation), missing = clean, clean[0].new_full((len(clean[0]),), math.nan, dtype=torch.float64)
     clean_rows = _Rows(2, 2, y)
     noisy_rows = [_Rows(2, 2, y) for _ in noisy]
@@ -209,26 +239,32 @@ def sums_without_scale(clean: tuple[Tensor, Tensor], noisy: Sequence[tuple[Tenso
             rows.add(1, block, (noisy_y[block] - y[block]).abs_())
     norm, total, squares, squares_y = clean_rows.totals()
     whole = torch.stack([norm, missing, squares, _spread(y, total, squares_y)])
-    found = [rows.totals() for rows in noisy_rows]
-    return whole, torch.stack([torch.stack([*one[:2], missing, missing, missing, *one[2:]]) for one in found])
+    totals = [rows.totals() for rows in noisy_rows]
+    return whole, torch.stack([torch.stack([*values[:2], missing, missing, missing, *values[2:]]) for values in totals])
 
 
 def _spread(y: Tensor, total: Tensor, squares: Tensor) -> Tensor:
-    """Unbiased standard deviation of each row of (N, D) from its sum and sum of squares."""
+    """Unbiased standard deviation of each row of ``y``, (N, D), from its sum and its sum of squares."""
     count = y.shape[1]
-    rest = squares - total.square() / count
-    # Where the mean is many times the spread, the difference of two large numbers tells little.
-    lost = rest <= squares / 64
-    spread = (rest / max(1, count - 1)).sqrt()
-    if bool(lost.any()):
-        spread[lost] = sigma(y[lost])
+    centred = squares - total.square() / count
+    # If the mean is many times the spread, the difference of two large numbers loses its precision.
+    cancelled = centred <= squares / 64
+    spread = (centred / max(1, count - 1)).sqrt()
+    if bool(cancelled.any()):
+        spread[cancelled] = sigma(y[cancelled])
     return spread
 
 
 def sums_over_images(values: Tensor) -> Tensor:
-    """Sum over the images of (N, D), float32: float64 (D,). GROUP of them are added up in float32 at a time.
+    """Sum over images, GROUP at a time in float32, then in float64.
 
-    Where the first of N images has a number that GROUP divides among all, it does not matter which go together.
+    The result does not depend on how the images are split into batches, if every batch but the last is a multiple of GROUP.
+
+    Args:
+        values: float32 (N, D).
+
+    Returns:
+        float64 (D,).
     """
     whole = len(values) // GROUP * GROUP
     total = values[whole:].sum(0).double()
@@ -236,7 +272,7 @@ def sums_over_images(values: Tensor) -> Tensor:
 
 
 def sigma(y: Tensor) -> Tensor:
-    """Unbiased standard deviation of each row of (N, D), float64 (N,); 0 where D = 1."""
+    """Unbiased standard deviation of each row of ``y``, (N, D): float64 (N,); 0 if D = 1."""
     if y.shape[1] == 1:
         return y.new_zeros(len(y), dtype=torch.float64)
     return y.double().std(1)

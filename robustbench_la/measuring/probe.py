@@ -1,7 +1,7 @@
-"""Sees every activation call in the forward pass of any model. What is done with a call is the caller's matter.
+"""Intercepts every activation call in the forward pass of any model; the caller decides what to do with it.
 
-Calls are seen where torch dispatches them, not where modules stand: a functional call, an in-place one, a module used twice and
-LayerAct inside a block of the user's are all found. The model comes out as it went in.
+Calls are intercepted where torch dispatches them, not at modules: functional and in-place calls, modules used twice and LayerAct
+inside user code are all detected. The model is left unchanged.
 """
 
 from __future__ import annotations
@@ -30,41 +30,55 @@ _OTHERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "softsign": ("torch.nn.functional:softsign",),
     }
 )
-"""What counts as an activation beside those of the table: value x scale with a scale that is finite everywhere. Not the sigmoids,
-which gate other values instead of being passed on."""
+"""What else counts as an activation, besides those of the table: value x scale with a scale that is finite everywhere. Not sigmoids,
+which usually gate other values."""
 _OTHER_MODULES = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
 
 
 def watched_functions() -> dict[Callable[..., Any], str]:
-    """What is looked for in a forward pass, with the name of the activation that it is."""
+    """The functions to look for in a forward pass, each with the name of its activation."""
     rows = {name: entry.functions for name, entry in ACTIVATIONS.items()} | dict(_OTHERS)
     return {resolve(function): name for name, functions in rows.items() for function in functions}
 
 
 def has_scale(function: str) -> bool:
-    """Whether an activation, by the name that the probe gives it, is value x scale."""
+    """Whether an activation is value x scale.
+
+    Args:
+        function: The name that the probe gives it.
+    """
     return function not in ACTIVATIONS or ACTIVATIONS[function].has_scale
 
 
 Apply = Callable[[Tensor], Tensor]
-"""The activation of one call, for other pre-activations of the same shape; never in place."""
+"""Applies the activation of one call to other pre-activations of the same shape; never in place."""
 Observe = Callable[[str, str, Tensor, Tensor, Apply], None]
-"""Called once an activation call, in order: its name, the function's name, pre-activation, activation, the function itself."""
+"""Called once per activation call, in order, with: name of the call, name of the function, pre-activation, activation, and the
+function itself."""
 
 
 class Probe:
-    """Shows every activation call of a model, in eval mode, to a function.
+    """Passes every activation call of a model, in eval mode, to a function.
 
-    A call by a module that is an activation bears the module's path (``layer1.0.act1``; ``layer1.0.relu[1]`` the second time),
-    any other its place, function and a count from 0 (``layer1.0/relu[1]``). Compiled parts run as they were written. Raises
-    UserError for a model with TorchScript inside, whose calls cannot be seen.
+    A call made by an activation module is named by the path of the module (``layer1.0.act1``; ``layer1.0.relu[1]`` the second
+    time), any other call by the enclosing module, the function and a count from 0 (``layer1.0/relu[1]``). Compiled parts run
+    uncompiled.
     """
 
     def __init__(self, model: nn.Module, observe: Observe) -> None:
+        """Set up the probe; see ``watching`` for its use.
+
+        Args:
+            model: The network.
+            observe: Called once per activation call.
+
+        Raises:
+            UserError: If the model contains TorchScript, whose calls cannot be intercepted.
+        """
         scripted = [path or "the model" for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
         if scripted:
             raise UserError(
-                f"{scripted[0]} is TorchScript, whose activation calls cannot be seen; give the network as Python code"
+                f"{scripted[0]} is TorchScript, whose activation calls cannot be detected; give the network as Python code"
             )
         self._modules = tuple(model.modules())
         self._places = _Places(model)
@@ -73,9 +87,11 @@ class Probe:
 
     @contextlib.contextmanager
     def watching(self, names: Sequence[str] | None = None) -> Iterator[None]:
-        """While the context lasts, forward passes are seen; afterwards the model is as it was.
+        """Observe the forward passes inside the context; on exit the model is restored.
 
-        names: of the calls of one forward pass, in order, where they are known from another: that saves the hooks on all modules.
+        Args:
+            names: Names of the calls of a single forward pass, in order, if known from an earlier one: this avoids hooks on all
+                modules.
         """
         training = [module for module in self._modules if module.training]
         with contextlib.ExitStack() as stack:
@@ -90,7 +106,7 @@ class Probe:
                 name = _in_turn(names)
             stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(warnings.catch_warnings())
-            # That the hooks are called once more for a compiled module does no harm: it has its module's path.
+            # The hooks run once more for a compiled module, which is harmless: it has the path of the module inside.
             warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
             stack.enter_context(_Watch(name, self._observe, self._functions))
             yield
@@ -102,25 +118,25 @@ def _set_training(modules: Sequence[nn.Module], training: bool) -> None:
 
 
 def _in_turn(names: Sequence[str]) -> Callable[[str], str]:
-    """Names by the order of calls; one that comes after the last is named by its function."""
+    """Names in the order of the calls; a call after the last name gets the name of its function."""
     turns = iter(names)
     return lambda function: next(turns, function)
 
 
 class _Places:
-    """Where in the model the forward pass is, and how often each call was met there."""
+    """Tracks where in the model the forward pass is, and how often each call occurred there."""
 
     def __init__(self, model: nn.Module) -> None:
         self.root = model
         self.paths = {module: _written(path) for path, module in model.named_modules()}
         self.kinds = _activation_modules()
         self.stack: list[nn.Module] = []
-        self.met: dict[tuple[str, str], int] = {}
+        self.counts: dict[tuple[str, str], int] = {}
 
     def enter(self, module: nn.Module, inputs: object) -> None:
         if module is self.root:
-            self.stack.clear()  # a pass that an exception ended leaves nothing behind
-            self.met.clear()
+            self.stack.clear()  # an earlier pass may have ended with an exception
+            self.counts.clear()
         self.stack.append(module)
 
     def leave(self, module: nn.Module, inputs: object, output: object) -> None:
@@ -128,11 +144,11 @@ class _Places:
             self.stack.pop()
 
     def name(self, function: str) -> str:
-        """Of the call that is being made."""
-        # A module that was made in the forward pass has no path: the place is that of the module it was made in.
+        """The name of the current call."""
+        # A module created during the forward pass has no path: use that of the module that created it.
         module = next((module for module in reversed(self.stack) if module in self.paths), None)
         path = self.paths[module] if module is not None else ""
-        count = self.met[path, function] = self.met.get((path, function), -1) + 1
+        count = self.counts[path, function] = self.counts.get((path, function), -1) + 1
         if module is not None and path and self._is_activation(module):
             return path if count == 0 else f"{path}[{count}]"
         return f"{path}/{function}[{count}]" if path else f"{function}[{count}]"
@@ -143,18 +159,18 @@ class _Places:
 
 
 def _activation_modules() -> tuple[type[nn.Module], ...]:
-    """Modules that are activations which ``watching`` would see."""
+    """The classes of activation modules that the probe detects."""
     return tuple(resolve(entry.module) for entry in ACTIVATIONS.values()) + _OTHER_MODULES
 
 
 def activation_paths(model: nn.Module) -> list[str]:
-    """Paths of the modules that are activations which ``watching`` would see."""
+    """The paths of all activation modules of a model that the probe detects."""
     kinds = _activation_modules()
     return [_written(path) for path, module in model.named_modules() if isinstance(module, kinds)]
 
 
 def _written(path: str) -> str:
-    """A module's path as it would be without torch.compile."""
+    """The path of a module without the parts that torch.compile adds."""
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
 
 
@@ -170,7 +186,7 @@ class _Watch(TorchFunctionMode):
         name = self.functions.get(func)
         if name is None:
             return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
-        given, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
+        received, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: value for key, value in kwargs.items() if key not in ("input", "out")}
 
         def apply(pre_activation: Tensor) -> Tensor:
@@ -178,17 +194,17 @@ class _Watch(TorchFunctionMode):
             return result
 
         in_place = func.__name__.endswith("_") or named.get("inplace", False) or any(value is True for value in rest)
-        pre_activation = given.clone() if in_place else given
+        pre_activation = received.clone() if in_place else received
         result = func(*args, **kwargs)
         self.observe(self.name(name), name, pre_activation, result, apply)
         return result
 
 
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # F.linear names it so
-    """F.linear whose last bits depend on neither the batch size nor the threads: in float64, rounded once.
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # the name that F.linear uses
+    """F.linear in float64, rounded once, so that its last bits depend on neither the batch size nor the number of threads.
 
-    The order in which float32 matrix products are added up does. Convolutions are left as they are, since from 16 images up
-    theirs does not; other products (attention, einsum) too.
+    The summation order of float32 matrix products depends on both. Convolutions are left unchanged, because from 16 images on
+    theirs does not; so are other products (attention, einsum).
     """
     mixed = any(tensor.dtype != torch.float32 for tensor in (input, weight, bias) if tensor is not None)
     if mixed or input.device.type != "cpu" or torch.is_autocast_enabled("cpu"):

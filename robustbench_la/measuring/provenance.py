@@ -1,4 +1,4 @@
-"""Where numbers come from: machine, versions, commit, and what was loaded."""
+"""Provenance of measurements: machine, versions, commit, and what was loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from robustbench_la.records.cells import Provenance, RunSetting
 
 
 def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting:
-    """What all cells of ``run`` share. Reads every image once, for the fingerprint."""
+    """The properties that all records of a run share. Reads every image once, for the fingerprint.
+
+    Args:
+        evaluation: What is measured.
+        started: When the run started.
+
+    Returns:
+        Images, machine and versions.
+    """
     images, git = evaluation.images, _git()
     return RunSetting(
         data=images.name,
@@ -42,7 +50,16 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting
 
 
 def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -> Provenance:
-    """Where the numbers of ``run`` come from. shared: of ``setting``."""
+    """The provenance of a run, for its JSON document.
+
+    Args:
+        evaluation: What was measured.
+        shared: Of ``setting``.
+        wall_time_s: Duration of the run, in seconds.
+
+    Returns:
+        Enough to reproduce the numbers.
+    """
     images = evaluation.images
     return Provenance(
         started=shared.started,
@@ -82,7 +99,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _git() -> tuple[str, bool] | None:
-    """Commit of the working directory, and whether it was dirty."""
+    """Commit of the working directory, and whether it has uncommitted changes; None outside a repository."""
     try:
         commit, status = (
             subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -1,4 +1,4 @@
-"""What can be measured and kept in a store: how networks classify, and how much their activations move."""
+"""What can be measured and kept in a store: the accuracy of networks, and the fluctuation of their activations."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ Record = TypeVar("Record")
 
 
 class Quantity(Protocol[Record]):
-    """Something that is measured of each network under each condition, one record for each pass."""
+    """Something measured for each network under each condition, with one record per pass."""
 
     def wanted(self, evaluation: Evaluation) -> list[tuple[Network, Key]]:
-        """What there is to measure, in the order in which it is shown."""
+        """What an evaluation consists of, in the order of output."""
 
     def key(self, record: Record) -> Key:
         """What a record is a measurement of."""
 
     def named(self, record: Record, checkpoint: str) -> Record:
-        """A record of the network as it is called now; it may have had another name when it was measured."""
+        """The record with the current name of its network; it may have been measured under another name."""
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Record]:
-        """Measure what is not ``known``; a record comes as soon as it is finished."""
+        """Measure everything except ``known``, yielding each record as soon as it is finished."""
 
     def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, Record]:
-        """What a store holds of it that answers the question."""
+        """The records in a store that can be used for this evaluation."""
 
     def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Record], object]:
-        """What puts a record into a store, in one transaction. replace: in the place of what is there."""
+        """A function that writes one record into a store, in one transaction; ``replace``: overwrite an existing one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """How networks classify: counts, losses and calibration, and the predicted class of each image."""
+    """Accuracy: counts, losses and calibration, and the predicted class of each image."""
 
     predictions: bool = False
-    """Whether cells that are read from a store bring their predictions, which take a hundred times the memory of all else."""
+    """Whether to read predictions from the store, too: they take a hundred times the memory of everything else."""
 
     def wanted(self, evaluation: Evaluation) -> list[tuple[Network, Key]]:
         """By pass, then network."""
@@ -62,11 +62,11 @@ class Accuracy:
         ]
 
     def key(self, record: Cell) -> Key:
-        """Of the cell."""
+        """The key of the cell."""
         return record.key
 
     def named(self, record: Cell, checkpoint: str) -> Cell:
-        """The cell under another name of its network."""
+        """The cell with another name for its network."""
         return dataclasses.replace(record, network=dataclasses.replace(record.network, checkpoint=checkpoint))
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Cell]:
@@ -79,18 +79,18 @@ class Accuracy:
         return {stored.cell.key: stored.cell for stored in cells}
 
     def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Cell], object]:
-        """Puts a cell into a store, with the labels of the images."""
+        """A function that writes a cell, with the labels of the images."""
         labels = pack_classes(evaluation.images.labels)
         return lambda cell: store.add(setting, [cell], labels=labels, replace=replace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fluctuation:
-    """How much the activations of networks move under noise, layer by layer."""
+    """How much the activations of networks fluctuate under noise, layer by layer."""
 
     options: FluctuationOptions = field(default_factory=FluctuationOptions)
     activation_means: bool = False
-    """Whether the mean activation of each element is kept; a store does not hold it, so everything is measured."""
+    """Whether to return the mean activation of each element; a store does not hold it, so everything is measured again."""
 
     def wanted(self, evaluation: Evaluation) -> list[tuple[Network, Key]]:
         """By network, then noise seed, then condition."""
@@ -102,39 +102,39 @@ class Fluctuation:
         ]
 
     def key(self, record: NetworkFluctuation) -> Key:
-        """Of its first layer: all layers have the same."""
+        """The key that all its layers share."""
         return record.layers[0].key
 
     def named(self, record: NetworkFluctuation, checkpoint: str) -> NetworkFluctuation:
-        """The fluctuation under another name of its network."""
+        """The record with another name for its network."""
         network = dataclasses.replace(record.layers[0].network, checkpoint=checkpoint)
         layers = tuple(dataclasses.replace(layer, network=network) for layer in record.layers)
         return dataclasses.replace(record, layers=layers)
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[NetworkFluctuation]:
-        """See ``measure_layers``; one noise seed after the other."""
+        """See ``measure_layers``; one noise seed after another."""
         for seed in evaluation.seeds:
             one_seed = dataclasses.replace(evaluation, seed=seed, noise_seeds=1)
             for record in measure_layers(one_seed, self.options, known=known, meter=meter):
                 yield record if self.activation_means else dataclasses.replace(record, activation_means=())
 
     def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, NetworkFluctuation]:
-        """What was measured with the same threshold; where only the fluctuation is asked for, what was measured at all."""
+        """Records with the same threshold; if only the fluctuation is requested, all records."""
         if self.activation_means:
             return {}
         rows = (row for _, row in store.layers(_same_images(setting)))
         keys = {key for _, key in self.wanted(evaluation)}
         stored = layer_rows.networks(rows, Sample(evaluation.images.ids).ids, keys)
         if self.options.only is not None:
-            return {key: layer_rows.alone(one) for key, one in stored.items()}
-        return {key: one for key, one in stored.items() if one.threshold == self.options.threshold}
+            return {key: layer_rows.alone(record) for key, record in stored.items()}
+        return {key: record for key, record in stored.items() if record.threshold == self.options.threshold}
 
     def keeper(
         self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool
     ) -> Callable[[NetworkFluctuation], object]:
-        """Puts all layers of a network into a store, in the place of what is there, but never less in the place of more."""
-        whole = self.options.only is None
-        return lambda one: store.add_layers(setting, layer_rows.rows(one), replace=whole)
+        """A function that writes all layers of a network, replacing existing ones unless those have more statistics."""
+        complete = self.options.only is None
+        return lambda record: store.add_layers(setting, layer_rows.rows(record), replace=complete)
 
 
 def _same_images(setting: RunSetting) -> Selection:

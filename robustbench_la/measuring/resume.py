@@ -1,4 +1,4 @@
-"""Measures what a store lacks and keeps each result at once, so that an interrupted run goes on. Prints nothing."""
+"""Measures what is missing from a store and keeps each result at once, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from robustbench_la.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results(Generic[Record]):
-    """What was wanted of an evaluation, as far as it was there or was measured."""
+    """The records of an evaluation that are available: read from the store, or measured."""
 
     records: tuple[Record, ...]
-    """From the store or measured now, in the order of the evaluation, as if all had been measured now."""
+    """From the store or just measured, in the order of the evaluation, as if all had been measured now."""
     measured: int
-    """How many were measured now."""
+    """Number of records measured in this run."""
     wanted: int
-    """How many there are once nothing is missing."""
+    """Number of records of the complete evaluation."""
     setting: RunSetting
-    """Of this run; records from the store may have been measured in another one."""
+    """Of this run; records from the store may come from another one."""
     seconds: float
-    """Wall time, of looking into the store too."""
+    """Wall time, including reading the store."""
 
     @property
     def from_store(self) -> int:
-        """How many were in the store."""
+        """Number of records read from the store."""
         return len(self.records) - self.measured
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while measuring; what was finished by then is in ``results``, and in the store."""
+    """Ctrl-C while measuring; everything finished by then is in ``results``, and in the store."""
 
     def __init__(self, results: Results[Any]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def _ignore(found: int, wanted: int) -> None:
-    """Where nobody wants to know what was found."""
+    """The default of ``on_found``: do nothing."""
 
 
 def measure_missing(
@@ -66,20 +66,20 @@ def measure_missing(
     Args:
         evaluation: Networks, images and conditions: of ``prepare_evaluation`` (paths) or ``evaluation_of`` (objects in memory).
         quantity: ``Accuracy()``, whose records are cells, or ``Fluctuation()``.
-        store: The file of results; None keeps nothing.
-        fresh: Measure also what the store holds, and replace it.
-        setting: Of ``provenance.setting``, where the caller has made it already: it reads every image.
+        store: The store; None keeps nothing.
+        fresh: Measure everything again, and replace what the store holds.
+        setting: Of ``provenance.setting``, if the caller already has it: computing it reads every image.
         meter: Shows the progress.
-        on_found: Called once, before anything is measured, with the numbers of records found in the store and wanted.
+        on_found: Called once, before measuring, with the number of records found in the store and the number wanted.
 
     Returns:
-        All records that are wanted.
+        All records of the evaluation.
 
     Raises:
-        Interrupted: After Ctrl-C, with what was finished.
-        UserError: Where the store cannot be used or a network cannot be measured; what was finished is in the store.
+        Interrupted: After Ctrl-C, with everything finished by then.
+        UserError: If the store cannot be used, or a network cannot be measured; what was finished is in the store.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     if setting is None:
         setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
     wanted = quantity.wanted(evaluation)
@@ -97,10 +97,10 @@ def measure_missing(
                 finished.append(record)
         except KeyboardInterrupt:
             interrupted = True
-    seconds = time.perf_counter() - began
-    there = {**known, **{quantity.key(record): record for record in finished}}
+    seconds = time.perf_counter() - started
+    available = {**known, **{quantity.key(record): record for record in finished}}
     results = Results(
-        records=tuple(quantity.named(there[key], network.name) for network, key in wanted if key in there),
+        records=tuple(quantity.named(available[key], network.name) for network, key in wanted if key in available),
         measured=len(finished),
         wanted=len(wanted),
         setting=setting,

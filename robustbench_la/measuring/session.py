@@ -1,4 +1,4 @@
-"""What is measured with what: networks, images and conditions, loaded and checked against each other. Measures nothing."""
+"""Networks, images and conditions of an evaluation, loaded and checked against each other. Measures nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from robustbench_la.text import counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All that is needed to measure: loaded, checked against each other, on the device."""
+    """Everything needed to measure: loaded, checked against each other, on the device."""
 
     networks: tuple[Network, ...]
     images: ImageSet
@@ -33,28 +33,28 @@ class Evaluation:
     """Clean first."""
     profile: str
     seed: int
-    """Of the noise; the first where there are several."""
+    """Of the noise; the first if there are several."""
     device: torch.device
     batch_size: int
     amp: bool
     noise_seeds: int = 1
-    """How many seeds, from ``seed`` on."""
+    """Number of noise seeds: ``seed``, ``seed`` + 1, ..."""
 
     @property
     def passes(self) -> list[Pass]:
-        """Conditions and noise seeds in the order in which they are measured; clean images, which have no noise, once."""
+        """Conditions and noise seeds in the order of measurement; clean images, which have no noise, once."""
         noisy = [condition for condition in self.conditions if condition != CLEAN]
         clean = [Pass(CLEAN, None)] * (CLEAN in self.conditions)
         return clean + [Pass(condition, seed) for seed in self.seeds for condition in noisy]
 
     @property
     def seeds(self) -> range:
-        """Of the noise, all of them."""
+        """All noise seeds."""
         return range(self.seed, self.seed + self.noise_seeds)
 
     @property
     def precision(self) -> str:
-        """Of the networks' arithmetic."""
+        """The arithmetic of the networks, as recorded."""
         return "bfloat16 autocast" if self.amp else "float32"
 
 
@@ -62,15 +62,15 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     """Load the checkpoints and the images that a plan names.
 
     Args:
-        plan: With the paths of checkpoints.
-        download: Whether a dataset that is missing may be fetched.
+        plan: A plan with the paths of checkpoints.
+        download: Whether a missing dataset may be downloaded.
         meter: Shows the progress of decoding.
 
     Returns:
-        All that is needed to measure.
+        Everything needed to measure.
 
     Raises:
-        UserError: For the first thing that does not fit, before images are decoded.
+        UserError: For the first thing that is missing or does not fit, before images are decoded.
     """
     check_names(plan)
     resolve(plan.device)
@@ -83,20 +83,20 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     for network in networks:
         check_fit(network, shape, dataset.choice.name)
     plan.conditions(height=shape.height, width=shape.width)
-    images = dataset.decode(limit=plan.limit, meter=meter)  # last of what can fail: it may take minutes
+    images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
     return evaluation_of(networks, images, plan)
 
 
 def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: EvaluationPlan) -> Evaluation:
-    """An evaluation of networks and images that are in memory already.
+    """An evaluation of networks and images that are already in memory.
 
     Args:
-        networks: Their models are moved to the device of the plan, those with convolutions to channels last.
-        images: All of them are measured on.
-        plan: Noise, severities, seeds, device, batch size and precision; what it says of checkpoints and data is not read.
+        networks: Moved to the device of the plan, and to channels_last if they have convolutions.
+        images: Measured on in full.
+        plan: Provides noise, severities, seeds, device, batch size and precision; its checkpoints and data are ignored.
 
     Returns:
-        All that is needed to measure.
+        Everything needed to measure.
 
     Raises:
         UserError: For the first thing that does not fit.
@@ -127,13 +127,19 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
 
 
 def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
-    """What a plan says of its checkpoints.
+    """What a plan specifies about its checkpoints.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The overrides, for all checkpoints alike.
 
     Raises:
-        UserError: Where it names several activations.
+        UserError: If the plan names several activations.
     """
     if len(plan.activation) > 1:
-        raise UserError(f"say one --activation for the checkpoints of one command, not {', '.join(plan.activation)}")
+        raise UserError(f"give one --activation for all checkpoints of a command, not {', '.join(plan.activation)}")
     return LoadOverrides(
         architecture=plan.arch,
         activation=plan.activation[0] if plan.activation else None,
@@ -143,30 +149,51 @@ def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
 
 
 def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
-    """Files that paths and patterns name, in order, each once."""
+    """Find the files that paths and patterns name.
+
+    Args:
+        patterns: Paths, or glob patterns such as ``runs/*.pt``.
+
+    Returns:
+        The files in the order given, each once.
+
+    Raises:
+        UserError: If there is no pattern, or one matches nothing.
+    """
     import glob
 
     if not patterns:
-        raise UserError("no checkpoint given; name one with --ckpt model.pt")
-    found: dict[Path, None] = {}
+        raise UserError("no checkpoint given; specify one with --ckpt model.pt")
+    paths: dict[Path, None] = {}
     for pattern in patterns:
-        # Path.glob takes no absolute pattern.
+        # Path.glob does not accept absolute patterns.
         matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
         if not matches:
             raise UserError(f"no checkpoint matches {pattern!r}")
-        found |= dict.fromkeys(Path(match) for match in matches)
-    return list(found)
+        paths |= dict.fromkeys(Path(match) for match in matches)
+    return list(paths)
 
 
 def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:
-    """The data to evaluate on: as given, or as the checkpoints say."""
-    said = {file.data for file in files if file.data is not None}
-    names, sizes = {choice.name for choice in said}, {(choice.resize, choice.crop) for choice in said}
+    """The data to evaluate on: as the plan specifies, or as the checkpoints record.
+
+    Args:
+        plan: The plan.
+        files: Its checkpoints.
+
+    Returns:
+        The dataset, and the size of its images.
+
+    Raises:
+        UserError: If the plan does not decide between checkpoints that differ.
+    """
+    recorded = {file.data for file in files if file.data is not None}
+    names, sizes = {choice.name for choice in recorded}, {(choice.resize, choice.crop) for choice in recorded}
     if plan.data is None and len(names) > 1:
-        raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(names))}); give --data")
+        raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(names))}); specify it with --data")
     if len(sizes) > 1 and plan.resize is None and plan.crop is None:
         raise UserError(
-            f"the checkpoints take images of different size ({', '.join(sorted(map(str, said)))}); give --resize and --crop"
+            f"the checkpoints take images of different sizes ({', '.join(sorted(map(str, recorded)))}); give --resize and --crop"
         )
     resize, crop = sizes.pop() if len(sizes) == 1 else (None, None)
     name = plan.data or (names.pop() if names else "digits")
@@ -174,18 +201,28 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
 
 
 def check_fit(network: Network, shape: Shape, name: str) -> None:
-    """Raise UserError unless a network can take the images of the dataset ``name``."""
+    """Check that a network accepts the images of a dataset.
+
+    Args:
+        network: The network.
+        shape: Number of classes and image size of the dataset.
+        name: Name of the dataset, for errors.
+
+    Raises:
+        UserError: If the number of classes, the channels, the image size or the normalization does not match.
+    """
     spec = network.spec
     if spec.classes != shape.classes:
         raise UserError(
-            f"{network.name} tells {spec.classes} classes apart, {name} has {shape.classes}; "
-            "give the data it was trained for with --data"
+            f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}; "
+            "specify the data it was trained for with --data"
         )
     if spec.channels != shape.channels:
-        raise UserError(f"{network.name} takes images of {spec.channels} channels, {name} has {shape.channels}")
+        raise UserError(f"{network.name} takes images with {spec.channels} channels, but those of {name} have {shape.channels}")
     if spec.architecture == "mlp" and (spec.height, spec.width) != (shape.height, shape.width):
         raise UserError(
-            f"{network.name} takes images of {spec.width}x{spec.height} px, {name} has {shape.width}x{shape.height} px"
+            f"{network.name} takes images of {spec.width}x{spec.height} px, but those of {name} are "
+            f"{shape.width}x{shape.height} px; give --resize or --crop"
         )
     try:
         network.normalization.check(shape.channels)
@@ -194,7 +231,7 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
 
 
 def describe(evaluation: Evaluation) -> str:
-    """What is measured on, in a sentence."""
+    """Images, levels, noise seeds, precision and device of an evaluation, in one sentence."""
     images = evaluation.images
     channels, height, width = images.images.shape[1:]
     part = f" of {images.total:,} (partial)" if images.partial else ""
@@ -207,10 +244,10 @@ def describe(evaluation: Evaluation) -> str:
 
 
 def has_convolutions(network: Network) -> bool:
-    """Whether channels_last is worth while: convolutions are about 1.2 times as fast so, and LayerAct takes it as it is."""
+    """Whether channels_last pays: it makes convolutions about 1.2 times as fast, and LayerAct supports it without a copy."""
     return any(isinstance(module, torch.nn.Conv2d) for module in network.model.modules())
 
 
 def key_of(network: Network, condition: Condition, seed: int | None) -> Key:
-    """The key that the cell of a pass will have."""
+    """The key of the record of a network in one pass."""
     return Key(network.record.id, Pass(condition, seed))

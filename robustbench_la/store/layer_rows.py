@@ -1,4 +1,4 @@
-"""Fluctuation of networks as rows of a store, and back."""
+"""Converts the fluctuation of networks to rows of a store, and back."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WHOLE = -1
-"""Index of the row that holds what is known of the network as a whole."""
+"""Index of the row with the properties of the network as a whole."""
 _COUNTS = ("function", "elements", "images")
-"""What is kept of a layer beside its statistics."""
+"""What is kept for a layer besides its statistics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRow(Record):
-    """One layer of a network, or the network as a whole, as a store keeps it."""
+    """One layer of a network, or the network as a whole, as kept in a store."""
 
     layer: str
     index: int
     statistics: Mapping[str, Any]
-    """All else that is known of it: kept as JSON."""
+    """Everything else: kept as JSON."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat."""
@@ -38,7 +38,7 @@ class LayerRow(Record):
 
 
 def rows(one: NetworkFluctuation) -> list[LayerRow]:
-    """One row per layer, and one for the network."""
+    """One row per layer, and one for the network as a whole."""
     first = one.layers[0]
     whole: dict[str, Any] = {
         "images": first.images,
@@ -66,10 +66,18 @@ def rows(one: NetworkFluctuation) -> list[LayerRow]:
 def networks(
     stored: Iterable[LayerRow], sample: NDArray[np.int64] | None, wanted: Container[Key] | None = None
 ) -> dict[Key, NetworkFluctuation]:
-    """What ``rows`` made (of the ``wanted`` ones), put together again; without the activation means.
+    """Reassemble what ``rows`` split up, without the activation means.
 
-    sample: ids of the images whose own values are kept; None where they are not known, and those values are left out.
-    Raises: UserError for rows that are damaged.
+    Args:
+        stored: Rows in any order; incomplete networks are left out.
+        sample: Ids of the images whose individual values are kept; None if unknown, then these values are left out.
+        wanted: Keys to reassemble; None for all.
+
+    Returns:
+        Key -> fluctuation of the network.
+
+    Raises:
+        UserError: If a row is damaged.
     """
     import numpy as np
 
@@ -108,7 +116,7 @@ def networks(
 
 
 def alone(one: NetworkFluctuation) -> NetworkFluctuation:
-    """What ``--only fluctuation`` would have measured of it."""
+    """Reduce a record to what ``--only fluctuation`` would have measured."""
     kept = [name for name in STATISTICS if name.startswith("fluctuation")]
     return replace(
         one,
@@ -129,7 +137,7 @@ def _layer(row: LayerRow) -> LayerStats:
 
 
 def _packed(values: NDArray[np.float64]) -> str:
-    """Float32 numbers as text."""
+    """Numbers as compressed float32, in base64."""
     return base64.b64encode(zlib.compress(values.astype("<f4").tobytes(), level=6)).decode()
 
 

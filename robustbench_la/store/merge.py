@@ -1,4 +1,4 @@
-"""Merging: what another store holds and this one does not is taken over; what is there first stays."""
+"""Merging: copies what is missing in one store from another; existing records are kept."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ if TYPE_CHECKING:
     from robustbench_la.store.store import Store
 
 _BATCH = 500
-"""Cells that are merged in one transaction."""
+"""Records merged in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What became of the cells and layer records of another store."""
+    """The outcome of merging another store: numbers of its cells and layer records."""
 
     added: int
     present: int
-    """The same key, and the same answers where it is a cell."""
+    """Records with the same key; cells among them also with the same predictions."""
     conflicting: tuple[Cell, ...]
-    """The same key with other answers: what was there first stays."""
+    """Cells with the same key but other predictions: the existing ones are kept."""
 
 
 def merge(store: Store, other: Store) -> Merged:
-    """Take over what another store holds and this one does not.
+    """Copy what is missing from another store.
 
-    In many small transactions, so that processes that write to either file need not wait for long; if interrupted, do it again.
+    This takes many small transactions, so that processes writing to either file need not wait long; if interrupted, run it again.
+
+    Args:
+        store: The store to add to.
+        other: The store to copy from; it is not changed.
+
+    Returns:
+        What was added, was already present, or conflicts.
     """
     added, present, last = 0, 0, 0
     conflicting: list[Cell] = []
@@ -55,6 +62,6 @@ def merge(store: Store, other: Store) -> Merged:
 
 
 def _run(store: Store, setting: RunSetting, other: Store) -> tuple[int, int]:
-    """The dataset and the setting of a run that another store holds, taken over from there."""
+    """The ids of the dataset and the setting of a run in another store, copied from there if missing."""
     dataset = store.writer.dataset(setting.fingerprint, other.reader.packed_labels(setting.fingerprint))
     return dataset, store.writer.setting(setting, dataset)

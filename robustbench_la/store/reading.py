@@ -28,17 +28,17 @@ _LAYER = {"layer": (str,), "index": (int,)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A cell as it lies in a store."""
+    """A cell as kept in a store."""
 
     id: int
-    """Of this file; ``Store.predictions`` takes it."""
+    """In this file; used by ``Store.predictions``."""
     setting: RunSetting
     """Of the run that measured it; shared by all cells of that run."""
     cell: Cell
 
 
 class Reader:
-    """What an open file of results holds. Every call sees the file as it is at one moment."""
+    """Reads an open store. Every call sees a consistent snapshot of the file."""
 
     def __init__(self, connection: Connection, path: Path) -> None:
         self._connection = connection
@@ -47,18 +47,31 @@ class Reader:
     def cells(
         self, selection: Selection = EVERYTHING, *, predictions: bool = False, after: int = 0, most: int = -1
     ) -> Iterator[Stored]:
-        """Cells with an id above ``after``, at most ``most`` of them (-1: all)."""
+        """Read cells in the order of their ids.
+
+        Args:
+            selection: Which cells.
+            predictions: Whether to read their predictions, too.
+            after: Only cells with a larger id.
+            most: The most cells to read; -1 for all.
+
+        Yields:
+            The cells.
+
+        Raises:
+            UserError: If the store is damaged.
+        """
         where, wanted = selection.where()
         columns = [f"c.{name}" for name in ("id", "setting", "network", *PASS, *MEASURED)]
         packed, join = ("p.classes", "JOIN predictions p ON p.cell = c.id") if predictions else ("x''", "")
         query = f"SELECT {', '.join(columns)}, {packed} FROM cells c {JOINED} {join} WHERE {where} AND c.id > ?"
         query += " ORDER BY c.id LIMIT ?"
-        settings, networks, found = self._rows(query, [*wanted, after, most])
+        settings, networks, rows = self._rows(query, [*wanted, after, most])
         split = len(PASS)
-        for number, run, of, *values, classes in found:
+        for number, run, network, *values, classes in rows:
             try:
-                under = stored_rows.pass_of(*values[:split])
-                cell = stored_rows.cell(networks[of], under, tuple(values[split:]), classes)
+                pass_ = stored_rows.pass_of(*values[:split])
+                cell = stored_rows.cell(networks[network], pass_, tuple(values[split:]), classes)
             except ValueError as error:
                 raise damaged(self._path, first_line(error)) from None
             yield Stored(id=number, setting=settings[run], cell=cell)
@@ -66,17 +79,30 @@ class Reader:
     def layers(
         self, selection: Selection = EVERYTHING, *, statistics: bool = True, after: int = 0, most: int = -1
     ) -> Iterator[tuple[int, RunSetting, LayerRow]]:
-        """Layer records with an id above ``after``, at most ``most`` of them (-1: all), behind their ids."""
+        """Read layer records in the order of their ids.
+
+        Args:
+            selection: Which records.
+            statistics: Whether to read their statistics, too.
+            after: Only records with a larger id.
+            most: The most records to read; -1 for all.
+
+        Yields:
+            Id, setting of the run, and record.
+
+        Raises:
+            UserError: If the store is damaged.
+        """
         where, wanted = selection.where()
         columns = ", ".join(f"c.{name}" for name in (*PASS, "layer", "position"))
         text = "c.statistics" if statistics else "'{}'"
         query = f"SELECT c.id, c.setting, c.network, {text}, {columns} FROM layers c {JOINED} WHERE {where} AND c.id > ?"
-        settings, networks, found = self._rows(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most])
+        settings, networks, rows = self._rows(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most])
         split = len(PASS)
-        for number, run, of, packed, *rest in found:
+        for number, run, network, packed, *rest in rows:
             try:
                 row = LayerRow(
-                    network=networks[of],
+                    network=networks[network],
                     pass_=stored_rows.pass_of(*rest[:split]),
                     statistics=dict(json.loads(packed)),
                     **stored_rows.checked(tuple(rest[split:]), _LAYER),
@@ -88,7 +114,7 @@ class Reader:
     def _rows(
         self, query: str, wanted: Sequence[object]
     ) -> tuple[dict[int, RunSetting], dict[int, NetworkRecord], list[tuple[Any, ...]]]:
-        """The settings, the networks, and the rows of a query, all as they were at one moment."""
+        """All settings, all networks, and the rows of a query, from one consistent snapshot."""
         with explained(self._path):
             self._connection.execute("BEGIN")
             try:
@@ -104,7 +130,7 @@ class Reader:
             try:
                 settings[number] = stored_rows.setting(tuple(values))
             except ValueError as error:
-                raise damaged(self._path, f"what a run was made with: {first_line(error)}") from None
+                raise damaged(self._path, f"the setting of a run: {first_line(error)}") from None
         return settings
 
     def _networks(self) -> dict[int, NetworkRecord]:
@@ -117,41 +143,70 @@ class Reader:
         return networks
 
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
-        """The predicted class of each image of a cell, in the order of ids: (N,)."""
+        """The predicted class of each image of a cell.
+
+        Args:
+            stored: The cell.
+
+        Returns:
+            (N,), in the order of the ids.
+
+        Raises:
+            UserError: If the store does not hold them any more, or is damaged.
+        """
         cell = stored.cell
-        # Another cell may have got its number meanwhile, but hardly with the same figures.
+        # Another cell may have been given this id in the meantime, but hardly with the same likelihood and time.
         query = "SELECT classes FROM predictions JOIN cells c ON c.id = cell WHERE cell = ? AND c.nll_sum = ? AND c.seconds = ?"
         with explained(self._path):
             row = self._connection.execute(query, (stored.id, cell.nll_sum, cell.seconds)).fetchone()
         return self.unpacked(row[0] if row else None, cell.total)
 
     def labels(self, fingerprint: str) -> NDArray[np.uint16]:
-        """The label of each image of a dataset, in the order of ids: (N,); where a prediction is equal, it is correct."""
+        """The label of each image of a dataset.
+
+        Args:
+            fingerprint: Of the dataset.
+
+        Returns:
+            (N,), in the order of the ids.
+
+        Raises:
+            UserError: If the store does not hold them, or is damaged.
+        """
         with explained(self._path):
             query = "SELECT max(s.images) FROM settings s JOIN datasets d ON d.id = s.dataset WHERE d.fingerprint = ?"
             (images,) = self._connection.execute(query, (fingerprint,)).fetchone()
         return self.unpacked(self.packed_labels(fingerprint), images if isinstance(images, int) else 0)
 
     def packed_labels(self, fingerprint: str) -> bytes | None:
+        """The labels of a dataset, as ``pack_classes`` packed them; None if the store does not hold them."""
         with explained(self._path):
             row = self._connection.execute("SELECT labels FROM datasets WHERE fingerprint = ?", (fingerprint,)).fetchone()
         return row[0] if row else None
 
     def unpacked(self, packed: bytes | None, count: int) -> NDArray[np.uint16]:
+        """Unpack classes, (count,). Raises UserError if they are missing (None) or damaged."""
         if packed is None:
-            raise UserError(f"{self._path} does not hold what was to be read from it (was it forgotten meanwhile?)")
+            raise UserError(
+                f"{self._path} does not hold the predictions or labels to be read; were they deleted in the meantime?"
+            )
         try:
             return unpack_classes(packed, count)
         except UserError as error:
             raise damaged(self._path, str(error)) from None
 
     def same_answers(self, number: int, cell: Cell) -> bool:
-        """Whether the cell of a number holds the same answers; not how these are packed, which depends on the version of zlib."""
+        """Whether a stored cell has the same predictions as another; their compressed bytes may depend on the version of zlib.
+
+        Args:
+            number: Id of the stored cell.
+            cell: The other cell.
+        """
         query = "SELECT correct, correct_top5, total, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
         *counts, packed = self._connection.execute(query, (number,)).fetchone()
         if counts != [cell.correct, cell.correct_top5, cell.total]:
             return False
         if packed == cell.predictions:
             return True
-        one, other = (self.unpacked(classes, cell.total) for classes in (packed, cell.predictions))
-        return one.tobytes() == other.tobytes()
+        ours, theirs = (self.unpacked(classes, cell.total) for classes in (packed, cell.predictions))
+        return ours.tobytes() == theirs.tobytes()

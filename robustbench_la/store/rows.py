@@ -1,7 +1,7 @@
-"""Rows of a store become records. What larobust cannot have written is refused, and no name reaches a terminal as it may not.
+"""Converts rows of a store to records, rejecting what larobust cannot have written and making names safe for a terminal.
 
-A file of results comes from anywhere: its columns may hold other types than the tables say, and texts that clear a screen. Which
-columns there are, and of what types, follows from the fields of the records.
+A store may come from anywhere: its columns may hold other types than the tables declare, and texts with control characters. The
+columns and their types follow from the fields of the records.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from robustbench_la.records.networks import NETWORK, Kinds, NetworkRecord, kinds
 from robustbench_la.text import printable
 
 PASS: Kinds = {**kinds_of(Condition), "parameters": (str,), "noise_seed": (int, NoneType)}
-"""Of a condition and the seed of its noise; a level is a text."""
+"""Columns of a condition and the seed of its noise; a level is kept as text."""
 MEASURED: Kinds = {name: kinds for name, kinds in kinds_of(Cell).items() if name not in ("network", "pass_", "predictions")}
-"""Of a cell, beside its predictions."""
+"""Columns of a cell, except its predictions."""
 SETTING: Kinds = {
     name: (int, NoneType) if name == "dirty" else (str,) if name == "versions" else kinds
     for name, kinds in kinds_of(RunSetting).items()
 }
-"""SQLite has no booleans and no tables."""
+"""Columns of the setting of a run. SQLite has no booleans and no mappings, so these are kept as integers and JSON."""
 
 
-# By hand: pydantic in strict mode takes as long for a row of this size, and does not make texts printable.
+# Not with pydantic: in strict mode it takes as long for rows of this size, and it does not make texts printable.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
-    """Values by the names of ``kinds``, texts made printable; a ValueError for one of another type."""
+    """Values by the names of ``kinds``, with texts made printable. Raises ValueError for a value of another type."""
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
         if type(value) not in kinds[name]:
@@ -40,38 +40,38 @@ def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
 
 
 def network(values: tuple[Any, ...]) -> NetworkRecord:
-    """From the columns of NETWORK. A ValueError for what larobust cannot have written."""
+    """A network from the columns of NETWORK. Raises ValueError for what larobust cannot have written."""
     return NetworkRecord(**checked(values, NETWORK))
 
 
 @functools.lru_cache(maxsize=4096)
 def pass_of(*values: Any) -> Pass:
-    """From the columns of PASS. A ValueError for what larobust cannot have written."""
+    """A pass from the columns of PASS. Raises ValueError for what larobust cannot have written."""
     row = checked(values, PASS)
     seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
     return Pass(Condition(**row, parameters=level), seed)
 
 
 def pass_columns(of: Pass) -> dict[str, Any]:
-    """The columns of PASS."""
+    """The columns of PASS, from a pass."""
     condition, seed = of
     row = {name: getattr(condition, name) for name in PASS if name != "noise_seed"}
     return row | {"parameters": encode_level(condition.parameters), "noise_seed": seed}
 
 
 def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions: bytes) -> Cell:
-    """From the columns of MEASURED. A ValueError for what larobust cannot have written."""
+    """A cell from the columns of MEASURED. Raises ValueError for what larobust cannot have written."""
     row = checked(measured, MEASURED)
-    right, top5 = row["correct"], row["correct_top5"]
-    if not (0 <= right <= row["total"] and row["total"] > 0 and (top5 is None or 0 <= top5 <= row["total"])):
-        raise ValueError(f"{right} of {row['total']} images are correct")
+    correct, top5 = row["correct"], row["correct_top5"]
+    if not (0 <= correct <= row["total"] and row["total"] > 0 and (top5 is None or 0 <= top5 <= row["total"])):
+        raise ValueError(f"{correct} of {row['total']} images are correct")
     if not math.isfinite(row["nll_sum"]):
         raise ValueError("a likelihood is not finite")
     return Cell(network=of, pass_=under, predictions=predictions, **row)
 
 
 def setting(values: tuple[Any, ...]) -> RunSetting:
-    """From the columns of SETTING. A ValueError for what larobust cannot have written."""
+    """The setting of a run from the columns of SETTING. Raises ValueError for what larobust cannot have written."""
     row = checked(values, SETTING)
     if not 0 < row["images"] <= row["dataset_images"]:
         raise ValueError(f"{row['images']} of {row['dataset_images']} images")
@@ -80,7 +80,7 @@ def setting(values: tuple[Any, ...]) -> RunSetting:
     except RecursionError:
         raise ValueError("versions are nested too deeply") from None
     if not isinstance(versions, dict) or not all(isinstance(value, str) for value in versions.values()):
-        raise ValueError("versions are no table")
+        raise ValueError("versions are not a mapping of texts")
     row |= {
         "versions": {printable(name): printable(value) for name, value in versions.items()},
         "dirty": None if row["dirty"] is None else bool(row["dirty"]),

@@ -1,4 +1,4 @@
-"""The tables of a store, how a file of an older schema is brought to this one, and which cells a filter means. No connections."""
+"""The tables of a store, the migrations from older schemas, and filters for cells. Opens no connections."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from robustbench_la.records.cells import Condition, encode_level
 from robustbench_la.records.networks import IDENTITY, NETWORK, UNSAID
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
-"""Written into the file's header: an SQLite file with another number is not ours."""
+"""Written into the file header: an SQLite file with another number is not ours."""
 
-# NULLs are never equal to SQL, so what may be missing is replaced within indices. Free-standing predictions keep the table of
-# cells small: it is read as a whole, they one by one.
+# In SQL, NULLs are never equal, so columns that may be NULL are replaced inside indices. Predictions have their own table to keep
+# that of the cells small: cells are read all at once, predictions one by one.
 _CONDITION_1 = """
     corruption TEXT NOT NULL, severity INTEGER, profile TEXT, parameter REAL, noise_seed INTEGER,
 """
@@ -57,7 +57,7 @@ def _comparable(expression: str, kinds: tuple[type, ...]) -> str:
 
 
 def network_columns(*names: str) -> tuple[str, ...]:
-    """A migration that gives older files a column for each field of NetworkRecord of these names, filled with its default."""
+    """A migration that adds a column for each of these fields of NetworkRecord to older files, filled with its default."""
     columns = ((name, _SQL_TYPES[NETWORK[name][0]], UNSAID[name]) for name in names)
     return tuple(
         f"ALTER TABLE networks ADD COLUMN {name} {kind}" + ("" if default is None else f" NOT NULL DEFAULT {default!r}")
@@ -65,7 +65,7 @@ def network_columns(*names: str) -> tuple[str, ...]:
     )
 
 
-# A level is several numbers, kept as text: see encode_level.
+# A level consists of several numbers, so it is kept as text: see encode_level.
 _KEY = "network, dataset, precision, corruption, ifnull(severity, -1), ifnull(profile, ''), parameters, ifnull(noise_seed, '')"
 _SECOND = (
     *(
@@ -82,37 +82,37 @@ _SECOND = (
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY}, layer, position)",
 )
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
-"""MIGRATIONS[n] brings a file of schema n to schema n + 1; an empty file has schema 0. What was released is never changed."""
+"""MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
 
 def level_as_text(parameter: object) -> str:
-    """For migrations: the text of a level that was a single number or, for clean images, NULL."""
+    """For migrations: the text of a level that was a single number, or NULL for clean images."""
     return encode_level((float(parameter),)) if isinstance(parameter, (int, float)) else "" if parameter is None else "?"
 
 
 JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.setting JOIN datasets d ON d.id = c.dataset"
-"""What a cell or a layer (``c``) belongs to."""
+"""Joins a cell or a layer (``c``) with its network, setting and dataset."""
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
     AND parameters = :parameters AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
-"""Finds a cell by the index ``one_cell``."""
+"""Finds a cell with the index ``one_cell``."""
 
 NETWORK_MATCHES = " AND ".join(
     f"{_comparable(name, kinds)} = {_comparable(f':{name}', kinds)}" for name, kinds in IDENTITY.items()
 )
-"""Finds a network by the index ``one_network``."""
+"""Finds a network with the index ``one_network``."""
 DERIVED = (
     "DROP INDEX IF EXISTS one_network",
     f"CREATE UNIQUE INDEX one_network ON networks ({', '.join(_comparable(name, kinds) for name, kinds in IDENTITY.items())})",
 )
-"""What follows from the fields of NetworkId, made anew after every migration."""
+"""The index that depends on the fields of NetworkId, recreated after every migration."""
 
 _SHORTEST_DIGEST = 8
-"""Characters of a SHA-256 that are taken as one."""
+"""The fewest characters that are accepted as the beginning of a SHA-256."""
 
 
 def is_named(checkpoint: str, sha256: str, word: str) -> bool:
-    """Whether a word means a checkpoint: its path, file name or stem, a pattern of these, or the beginning of its SHA-256.
+    """Whether a word names a checkpoint: its path, file name or stem, a glob pattern for these, or the start of its SHA-256.
 
     >>> [is_named("runs/silu-11.pt", "ab" * 32, word) for word in ("silu-11", "runs/*.pt", "abababab", "silu", "runs")]
     [True, True, True, False, False]
@@ -125,10 +125,10 @@ def is_named(checkpoint: str, sha256: str, word: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which cells are meant: those that match one word of every filter that has any."""
+    """A filter for cells: each field that is not empty must match with one of its words."""
 
     checkpoints: tuple[str, ...] = ()
-    """What ``is_named`` takes."""
+    """Words for ``is_named``."""
     architectures: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -143,10 +143,14 @@ class Selection:
     precisions: tuple[str, ...] = ()
 
     def where(self) -> tuple[str, list[object]]:
-        """A condition in SQL over cells (or layers) ``c``, networks ``n``, settings ``s``, datasets ``d``, and its values."""
+        """The filter in SQL.
+
+        Returns:
+            A condition on cells (or layers) ``c``, networks ``n``, settings ``s`` and datasets ``d``, and its values.
+        """
         clauses: list[str] = []
         values: list[object] = []
-        if self.checkpoints:  # asked of each network once, not of each of its cells
+        if self.checkpoints:  # evaluated once per network, not once per cell
             named = " OR ".join(["named(checkpoint, sha256, ?)"] * len(self.checkpoints))
             clauses.append(f"c.network IN (SELECT id FROM networks WHERE {named})")
             values += self.checkpoints
@@ -173,7 +177,7 @@ class Selection:
         return " AND ".join(clauses) or "1", values
 
     def fits(self, condition: Condition) -> bool:
-        """Whether what it says of corruptions, levels and severities is true of a condition."""
+        """Whether a condition matches the filter's corruptions, levels and severities."""
         at_level = condition.severity is None and (condition.corruption, condition.parameters) in self.levels
         named = condition.corruption in self.corruptions or at_level or not (self.corruptions or self.levels)
         return named and (not self.severities or condition.severity in self.severities)

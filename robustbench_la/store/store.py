@@ -1,4 +1,4 @@
-"""The file of results: what was measured is neither lost, nor stored twice, nor measured again. Its tables: schema.py."""
+"""The store: a file that keeps results, so that nothing is lost, stored twice or measured again. For its tables see schema.py."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["DEFAULT", "Store", "Stored", "check"]
 
 DEFAULT = Path("runs/results.sqlite")
 _PATIENCE = 60.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another process that is writing."""
 
 
 def check(path: Path) -> None:
-    """Raise UserError unless ``path`` is a store, or one can be made there; changes nothing."""
+    """Raise UserError unless ``path`` is a writable store, or one can be created there; changes nothing."""
     check_writable(path)
     if path.exists():
         Store(path, reading=True).close()
@@ -38,10 +38,10 @@ def check(path: Path) -> None:
 
 
 class Store:
-    """One open file of results. Every change is one transaction: a process may be killed at any moment."""
+    """An open store. Every change is one transaction, so a process may be killed at any moment."""
 
     def __init__(self, path: Path, *, reading: bool = False, patience: float = _PATIENCE) -> None:
-        """Open a store, or make one where there is none, with arguments and errors as in ``database.connect``."""
+        """Open a store, or create one, with arguments and errors as in ``database.connect``."""
         self.path = path
         self._connection = connect(path, reading=reading, patience=patience)
         self.reader = Reader(self._connection, path)
@@ -54,17 +54,24 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """One change, as a whole or not at all, as in ``database.transaction``."""
+        """A context for one atomic change, see ``database.transaction``."""
         return transaction(self._connection, self.path)
 
     def add(self, setting: RunSetting, cells: Iterable[Cell], *, labels: bytes | None = None, replace: bool = False) -> int:
-        """Store cells of one run in one transaction, and give the number of those that were not there.
+        """Store the cells of a run in one transaction.
 
-        labels: of the images, as ``pack_classes`` packs them; needed once.  replace: put them in the place of what is there.
+        Args:
+            setting: Of the run.
+            cells: The cells, with their predictions.
+            labels: Of the images, packed by ``pack_classes``; needed once per dataset.
+            replace: Replace existing cells with the same key; otherwise these are kept.
+
+        Returns:
+            The number of cells that were new.
         """
         with self.transaction():
             dataset = self.writer.dataset(setting.fingerprint, labels)
@@ -72,50 +79,69 @@ class Store:
             return sum(self.writer.add_cell(cell, dataset, run, setting.precision, replace=replace)[1] for cell in cells)
 
     def add_layers(self, setting: RunSetting, rows: Sequence[LayerRow], *, replace: bool = False) -> int:
-        """Store layer records of one run in one transaction, and give the number of those that were not there.
+        """Store the layer records of a run in one transaction.
 
-        replace: the rows take the place of all that are there of their networks and conditions.
+        Args:
+            setting: Of the run.
+            rows: The records.
+            replace: First delete all existing records of the same networks and passes.
+
+        Returns:
+            The number of records that were new.
         """
         with self.transaction():
             dataset = self.writer.dataset(setting.fingerprint, None)
             run = self.writer.setting(setting, dataset)
-            known = self.writer.forget_layers(rows, dataset, setting.precision) if replace else 0
-            return sum(self.writer.add_layer(row, dataset, run, setting.precision) for row in rows) - known
+            replaced = self.writer.forget_layers(rows, dataset, setting.precision) if replace else 0
+            return sum(self.writer.add_layer(row, dataset, run, setting.precision) for row in rows) - replaced
 
     def cells(self, selection: Selection = EVERYTHING, *, predictions: bool = False) -> list[Stored]:
-        """The cells of a selection in the order in which they came.
+        """Read cells.
 
         Args:
-            selection: which.
-            predictions: with them; they take a hundred times as much memory as all else (``Store.predictions`` gives those of
-                one).
+            selection: Which cells.
+            predictions: Whether to read their predictions, too; they take a hundred times the memory of everything else
+                (``Store.predictions`` reads those of a single cell).
+
+        Returns:
+            The cells, in the order in which they were added.
         """
         return list(self.reader.cells(selection, predictions=predictions))
 
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
-        """The predicted class of each image of a cell, in the order of ids: (N,)."""
+        """The predicted class of each image of a cell, in the order of the ids: (N,)."""
         return self.reader.predictions(stored)
 
     def labels(self, fingerprint: str) -> NDArray[np.uint16]:
-        """The label of each image of a dataset, in the order of ids: (N,); where a prediction is equal, it is correct."""
+        """The label of each image of a dataset, in the order of the ids: (N,)."""
         return self.reader.labels(fingerprint)
 
     def layers(self, selection: Selection = EVERYTHING, *, statistics: bool = True) -> list[tuple[RunSetting, LayerRow]]:
-        """Layer records as they were given, each with the setting of its run, in the order in which they came.
+        """Read layer records.
 
         Args:
-            selection: which.
-            statistics: with them; without, what a record is of is read in a hundredth of the time.
+            selection: Which records.
+            statistics: Whether to read their statistics, too; without them reading takes a hundredth of the time.
+
+        Returns:
+            The records in the order in which they were added, each with the setting of its run.
         """
         return [(setting, row) for _, setting, row in self.reader.layers(selection, statistics=statistics)]
 
     def forget(self, selection: Selection) -> tuple[int, int]:
-        """Remove the cells and the layer records of a selection, and give their numbers; those of whole networks do not count."""
+        """Delete the cells and layer records of a selection, and whatever nothing refers to any more.
+
+        Args:
+            selection: What to delete.
+
+        Returns:
+            The number of cells and of layer records deleted; rows for whole networks are not counted.
+        """
         where, wanted = selection.where()
         with self.transaction():
             of_layers = f"SELECT count(*) FROM layers c {JOINED} WHERE {where} AND c.position >= 0"
             records = self._connection.execute(of_layers, wanted).fetchone()[0]
-            gone = [
+            deleted = [
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE id IN (SELECT c.id FROM {table} c {JOINED} WHERE {where})", wanted
                 ).rowcount
@@ -124,4 +150,4 @@ class Store:
             for table, column in (("networks", "network"), ("settings", "setting"), ("datasets", "dataset")):
                 used = f"SELECT {column} FROM cells UNION SELECT {column} FROM layers"
                 self._connection.execute(f"DELETE FROM {table} WHERE id NOT IN ({used})")
-        return gone[0], records
+        return deleted[0], records

@@ -1,4 +1,4 @@
-"""Writing to a store, row by row, within a transaction of the caller: what is there already is not stored twice."""
+"""Writing to a store, row by row, inside the caller's transaction; nothing is stored twice."""
 
 from __future__ import annotations
 
@@ -22,30 +22,41 @@ _SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer 
 
 
 class Writer:
-    """The tables of an open file of results."""
+    """Writes rows to the tables of an open store."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add_cell(self, cell: Cell, dataset: int, setting: int, precision: str, *, replace: bool = False) -> tuple[int, bool]:
-        """Store a cell and its predictions unless its key is there: its id, and whether it is new."""
+        """Store a cell and its predictions, unless there is one with the same key.
+
+        Args:
+            cell: The cell.
+            dataset: Id of its dataset.
+            setting: Id of the setting of its run.
+            precision: Of the run.
+            replace: Replace an existing cell.
+
+        Returns:
+            Its id, and whether it is new.
+        """
         row = {name: getattr(cell, name) for name in MEASURED} | stored_rows.pass_columns(cell.pass_)
         row |= {"network": self._network(cell.network), "dataset": dataset, "setting": setting, "precision": precision}
-        there = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
-        if there and not replace:
-            return there[0], False
-        if there:
-            self._connection.execute("DELETE FROM cells WHERE id = ?", there)
+        existing = self._connection.execute(f"SELECT id FROM cells WHERE {KEY_MATCHES}", row).fetchone()
+        if existing and not replace:
+            return existing[0], False
+        if existing:
+            self._connection.execute("DELETE FROM cells WHERE id = ?", existing)
         number = self._insert("cells", row)
         self._insert("predictions", {"cell": number, "classes": cell.predictions})
-        return number, not there
+        return number, not existing
 
     def forget_layers(self, rows: Sequence[LayerRow], dataset: int, precision: str) -> int:
-        """Drop all layers of the networks and conditions of ``rows``, and give the number of ``rows`` that were there."""
-        wanted = [self._layer_key(row, dataset, precision) for row in rows]
-        known = sum(self._connection.execute(_SAME_LAYER, own).fetchone() is not None for own in wanted)
-        self._connection.executemany(f"DELETE FROM layers WHERE {KEY_MATCHES}", wanted)
-        return known
+        """Delete all layers of the networks and passes of ``rows``; returns how many of ``rows`` existed."""
+        keys = [self._layer_key(row, dataset, precision) for row in rows]
+        existing = sum(self._connection.execute(_SAME_LAYER, key).fetchone() is not None for key in keys)
+        self._connection.executemany(f"DELETE FROM layers WHERE {KEY_MATCHES}", keys)
+        return existing
 
     def _layer_key(self, row: LayerRow, dataset: int, precision: str) -> dict[str, Any]:
         return {
@@ -58,37 +69,40 @@ class Writer:
         }
 
     def add_layer(self, row: LayerRow, dataset: int, setting: int, precision: str) -> bool:
+        """Store a layer record, unless there is one that has as many statistics; returns whether its key is new."""
         statistics = json.dumps(dict(row.statistics), allow_nan=False)
-        own = self._layer_key(row, dataset, precision) | {"setting": setting, "statistics": statistics}
-        there = self._connection.execute(_SAME_LAYER, own).fetchone()
-        if there and _tells_more(row.statistics, json.loads(there[1])):
+        columns = self._layer_key(row, dataset, precision) | {"setting": setting, "statistics": statistics}
+        existing = self._connection.execute(_SAME_LAYER, columns).fetchone()
+        if existing and _has_more(row.statistics, json.loads(existing[1])):
             self._connection.execute(
-                "UPDATE layers SET statistics = ?, setting = ? WHERE id = ?", (own["statistics"], setting, there[0])
+                "UPDATE layers SET statistics = ?, setting = ? WHERE id = ?", (columns["statistics"], setting, existing[0])
             )
-        elif not there:
-            self._insert("layers", own)
-        return not there
+        elif not existing:
+            self._insert("layers", columns)
+        return not existing
 
     def dataset(self, fingerprint: str, labels: bytes | None) -> int:
+        """The id of a dataset, stored if it is new; its labels are stored if they are missing."""
         self._connection.execute("INSERT INTO datasets (fingerprint) VALUES (?) ON CONFLICT DO NOTHING", (fingerprint,))
-        number, known = self._connection.execute(
+        number, has_labels = self._connection.execute(
             "SELECT id, labels IS NOT NULL FROM datasets WHERE fingerprint = ?", (fingerprint,)
         ).fetchone()
-        if labels is not None and not known:
+        if labels is not None and not has_labels:
             self._connection.execute("UPDATE datasets SET labels = ? WHERE id = ?", (labels, number))
         return int(number)
 
     def setting(self, setting: RunSetting, dataset: int) -> int:
+        """The id of the setting of a run, stored if it is new."""
         row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": _text(setting.data)}
         row["versions"] = json.dumps(dict(setting.versions), sort_keys=True)
         same = " AND ".join(f'"{name}" IS :{name}' for name in row)
-        there = self._connection.execute(f"SELECT id FROM settings WHERE {same}", row).fetchone()
-        return int(there[0]) if there else self._insert("settings", row)
+        existing = self._connection.execute(f"SELECT id FROM settings WHERE {same}", row).fetchone()
+        return int(existing[0]) if existing else self._insert("settings", row)
 
     def _network(self, network: NetworkRecord) -> int:
         row = network.as_dict()
-        there = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
-        return int(there[0]) if there else self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
+        existing = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
+        return int(existing[0]) if existing else self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
 
     def _insert(self, table: str, row: Mapping[str, object]) -> int:
         names = ", ".join(f'"{name}"' for name in row)
@@ -98,12 +112,12 @@ class Writer:
         return int(cursor.lastrowid or 0)
 
 
-def _tells_more(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether one record of a layer or a network has all of the other's statistics, and more."""
-    own, others = ({*side, *(f"per image: {name}" for name in side.get("per_image", ()))} for side in (one, other))
-    return own > others
+def _has_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether a new record of a layer or a network has all statistics of the old one, and more."""
+    ours, theirs = ({*side, *(f"per image: {name}" for name in side.get("per_image", ()))} for side in (new, old))
+    return ours > theirs
 
 
 def _text(name: str) -> str:
-    """A file name that is no text (bytes that are not UTF-8), as text."""
+    """A file name as valid text: bytes that are not UTF-8 are replaced."""
     return name.encode(errors="surrogateescape").decode(errors="replace")
