@@ -353,7 +353,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "without a table": (without_a_table, "damaged"),
     "truncated": (truncated, "damaged"),
     "overwritten": (overwritten, "damaged"),
-    "a folder": (lambda path: path.mkdir(), "folder|not a file"),
+    "a folder": (lambda path: path.mkdir(), "folder|not a store"),
 }
 
 
@@ -416,7 +416,7 @@ def test_a_number_that_another_cell_got_meanwhile_gives_no_predictions(tmp_path:
         writer.add(setting(), [cell(checkpoint="b.pt", sha256="b" * 64, nll_sum=2.5)])
         assert writer.cells()[0].id == known.id
 
-        with pytest.raises(UserError, match="forgotten meanwhile"):
+        with pytest.raises(UserError, match="deleted in the meantime"):
             reader.predictions(known)
 
 
@@ -678,7 +678,7 @@ def test_names_that_are_no_text_are_stored(tmp_path: Path) -> None:
 
 def test_a_number_beyond_64_bits_is_refused(tmp_path: Path) -> None:
     with Store(tmp_path / "x.sqlite") as store:
-        with pytest.raises(UserError, match="cannot hold"):
+        with pytest.raises(UserError, match="cannot store"):
             store.add(setting(), [cell(training_seed=2**70)])
         assert store.cells() == []
 

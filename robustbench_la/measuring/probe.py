@@ -30,8 +30,8 @@ _OTHERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "softsign": ("torch.nn.functional:softsign",),
     }
 )
-"""What else counts as an activation, besides those of the table: value x scale with a scale that is finite everywhere. Not sigmoids,
-which usually gate other values."""
+"""What else counts as an activation, besides those of the table: value x scale with a scale that is finite everywhere. Not
+sigmoids, which usually gate other values."""
 _OTHER_MODULES = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
 
 
