@@ -394,11 +394,11 @@ class Unscaled(Pictures):
     ("model", "data", "options", "message"),
     [
         (Net(), None, {}, r"a network in memory does not say what data it is for"),
-        (Net(), (GREY, LABELS[:3]), {}, r"200 images and 3 labels"),
+        (Net(), (GREY, LABELS[:3]), {}, r"200 images, but 3 labels"),
         (Net(), (GREY / 255, LABELS), {}, r"8-bit .* not float64; give them unscaled, with normalize="),
         (Net(), (GREY, LABELS / 2), {}, r"labels must be whole numbers"),
         (Net(), (GREY, LABELS - 1), {}, r"labels must go from 0"),
-        (Net(), (GREY,), {}, r"\(images, labels\), not 1 things"),
+        (Net(), (GREY,), {}, r"\(images, labels\), not 1 items"),
         (Net(), (GREY[0], LABELS), {}, r"200 labels"),
         (Net(), Unscaled(PIXELS, DIGITS.target), {}, r"remove ToTensor and Normalize"),
         (Net(), torch.utils.data.DataLoader(Pictures(PIXELS, LABELS)), {}, r"give loader.dataset"),
