@@ -187,7 +187,7 @@ def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: L
     ("arguments", "message"),
     [
         (("--inject", "salt=1"), "unknown injected noise 'salt'"),
-        (("--inject", "gaussian=-1"), "a level above 0 is needed"),
+        (("--inject", "gaussian=-1"), "expected a level above 0"),
         (("--inject", "gaussian=0.1", "--noise", "blur"), "--inject replaces --noise"),
         (("--inject", "gaussian=0.1", "--profile", "cifar-c"), "--inject replaces --noise"),
         (("--only", "bounds"), "unknown --only 'bounds'"),
