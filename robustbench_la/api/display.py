@@ -30,7 +30,7 @@ class ShownAsTables(ABC):
         return ""
 
     def remarks(self) -> tuple[str, ...]:
-        """What a reader must know beside the tables, one sentence each."""
+        """What a reader must know in addition to the tables, one sentence each."""
         return ()
 
     def __repr__(self) -> str:

@@ -122,7 +122,7 @@ def evaluate(
         data: The name of a dataset as on the command line (``"cifar10:data"``, ``"folder:photos"``), ``(images, labels)`` with
             8-bit images (N, C, H, W) or (N, H, W, C), or a torch Dataset of (PIL image or uint8 tensor, label). Checkpoints that
             say what they were trained on need none.
-        noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or levels of your own (``"gaussian=0.05,0.1"``);
+        noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or custom levels (``"gaussian=0.05,0.1"``);
             ``"clean"`` for clean images alone.
         severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
         noise_seeds: Number of noise seeds to measure with, counted from ``noise_seed``.

@@ -27,7 +27,7 @@ def plain(tables: Sequence[Table], width: int = 100) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    # In a notebook rich would show the text by itself instead of writing it.
+    # In a notebook rich would display the text instead of writing it to the stream.
     console = Console(file=stream, width=width, highlight=False, color_system=None, legacy_windows=False, force_jupyter=False)
     for table in tables:
         console.print(terminal(table, width=width), width=max(width, least_width(table)))

@@ -145,7 +145,7 @@ def canvas(columns: Columns, height: float) -> Figure:
 
 
 def grid(figure: Figure, panels: int, *, across: int, sharey: bool = False) -> list[Axes]:
-    """Axes for so many panels, ``across`` of them side by side; a rest of the last row stays empty."""
+    """Axes for this many panels, ``across`` of them side by side; what is left of the last row stays empty."""
     found = list(figure.subplots(math.ceil(panels / across), across, squeeze=False, sharey=sharey).flat)
     for unused in found[panels:]:
         unused.remove()
