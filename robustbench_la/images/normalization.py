@@ -83,7 +83,7 @@ def parse_normalization(text: str) -> Normalization:
         mean, std = (tuple(float(value) for value in part.split(",")) for part in parts)
     except ValueError:
         raise UserError(
-            f"unknown normalization {text!r}, neither a name nor M,M,M/S,S,S (means/standard deviations)"
+            f"unknown normalization {text!r}; give a name or M,M,M/S,S,S (means/standard deviations)"
             f"{did_you_mean(text, NORMALIZATIONS)}"
         ) from None
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0 or len(mean) != len(std):
