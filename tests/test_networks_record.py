@@ -18,7 +18,7 @@ from robustbench_la.store.store import Store
 HERE = Path(__file__).parent
 ROOT = Path(robustbench_la.__file__).parent.parent
 EDITS = {
-    "robustbench_la/records/network_id.py": (
+    "robustbench_la/records/networks.py": (
         "    normalization: str\n",
         "    normalization: str\n    bits: int | None = None\n    storage: str = 'float32'\n",
     ),
