@@ -344,7 +344,7 @@ def test_results_show_themselves(tmp_path: Path) -> None:
 def test_what_a_store_holds_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, store = Net(nn.SiLU), tmp_path / "results.sqlite"
     first = la.evaluate(net, (GREY, LABELS), noise="gaussian", severity=3, store=store)
-    monkeypatch.setattr(Net, "forward", _forward_of_few)
+    monkeypatch.setattr(nn.Linear, "forward", _linear_of_few)
 
     second = la.evaluate(net, (GREY, LABELS), noise="gaussian", severity=3, store=store)
 
@@ -354,11 +354,10 @@ def test_what_a_store_holds_is_not_measured_again(tmp_path: Path, monkeypatch: p
         la.evaluate(net, (GREY, LABELS), noise="gaussian", severity=4, store=store)
 
 
-def _forward_of_few(self: Net, x: torch.Tensor) -> torch.Tensor:
+def _linear_of_few(self: nn.Linear, x: torch.Tensor) -> torch.Tensor:
     if len(x) > 4:
         raise la.UserError("too many images")
-    logits: torch.Tensor = self.output(self.act(self.hidden(x.flatten(1))))
-    return logits
+    return nn.functional.linear(x, self.weight, self.bias)
 
 
 def test_a_torch_dataset_gives_what_arrays_give() -> None:
@@ -501,3 +500,70 @@ def test_a_misspelt_keyword_is_a_type_error_that_suggests_the_right_one(function
     meant = misspelt.replace("activations", "activation").replace("batchsize", "batch_size")
     with pytest.raises(TypeError, match=rf"{function}\(\) got an unexpected keyword argument '{misspelt}'; did you mean {meant}"):
         getattr(la, function)("anything.pt", **{misspelt: 64})
+
+
+class Shifted(torch.nn.Module):
+    """Subtracts what it holds in one way or another before a linear layer."""
+
+    def __init__(self, linear: torch.nn.Linear, **held: object) -> None:
+        super().__init__()
+        self.linear = linear
+        for name, value in held.items():
+            setattr(self, name, value)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.linear(x.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: torch.tensor(value),
+        lambda value: np.array([value]),
+        lambda value: np.float32(value),
+        lambda value: {"mean": torch.tensor(value)},
+        lambda value: (torch.tensor(value), 1),
+        lambda value: {value},
+        lambda value: complex(value),
+        lambda value: lambda x: x - value,
+    ],
+)
+def test_networks_that_hold_other_values_are_other_networks(make) -> None:
+    from robustbench_la.models.in_memory import weights_sha256
+
+    linear = torch.nn.Linear(64, 10)
+    one, same, other = (weights_sha256(Shifted(linear, held=make(value))) for value in (0.25, 0.25, 0.75))
+
+    assert one == same != other
+
+
+def test_buffers_outside_the_state_dict_and_hooks_tell_networks_apart() -> None:
+    from robustbench_la.models.in_memory import weights_sha256
+
+    linear = torch.nn.Linear(64, 10)
+    first, second, hooked = Shifted(linear), Shifted(linear), Shifted(linear)
+    first.register_buffer("mean", torch.tensor(0.0), persistent=False)
+    second.register_buffer("mean", torch.tensor(0.9), persistent=False)
+    hooked.register_forward_hook(lambda module, inputs, output: output * 2)
+
+    assert len({weights_sha256(network) for network in (first, second, hooked, Shifted(linear))}) == 4
+
+
+def test_numbers_of_numpy_and_a_device_are_taken() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
+    settings = {"limit": np.int64(20), "noise_seed": np.int64(3), "batch_size": np.int64(8), "device": torch.device("cpu")}
+    result = la.evaluate(model, "digits", noise="gaussian", severity=np.int64(3), progress=False, **settings)
+
+    assert [(str(cell.condition), cell.total) for cell in result.cells] == [("clean", 20), ("gaussian_noise 3", 20)]
+
+
+def test_a_gap_is_refused_where_networks_in_memory_share_their_name(tmp_path: Path) -> None:
+    def network() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
+
+    store, settings = tmp_path / "results.sqlite", {"limit": 20, "progress": False}
+    la.evaluate(network(), "digits", noise="gaussian", severity=1, store=store, **settings)
+    la.evaluate(network(), "digits", noise="gaussian", severity=(1, 2), store=store, **settings)
+
+    with pytest.raises(la.UserError, match="missing cells: gaussian_noise 2 of Sequential"):
+        la.compare(store)

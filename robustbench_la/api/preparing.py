@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,10 +103,10 @@ def plan_of(given: Sources, settings: Mapping[str, Any]) -> EvaluationPlan:
     from robustbench_la.records.plan import EvaluationPlan
     from robustbench_la.records.plan_file import read_plan
 
-    own = {name: value for name, value in settings.items() if name in EvaluationPlan.model_fields}
+    own = {name: plain(value) for name, value in settings.items() if name in EvaluationPlan.model_fields}
     for name in ("noise", "severity"):
         if own.get(name) is not None:
-            own[name] = [own[name]] if isinstance(own[name], (str, int)) else list(own[name])
+            own[name] = [own[name]] if isinstance(own[name], (str, int)) else [plain(value) for value in own[name]]
             if not own[name]:
                 raise ArgumentError(f'{name}= is empty; noise="clean" measures clean images alone')
     own["normalize"] = normalize_text(own.get("normalize"))
@@ -113,6 +114,13 @@ def plan_of(given: Sources, settings: Mapping[str, Any]) -> EvaluationPlan:
         own["device"] = str(device)
     paths = [model for _, model in given.models if isinstance(model, str)]
     return read_plan(None, {**own, "checkpoints": paths, "data": given.data if isinstance(given.data, str) else None})
+
+
+def plain(value: object) -> Any:
+    """numpy's whole numbers and torch's devices as a plan has them; other values as they are."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return str(value) if type(value).__name__ == "device" else value
 
 
 def normalize_text(normalize: Normalize | None) -> str | None:
@@ -197,10 +205,10 @@ def _networks(given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence
     overrides = overrides_of(plan)
     networks: list[Network] = []
     for name, model in given.models:
-        if isinstance(model, str):
-            networks += _from_files(name, files[model], overrides, shape)
+        taken = {network.name for network in networks}
+        if isinstance(model, str):  # a file that several patterns match is measured once
+            networks += [new for new in _from_files(name, files[model], overrides, shape) if new.name not in taken]
         else:
-            taken = {network.name for network in networks}
             networks.append(_in_memory(name or _free_name(type(model).__name__, taken.__contains__), model, overrides, shape))
     return networks
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, TypeVar
 
-from robustbench_la.api.settings import Filters, Only
+from robustbench_la.api.settings import Filters, Numbers, Only
 from robustbench_la.errors import ArgumentError, UserError
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ def selection_of(filters: Filters) -> Selection:
     from robustbench_la.records.noise_words import parse_noise_filter, parse_severities
     from robustbench_la.store.schema import Selection
 
-    severity, noise_seed = filters.get("severity"), filters.get("noise_seed")
-    severities = [severity] if isinstance(severity, (int, str)) else list(severity or ())
+    severities, noise_seeds = _several(filters.get("severity")), _several(filters.get("noise_seed"))
     try:
         corruptions, levels = parse_noise_filter(list(words_of(filters.get("noise"))))
     except UserError as error:
@@ -36,8 +36,15 @@ def selection_of(filters: Filters) -> Selection:
         corruptions=corruptions,
         levels=levels,
         severities=parse_severities([str(one) for one in severities]) if severities else (),
-        noise_seeds=() if noise_seed is None else (noise_seed,) if isinstance(noise_seed, int) else tuple(noise_seed),
+        noise_seeds=tuple(map(int, noise_seeds)),
     )
+
+
+def _several(given: Numbers) -> list[int | str]:
+    """One number or several as a list; numpy's whole numbers are numbers too."""
+    if given is None:
+        return []
+    return [given] if isinstance(given, (numbers.Integral, str)) else list(given)  # type: ignore[arg-type]
 
 
 def words_of(given: Only) -> tuple[str, ...]:

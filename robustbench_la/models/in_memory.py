@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import inspect
 import re
@@ -13,11 +12,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from robustbench_la.models.canonical import canonical
 from robustbench_la.models.exchange import activation_types
 
 _LIBRARIES = ("torch", "torchvision")
 """Their versions are part of every record, so their source need not be hashed."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+_NOT_COMPUTED_WITH = frozenset(vars(nn.Module())) - {"_buffers"}
+"""Attributes of every module that do not decide its outputs, or are hashed on their own."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -31,8 +35,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def weights_sha256(model: nn.Module) -> str:
     """SHA-256 of all values that a network computes with.
 
-    These are the entries of its state dict (sorted by name: name, dtype, shape, bytes), and the numbers, strings and functions
-    that its modules have as plain attributes.
+    These are the entries of its state dict (sorted by name: name, dtype, shape, bytes), everything that its modules hold as plain
+    attributes or as buffers outside the state dict, and their forward hooks.
 
     Args:
         model: The network, possibly wrapped.
@@ -49,18 +53,10 @@ def weights_sha256(model: nn.Module) -> str:
         else:  # the extra state of a module
             digest.update(_ADDRESS.sub("", repr((key, value))).encode())
     for path, module in model.named_modules():
-        digest.update(repr((path, _plain_attributes(module))).encode())
+        held = {name: value for name, value in vars(module).items() if name not in _NOT_COMPUTED_WITH}
+        hooks = [list(getattr(module, name, {}).values()) for name in ("_forward_pre_hooks", "_forward_hooks")]
+        digest.update(repr((path, canonical(held), canonical(hooks))).encode())
     return digest.hexdigest()
-
-
-def _plain_attributes(module: nn.Module) -> list[tuple[str, str]]:
-    def plain(value: object) -> bool:
-        several = isinstance(value, (tuple, list)) and all(map(plain, value))
-        return several or value is None or isinstance(value, (bool, int, float, str, functools.partial)) or callable(value)
-
-    hidden = ("training", "_is_full_backward_hook")
-    attributes = {name: value for name, value in vars(module).items() if name not in hidden and plain(value)}
-    return [(name, _ADDRESS.sub("", repr(value))) for name, value in sorted(attributes.items())]
 
 
 def code_sha256(model: nn.Module) -> str:
@@ -98,19 +94,13 @@ def _source(kind: type) -> bytes:
         file = Path(inspect.getsourcefile(kind) or "")
     except (TypeError, OSError):  # a class of a notebook, or made by a program
         file = Path()
-    if file.is_file():
-        return file.read_bytes()
-    functions = [value for value in vars(kind).values() if inspect.isfunction(value)]
-    return b"".join(map(_source_of_function, functions))
+    # The file may have been edited since it was imported: what runs is the code that was loaded.
+    loaded = repr(canonical({name: value for name, value in vars(kind).items() if _is_code(value)})).encode()
+    return loaded + (file.read_bytes() if file.is_file() else b"")
 
 
-def _source_of_function(function: object) -> bytes:
-    assert inspect.isfunction(function)
-    try:
-        return inspect.getsource(function).encode()
-    except (OSError, TypeError):
-        code = function.__code__
-        return code.co_code + _ADDRESS.sub("", repr((code.co_names, code.co_consts))).encode()
+def _is_code(value: object) -> bool:
+    return inspect.isfunction(value) or isinstance(value, (staticmethod, classmethod, property))
 
 
 def device_of(models: Iterable[nn.Module]) -> torch.device | None:

@@ -53,7 +53,7 @@ def user_function(source: str, name: str) -> Callable[..., object]:
         if not path.is_file():
             raise UserError(f"no file {source!r} (architecture {source}:{name})")
         with blaming(source):
-            module = _executed(path.resolve())
+            module = _executed(path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest())
     else:
         try:
             module_spec = importlib.util.find_spec(source)
@@ -61,7 +61,8 @@ def user_function(source: str, name: str) -> Callable[..., object]:
             module_spec = None
         if module_spec is None:
             raise UserError(f"cannot import a module {source!r} (architecture {source}:{name})")
-        module = importlib.import_module(source)
+        with blaming(source):
+            module = importlib.import_module(source)
     function = getattr(module, name, None)
     if not inspect.isroutine(function) and not inspect.isclass(function):
         raise UserError(f"{source} has no function {name!r}{did_you_mean(name, public_names(module))}")
@@ -70,8 +71,8 @@ def user_function(source: str, name: str) -> Callable[..., object]:
 
 
 @functools.lru_cache(maxsize=16)
-def _executed(path: Path) -> ModuleType:
-    """The module of a Python file, executed once; it can import files next to it."""
+def _executed(path: Path, sha256: str) -> ModuleType:
+    """The module of a Python file, executed once per content (``sha256``); it can import files next to it."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     module_spec = importlib.util.spec_from_file_location(f"larobust_user_{path.stem}", path)

@@ -41,7 +41,7 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
         raise UserError(f"{config}: train must be a mapping of settings, not {recipe!r}")
     if purpose == "eval" and recipe is not None:
         content = {key: value for key, value in content.items() if key not in _OF_THE_NETWORK}
-    given = {key: value for key, value in flags.items() if value is not None and value != []}
+    given = {key: value for key, value in flags.items() if value is not None and not (isinstance(value, list) and not value)}
     changes = given.pop("train", {})
     if recipe is None:
         recipe = Plan.model_fields["train"].default.model_dump(exclude_defaults=True)

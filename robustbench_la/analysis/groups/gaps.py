@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from robustbench_la.errors import UserError
 
@@ -10,23 +10,23 @@ _LISTED = 6
 """The largest number of missing cells that an error lists."""
 
 
-def require_complete(title: str, gaps: Mapping[str, Sequence[object]], *, remedy: str) -> None:
+def require_complete(title: str, gaps: Sequence[tuple[str, Sequence[object]]], *, remedy: str) -> None:
     """Refuse a group with missing cells.
 
     Args:
         title: Title of the group.
-        gaps: Checkpoint -> what it was not measured under; complete checkpoints may be left out.
+        gaps: Each checkpoint, and what it was not measured under; names need not be unique (networks in memory share theirs).
         remedy: What to do about it, for the message.
 
     Raises:
         UserError: If cells are missing; lists those of the first incomplete checkpoint.
 
-    >>> require_complete("mlp on digits", {"a.pt": []}, remedy="measure them")
+    >>> require_complete("mlp on digits", [("a.pt", [])], remedy="measure them")
     """
-    incomplete = {checkpoint: missing for checkpoint, missing in gaps.items() if missing}
+    incomplete = [(checkpoint, missing) for checkpoint, missing in gaps if missing]
     if not incomplete:
         return
-    checkpoint, missing = next(iter(incomplete.items()))
+    checkpoint, missing = incomplete[0]
     names = ", ".join(map(str, missing[:_LISTED])) + (f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else "")
     others = (
         f", and {len(incomplete) - 1} more checkpoint{'s' * (len(incomplete) > 2)} with missing cells"

@@ -158,14 +158,17 @@ def _seed_order(network: NetworkRecord) -> tuple[bool, int, str]:
 
 def _require_complete(group: Group) -> None:
     several = len(group.noise_seeds) > 1
-    gaps = {
-        results.network.checkpoint: [
-            f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}"
-            for condition, seed in group.passes
-            if (condition, seed) not in results.cells
-        ]
+    gaps = [
+        (
+            results.network.checkpoint,
+            [
+                f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}"
+                for condition, seed in group.passes
+                if (condition, seed) not in results.cells
+            ],
+        )
         for results in group.networks
-    }
+    ]
     require_complete(
         group.title,
         gaps,

@@ -13,6 +13,7 @@ from robustbench_la.store.layer_rows import LayerRow, networks
 if TYPE_CHECKING:
     from robustbench_la.records.cells import RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
+    from robustbench_la.records.networks import NetworkId
     from robustbench_la.store.store import Stored
 
 _NAMED = 6
@@ -97,15 +98,16 @@ def _listed(titles: Sequence[str]) -> str:
 
 def _require_complete(title: str, measured: Sequence[NetworkFluctuation]) -> None:
     conditions = dict.fromkeys(record.layers[0].condition for record in measured)
-    by_checkpoint: dict[str, set[object]] = {}
+    names = {record.layers[0].network.id: record.layers[0].network.checkpoint for record in measured}
+    measured_conditions: dict[NetworkId, set[object]] = {}
     for record in measured:
-        by_checkpoint.setdefault(record.layers[0].network.checkpoint, set()).add(record.layers[0].condition)
+        measured_conditions.setdefault(record.layers[0].network.id, set()).add(record.layers[0].condition)
     require_complete(
         title,
-        {
-            checkpoint: [condition for condition in conditions if condition not in measured_conditions]
-            for checkpoint, measured_conditions in by_checkpoint.items()
-        },
+        [
+            (names[network], [condition for condition in conditions if condition not in under])
+            for network, under in measured_conditions.items()
+        ],
         remedy="measure them, narrow the selection with --ckpt, --noise or --severity, or leave out incomplete networks with "
         "--allow-missing",
     )
