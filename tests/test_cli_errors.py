@@ -216,7 +216,7 @@ WRONG = {
     "an option without its value": ("eval --ckpt", "--ckpt"),
     "a number that is a word": ("eval --ckpt good.pt --limit many", "--limit", "integer"),
     "an unknown command": ("evaluate", "evaluate", "eval"),
-    "a command without its argument": ("list", "Missing argument"),
+    "a command without its argument": ("list", "missing WHAT", "corruptions, activations, architectures or datasets"),
     "an argument too many": ("list corruptions datasets", "datasets"),
 }
 
@@ -271,3 +271,27 @@ def test_no_command_at_all_shows_the_help_as_it_is_laid_out(monkeypatch, capsys)
 
     said = capsys.readouterr()
     assert len((said.out + said.err).strip().splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (
+            "eval runs/a.pt",
+            "unexpected argument runs/a.pt; give checkpoints with --ckpt, and quote a pattern: --ckpt 'runs/*.pt'",
+        ),
+        ("eval --model a.pt", "unknown option --model; did you mean --ckpt?"),
+        ("eval --severities 3", "unknown option --severities; did you mean --severity?"),
+        ("eval --zzz", "unknown option --zzz; --help lists the options"),
+        ("eval --seed 3", "--seed is now --noise-seed"),
+        ("plot", "missing KIND: severity, groups, scatter, layers or activations"),
+        ("train", "missing --output / -o: checkpoint to write"),
+        ("compar", "unknown command 'compar'; did you mean compare?"),
+        ("list corruptions fog", "unexpected argument fog"),
+    ],
+)
+def test_what_the_parser_refuses_says_what_to_give_instead(command, words, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["larobust", *shlex.split(command)])
+
+    assert cli._run() == 2
+    assert words in capsys.readouterr().err

@@ -11,10 +11,9 @@ import typer
 
 from robustbench_la.cli import streams
 from robustbench_la.cli.app import app
+from robustbench_la.cli.usage_errors import explain
 from robustbench_la.errors import UserError
 
-_RENAMED = {"--alpha": ("--layeract-alpha",), "--seed": ("--training-seed", "--noise-seed")}
-"""Flags of earlier versions, with their new names; the one that the command has applies."""
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
 _COMPLETION = "_LAROBUST_COMPLETE"
@@ -52,25 +51,14 @@ def _run() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left there cannot be written either
             return _fail("could not run (no space left to write)", 3)
         if isinstance(error, usage_error):
-            message = error.format_message()  # type: ignore[attr-defined]  # ClickException has it
             if type(error).__name__ == "NoArgsIsHelpError":  # the help text, laid out
-                print(message, end="", file=sys.stderr)
+                print(error.format_message(), end="", file=sys.stderr)  # type: ignore[attr-defined]  # ClickException has it
                 return 2
-            return _fail(_renamed(error) or message, 2)
+            return _fail(explain(error), 2)
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
         traceback.print_exc()
         return _fail("could not run (the traceback above shows where)", 3)
     return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
-
-
-def _renamed(error: Exception) -> str | None:
-    """The message about a flag that has been renamed; None for other errors."""
-    given, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
-    flags = [flag for parameter in context.command.params for flag in parameter.opts] if context is not None else []
-    for flag in _RENAMED.get(given, ()):
-        if flag in flags:
-            return f"{given} is now {flag}"
-    return None
 
 
 def _fail(message: str, code: int) -> int:

@@ -97,7 +97,7 @@ def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
         try:
             dataset = getattr(torchvision.datasets, name)(root, train=split == "train", download=download)
         except _UNREADABLE as error:
-            raise UserError(f"cannot read {name} in {root}: {first_line(error)} (--download downloads it)") from None
+            raise UserError(f"cannot read {name} in {root}: {_reason(error)} (--download downloads it)") from None
         images = np.asarray(dataset.data)
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         labels = [int(label) for label in dataset.targets]
@@ -106,13 +106,21 @@ def _torchvision(name: str) -> Callable[[Path, Split, bool], Source]:
     return open_
 
 
+def _reason(error: BaseException) -> str:
+    """What torchvision says, without its advice to Python programmers."""
+    return first_line(error).partition(". ")[0].rstrip(".")
+
+
 def _imagenet(root: Path, split: Split, download: bool) -> Source:
     import torchvision
 
     try:
         dataset = torchvision.datasets.ImageNet(root, split="train" if split == "train" else "val")
     except _UNREADABLE as error:
-        raise UserError(f"cannot read ImageNet in {root}: {first_line(error)}") from None
+        raise UserError(
+            f"cannot read ImageNet in {root}: {_reason(error)}; for class folders alone, use folder:DIR with --resize 256 "
+            "--crop 224"
+        ) from None
     classes = tuple(names[0] for names in dataset.classes)
     return _from_files([(Path(path), label) for path, label in dataset.samples], classes, resize=256, crop=224)
 
