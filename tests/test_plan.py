@@ -103,15 +103,15 @@ def test_a_single_value_stands_for_a_list_of_one(write):
     ("severty: 1", ["plan.yaml", "unknown key 'severty'", "did you mean", "severity"]),
     ("train: {epochs: 1, momentun: 0.9}", ["plan.yaml", "unknown key 'train.momentun'", "did you mean", "momentum"]),
     ("train: {epochs: 1, augment: {flips: true}}", ["plan.yaml", "unknown key 'train.augment.flips'", "flip"]),
-    ("limit: many", ["plan.yaml", "limit", "integer", "'many'"]),
-    ("amp: perhaps", ["plan.yaml", "amp", "bool", "'perhaps'"]),
+    ("limit: many", ["plan.yaml", "limit", "must be a whole number", "'many'"]),
+    ("amp: perhaps", ["plan.yaml", "amp", "must be true or false", "'perhaps'"]),
     ("train: {epochs: 1, batch_size: half}", ["plan.yaml", "train.batch_size", "'half'"]),
     ("train: fast", ["plan.yaml", "train must be a mapping of settings", "'fast'"]),
     ("train: {epochs: 1, iterations: 1}", ["plan.yaml", "either epochs or iterations"]),
     ("train: {lr: 0.1}", ["plan.yaml", "either epochs or iterations"]),
     ("train: {epochs: 1, milestones: [0]}", ["plan.yaml", "train.milestones", "greater than 0"]),
-    ("data: 5", ["plan.yaml", "data", "string", "5"]),
-    ("noise: [5]", ["plan.yaml", "noise", "string", "5"]),
+    ("data: 5", ["plan.yaml", "data", "must be text", "5"]),
+    ("noise: [5]", ["plan.yaml", "noise", "must be text", "5"]),
     ("activation: rleu", ["unknown activation 'rleu'", "relu"]),
     ("profile: cifar", ["unknown profile 'cifar'", "cifar-c"]),
     ("noise: gausian", ["unknown corruption 'gausian'", "gaussian_noise"]),
@@ -409,3 +409,22 @@ def test_a_filter_takes_the_words_of_noise(words, corruptions, levels):
 def test_a_filter_that_cannot_be_read_is_refused(word):
     with pytest.raises(UserError):
         parse_noise_filter([word])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("limit: 1e3x", "limit: must be a whole number, not '1e3x'"),
+        ("train: {epochs: 1, batch_size: big}", "train.batch_size: must be a whole number, not 'big'"),
+        ("noise_seeds: 0", "noise_seeds: must be greater than 0, not 0"),
+        ("amp: perhaps", "amp: must be true or false, not 'perhaps'"),
+        ("train: {epochs: 1, momentum: 1}", "train.momentum: must be less than 1.0, not 1"),
+    ],
+)
+def test_values_out_of_place_are_explained_in_plain_words(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_plan(str(path), {}, purpose="train")
+
+    assert words in str(error.value)

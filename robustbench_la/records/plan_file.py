@@ -55,15 +55,31 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
         raise UserError(("" if config is None else f"{config}: ") + _first_fault(error)) from None
 
 
+_PLAIN = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be finite",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be text",
+}
+"""What pydantic's types of error mean to a user, by their names."""
+
+
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
+    # A union's alternatives, such as constrained-int, are in the location too; a user knows only keys and positions.
+    where = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
     if fault["type"] == "extra_forbidden":
         if where in _RENAMED:
             return f"the key {where!r} is now {_RENAMED[where]!r}"
         model = Recipe if len(fault["loc"]) > 1 and fault["loc"][0] == "train" else Plan
         return f"unknown key {where!r}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
-    message = fault["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(fault["type"], "").format(**fault.get("ctx", {}))
+    message = plain or fault["msg"].removeprefix("Value error, ")
     return f"{where}: {message}, not {reprlib.repr(fault['input'])}" if where and fault["type"] != "value_error" else message
 
 
