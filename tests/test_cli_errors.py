@@ -169,7 +169,7 @@ WRONG = {
     "limit 0": ("eval --ckpt good.pt --limit 0", "limit", "greater than 0"),
     "batch size 0": ("eval --ckpt good.pt --batch-size 0", "batch", "greater than 0"),
     "no noise seeds": ("eval --ckpt good.pt --noise-seeds 0", "noise_seeds", "greater than 0"),
-    "a seed beyond what can be stored": ("eval --ckpt good.pt --noise-seed 99999999999999999999", "seed", "less than"),
+    "a seed beyond what can be stored": ("eval --ckpt good.pt --noise-seed 99999999999999999999", "seed", "at most"),
     "a store that is a checkpoint": ("eval --ckpt good.pt --store good.pt", "good.pt", "not a store of results"),
     "a store that is a folder": ("eval --ckpt good.pt --store nothing", "nothing", "folder"),
     "a store below a file": ("eval --ckpt good.pt --store blocker/x.sqlite", "blocker", "not a folder"),
