@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +43,16 @@ def is_missing(path: Path) -> bool:
         return not path.exists()
     except (OSError, ValueError):
         return False
+
+
+def similar_files(path: Path) -> str:
+    """The end of a message about a missing file: those next to it with a similar name; empty if there are none."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.55)
+    return f"; did you mean {', '.join(str(path.parent / name) for name in near)}?" if near else ""
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Mapping[str, Iterable[Path]]) -> None:

@@ -18,15 +18,21 @@ from torch import nn
 
 import robustbench_la as la
 from robustbench_la.cli import app
-from robustbench_la.images.decoding import ImageChoice, load
+from robustbench_la.images.decoding import ImageChoice, Shape, load
 from robustbench_la.images.normalization import NORMALIZATIONS
-from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.in_memory import code_sha256, weights_sha256
 
 DIGITS = load_digits()
 PIXELS = np.rint(DIGITS.images * (255 / 16)).astype(np.uint8)
 GREY, LABELS = PIXELS[:200, None], DIGITS.target[:200]
+
+
+def _network(path):
+    """The network of a checkpoint that records all about itself."""
+    return assemble_network(read_checkpoint(path), LoadOverrides(), Shape(classes=10, channels=1, height=8, width=8))
 
 
 class Net(nn.Module):
@@ -147,7 +153,7 @@ def test_the_numbers_are_the_commands(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
 
     by_path = la.evaluate(list(map(str, digits_pair)), progress=False)
-    networks = {path.stem: load_network(path, LoadOverrides()) for path in digits_pair}
+    networks = {path.stem: _network(path) for path in digits_pair}
     normalization = str(next(iter(networks.values())).normalization)
     models = {name: network.model.train() for name, network in networks.items()}
     in_memory = la.evaluate(models, "digits", normalize=normalization, progress=False)
@@ -181,7 +187,7 @@ def test_fluctuation_is_the_commands(capsys: pytest.CaptureFixture[str], digits_
     app(["fluctuation", *ckpt, "--noise=gaussian", "--severity=3", "--no-store", "--json"], standalone_mode=False)
     printed = json.loads(capsys.readouterr().out)
 
-    networks = [load_network(path, LoadOverrides()) for path in digits_pair]
+    networks = [_network(path) for path in digits_pair]
     models = {network.activation: network.model for network in networks}
     result = la.fluctuation(
         models, "digits", noise="gaussian", severity=3, normalize=str(networks[0].normalization), progress=False

@@ -22,8 +22,8 @@ from robustbench_la.measuring import session
 from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.assemble import check_keys, load_network
-from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.checkpoints.assemble import assemble_network, check_keys
+from robustbench_la.models.checkpoints.file import read_checkpoint, save_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LASiLU
@@ -39,6 +39,11 @@ SPECS = {
         for depth, channels in ((20, 3), (32, 1), (44, 3), (56, 3))
     },
 }
+
+
+def load_network(path, overrides, shape=None):
+    """The network of a checkpoint, for images that are not known."""
+    return assemble_network(read_checkpoint(path), overrides, shape or Shape(classes=0, channels=0, height=0, width=0))
 
 
 def _model(name, activation="relu"):
@@ -457,7 +462,7 @@ def test_weights_of_no_known_network_are_refused_with_their_keys(tmp_path):
 def test_weights_of_another_network_than_was_said_are_refused(tmp_path):
     torch.save(_model("cnn").state_dict(), tmp_path / "model.pt")
 
-    with pytest.raises(UserError, match=r"--arch is resnet20, but these are the weights of a cnn"):
+    with pytest.raises(UserError, match=r"model\.pt: these look like the weights of cnn; omit --arch \(not those of resnet20\)"):
         load_network(tmp_path / "model.pt", LoadOverrides(architecture="resnet20", activation="relu"))
 
 

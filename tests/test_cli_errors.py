@@ -93,7 +93,9 @@ def _listing(folder):
 
 
 WRONG = {
-    "a missing file": ("eval --ckpt gone.pt", "no checkpoint", "gone.pt"),
+    "a missing file": ("eval --ckpt gone.pt", "no such file: gone.pt"),
+    "a misspelt file": ("eval --ckpt god.pt", "no such file: god.pt", "did you mean good.pt"),
+    "a pattern that matches nothing": ("eval --ckpt gone*.pt", "no checkpoint matches 'gone*.pt'"),
     "a pattern without a match": ("eval --ckpt 'gone/*.pt'", "no checkpoint", "gone/*.pt"),
     "an empty file": ("eval --ckpt empty.pt", "empty.pt", "empty"),
     "a truncated zip": ("eval --ckpt truncated.pt", "truncated.pt", "not a checkpoint that torch can read"),
@@ -133,7 +135,7 @@ WRONG = {
     ),
     "a network file that is missing": ("eval --ckpt plain.pt --activation relu --arch gone.py:make", "gone.py"),
     "an unknown dataset": ("eval --ckpt good.pt --data cifar1O:data", "unknown dataset 'cifar1O'", "cifar10"),
-    "a dataset without its folder": ("eval --ckpt good.pt --data mnist", "--data mnist:FOLDER"),
+    "a dataset without its folder": ("eval --ckpt good.pt --data mnist", "--data mnist:DIR"),
     "a dataset that is not there": ("eval --ckpt good.pt --data mnist:nothing", "MNIST", "nothing", "--download"),
     "an unknown profile": ("eval --ckpt good.pt --profile cifar", "unknown profile 'cifar'", "cifar-c"),
     "an unknown normalization": ("eval --ckpt good.pt --normalize imagnet", "unknown normalization 'imagnet'", "imagenet"),
@@ -182,7 +184,7 @@ WRONG = {
     "an unknown noise in a filter": ("results --noise gausian", "unknown corruption 'gausian'", "gaussian_noise"),
     "forgetting everything": ("forget", "nothing to forget", "--ckpt"),
     "forgetting where nothing is": ("forget --noise blur", "no results at runs/results.sqlite"),
-    "merging what is not there": ("merge gone.sqlite -o new.sqlite", "no results at gone.sqlite"),
+    "merging what is not there": ("merge gone.sqlite -o new.sqlite", "gone.sqlite does not exist", "give stores"),
     "merging what is no store": ("merge good.pt -o new.sqlite", "good.pt", "not a store of results"),
     "merging into what is no store": ("merge good.pt -o plain.pt", "plain.pt", "not a store of results"),
     "merging without an output": ("merge good.pt", "--output"),

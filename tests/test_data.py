@@ -189,7 +189,7 @@ def test_a_corrupt_jpeg_is_refused_with_its_name(tmp_path):
 def test_a_file_that_is_no_picture_is_refused_with_its_name(grey_folder, content):
     (grey_folder / "dog" / "text.png").write_bytes(content)
 
-    with pytest.raises(UserError, match=r"cannot decode .*text\.png: "):
+    with pytest.raises(UserError, match=r"cannot decode .*text\.png: damaged, or no image; replace it, or move it out"):
         load(ImageChoice(f"folder:{grey_folder}"))
 
 
@@ -305,7 +305,7 @@ def test_a_missing_imagenet_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, dataset in datasets.DATASETS.items() if dataset.needs_root])
 def test_a_dataset_without_its_folder_says_how_to_give_it(name):
-    with pytest.raises(UserError, match=f"--data {name}:FOLDER"):
+    with pytest.raises(UserError, match=f"--data {name}:DIR"):
         load(ImageChoice(name))
 
 

@@ -14,19 +14,24 @@ from torch import nn
 from corruptions.apply import corrupt
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import ImageChoice
+from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, parse_normalization
 from robustbench_la.measuring import provenance, session
 from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.assemble import load_network
-from robustbench_la.models.checkpoints.file import save_checkpoint
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import read_checkpoint, save_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.records.cells import Cell
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan_file import read_plan
+
+
+def _network(path):
+    """The network of a checkpoint that records all about itself."""
+    return assemble_network(read_checkpoint(path), LoadOverrides(), Shape(classes=10, channels=1, height=8, width=8))
 
 
 def cells(paths: list[Path], **flags: object) -> list[Cell]:
@@ -116,7 +121,7 @@ def test_threads_change_no_answer(four: list[Path]) -> None:
 def test_every_number_is_that_of_a_plain_loop(digits_pair: list[Path]) -> None:
     """Image by image, in float64, with the formulas written out."""
     measured = cells(digits_pair[:1], noise=["gaussian_noise=0.3"])
-    network = load_network(digits_pair[0], LoadOverrides())
+    network = _network(digits_pair[0])
     model = network.model.double()
     images = decoding.load(ImageChoice("digits"))
     for cell, level in zip(measured, (None, 0.3), strict=True):
@@ -198,7 +203,7 @@ def test_bfloat16_answers_nearly_the_same(digits_pair: list[Path]) -> None:
 
 
 def test_checkpoints_trained_on_different_data_need_data_to_be_said(four: list[Path], tmp_path: Path) -> None:
-    network = load_network(four[0], LoadOverrides())
+    network = _network(four[0])
     save_checkpoint(
         tmp_path / "other.pt",
         network.model,

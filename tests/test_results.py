@@ -15,14 +15,20 @@ import pytest
 
 from robustbench_la import cli
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import ImageChoice
+from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.measuring import accuracy
-from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records import calibration
 from robustbench_la.store.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
+
+
+def _network(path):
+    """The network of a checkpoint that records all about itself."""
+    return assemble_network(read_checkpoint(path), LoadOverrides(), Shape(classes=10, channels=1, height=8, width=8))
 
 
 @pytest.fixture
@@ -198,7 +204,7 @@ def test_calibration_is_that_of_a_plain_loop(digits_pair, measured) -> None:
     """In float64, image by image; a confidence within rounding of the border of a bin may fall on either side."""
     import torch
 
-    network = load_network(digits_pair[0], LoadOverrides())
+    network = _network(digits_pair[0])
     model = network.model.double()
     images = decoding.load(ImageChoice("digits"))
     expected = np.zeros((3, 15))

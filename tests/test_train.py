@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.models.checkpoints.assemble import load_network
+from robustbench_la.images.decoding import Shape
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records.plan import Augment
 from robustbench_la.records.plan_file import read_plan
@@ -22,6 +24,11 @@ from robustbench_la.training.jobs import Job, prepare_jobs
 QUICK = {"arch": "cnn", "activation": ["la_silu"], "limit": 300}
 
 
+def _network(path):
+    """The network of a checkpoint that records all about itself."""
+    return assemble_network(read_checkpoint(path), LoadOverrides(), Shape(classes=10, channels=1, height=8, width=8))
+
+
 def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
     recipe = {"epochs": 3, "lr": 0.05, "batch_size": 64, **flags.pop("train", {})}  # type: ignore[dict-item]
     (job,) = prepare_jobs(read_plan(None, {**QUICK, **flags, "train": recipe}, purpose="train"), str(path), force=force)
@@ -29,7 +36,7 @@ def prepared(path: Path, *, force: bool = False, **flags: object) -> Job:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(load_network(path, LoadOverrides()).model.state_dict())
+    return dict(_network(path).model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -93,7 +93,7 @@ def _architectures() -> list[Table]:
 def _datasets() -> list[Table]:
     from robustbench_la.images.datasets import DATASETS
 
-    rows = [(f"{name}:ROOT" if entry.needs_root else name, entry.summary) for name, entry in DATASETS.items()]
+    rows = [(f"{name}:DIR" if entry.needs_root else name, entry.summary) for name, entry in DATASETS.items()]
     return [_table("Datasets", ("name", "what"), rows)]
 
 

@@ -32,10 +32,15 @@ Written = Annotated[
 
 def command(files: Files, output: Written) -> None:
     """Read arguments, join, report."""
+    from robustbench_la.errors import UserError
+    from robustbench_la.files import is_missing, similar_files
     from robustbench_la.store.merge import merge
     from robustbench_la.store.store import Store, check
 
     target = Path(output)
+    for file in files:
+        if is_missing(Path(file)):
+            raise UserError(f"{file} does not exist; give stores that larobust wrote{similar_files(Path(file))}")
     check(target)
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(Store(Path(file), reading=True)) for file in files]  # all, before anything is written

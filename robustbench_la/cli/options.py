@@ -66,13 +66,13 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DATASET",
-        help="digits, mnist:ROOT, cifar10:ROOT, folder:DIR ...: see `larobust list datasets`.",
+        help="digits, mnist:DIR, cifar10:DIR, folder:DIR ...: see `larobust list datasets`.",
         rich_help_panel=IMAGES,
     ),
 ]
 Download = Annotated[
     bool,
-    switch("--download", help="Fetch the dataset into ROOT first, if torchvision can.", panel=IMAGES),
+    switch("--download", help="Fetch the dataset into DIR first, if torchvision can.", panel=IMAGES),
 ]
 Resize = Annotated[
     int | None,

@@ -16,7 +16,7 @@ EXAMPLE = "Example: larobust quickstart"
 
 Folder = Annotated[
     str,
-    typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the two checkpoints.", rich_help_panel=options.OUTPUT),
+    typer.Option("--output", "-o", metavar="DIR", help="Folder for the two checkpoints.", rich_help_panel=options.OUTPUT),
 ]
 
 

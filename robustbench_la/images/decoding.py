@@ -32,7 +32,7 @@ class ImageChoice:
     """Which dataset, and how its images are resized and cropped."""
 
     name: str
-    """``digits``, or ``kind:ROOT``."""
+    """``digits``, or ``kind:DIR``."""
     resize: int | None = None
     """Length of the shorter side after resizing, in pixels."""
     crop: int | None = None
@@ -152,7 +152,7 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
     kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
     if dataset.needs_root != bool(root):
-        problem = f"specify its folder: --data {kind}:FOLDER" if dataset.needs_root else f"{kind} is built in and takes no folder"
+        problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
     return UndecodedImages(ImageChoice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
@@ -225,6 +225,10 @@ def _opened(source: Source, index: int) -> Image:
 
     try:
         return source.image(index)
+    except PIL.UnidentifiedImageError:
+        raise UserError(
+            f"cannot decode {source.describe(index)}: damaged, or no image; replace it, or move it out of the dataset"
+        ) from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from robustbench_la.errors import UserError
+from robustbench_la.files import similar_files
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import parse_normalization
@@ -158,7 +159,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
         The files in the order given, each once.
 
     Raises:
-        UserError: If there is no pattern, or one matches nothing.
+        UserError: If there is no pattern, or one names or matches nothing.
     """
     import glob
 
@@ -168,6 +169,8 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         # Path.glob does not accept absolute patterns.
         matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+        if not matches and not glob.has_magic(pattern):
+            raise UserError(f"no such file: {pattern}{similar_files(Path(pattern))}")
         if not matches:
             raise UserError(f"no checkpoint matches {pattern!r}")
         paths |= dict.fromkeys(Path(match) for match in matches)

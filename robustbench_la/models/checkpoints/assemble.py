@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
 from robustbench_la.models.architectures import NetworkSpec, check_architecture
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged, read_checkpoint
+from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged
 from robustbench_la.models.checkpoints.formats import Candidate, is_state_dict, state_dicts
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.checkpoints.recognise import recognise
@@ -25,23 +24,6 @@ from robustbench_la.models.user_code import code_of
 
 _SHOWN = 3
 """How many keys an error message lists."""
-
-
-def load_network(path: Path, overrides: LoadOverrides, shape: Shape | None = None) -> Network:
-    """Read a checkpoint and build its network.
-
-    Args:
-        path: The checkpoint file.
-        overrides: What the user specifies.
-        shape: As for ``assemble_network``; None if the data is not known.
-
-    Returns:
-        The network, in eval mode on the CPU.
-
-    Raises:
-        UserError: As ``read_checkpoint`` and ``assemble_network``.
-    """
-    return assemble_network(read_checkpoint(path), overrides, shape or Shape(classes=0, channels=0, height=0, width=0))
 
 
 def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
@@ -113,7 +95,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
     elif overrides.architecture is None:
         raise UserError(f"architecture not recognised from the weights (keys start with {_some(state)}); specify it with --arch")
     elif recognised is not None and ":" not in overrides.architecture:
-        raise UserError(f"--arch is {overrides.architecture}, but these are the weights of a {recognised[0].architecture}")
+        raise UserError(_look_like(recognised[0].architecture) + f" (not those of {overrides.architecture})")
     else:
         spec, (state, removed) = _measured(overrides, candidates, shape)
     remarks += removed
@@ -133,6 +115,10 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         seed=None,
         remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
+
+
+def _look_like(architecture: str) -> str:
+    return f"these look like the weights of {architecture}; omit --arch"
 
 
 def _measured(overrides: LoadOverrides, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:

@@ -91,7 +91,7 @@ def unpack(raw: bytes, path: Path) -> dict[str, Any]:
                 "if you trust it, load it yourself and save model.state_dict()"
             ) from None
         # torch's own message advises switching the safeguard off.
-        reason = "unknown format" if "weights_only" in message else first_line(error)
+        reason = first_line(error) if " " in message and "weights_only" not in message else "damaged, or of an unknown format"
         raise UserError(f"not a checkpoint that torch can read ({reason})") from None
     if not isinstance(content, dict):
         raise UserError(f"holds a {type(content).__name__}, not a dictionary of weights")
