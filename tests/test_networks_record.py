@@ -20,9 +20,12 @@ ROOT = Path(robustbench_la.__file__).parent.parent
 EDITS = {
     "robustbench_la/records/networks.py": (
         "    normalization: str\n",
-        "    normalization: str\n    bits: int | None = None\n    storage: str = 'float32'\n",
+        "    normalization: str\n    bits: int | None = None\n    storage: str = 'float32'\n    pruned: bool = False\n",
     ),
-    "robustbench_la/store/schema.py": ("(_FIRST, _SECOND)", '(_FIRST, _SECOND, network_columns("bits", "storage"))'),
+    "robustbench_la/store/schema.py": (
+        ')\n"""MIGRATIONS[n] takes',
+        ', network_columns("bits", "storage", "pruned"))\n"""MIGRATIONS[n] takes',
+    ),
 }
 """The one edit, and the line that gives older files the column."""
 USE = """
@@ -36,11 +39,14 @@ from robustbench_la.store.store import Store
 store_path, baseline_path, new = map(Path, sys.argv[1:])
 with Store(store_path) as store:
     (clean, noisy, own) = store.cells(predictions=True)
-    assert {(one.cell.network.bits, one.cell.network.storage) for one in (clean, noisy, own)} == {(None, "float32")}
-    eight = [dataclasses.replace(one.cell, network=dataclasses.replace(one.cell.network, bits=8)) for one in (clean, noisy)]
+    kept = {(one.cell.network.bits, one.cell.network.storage, one.cell.network.pruned) for one in (clean, noisy, own)}
+    assert kept == {(None, "float32", False)}
+    networks = [dataclasses.replace(one.cell.network, bits=8, pruned=True) for one in (clean, noisy)]
+    eight = [dataclasses.replace(one.cell, network=own) for one, own in zip((clean, noisy), networks)]
     assert store.add(clean.setting, eight) == 2 and store.add(clean.setting, eight) == 0
     stored = store.cells()
     assert [one.cell.network.bits for one in stored] == [None, None, None, 8, 8]
+    assert [one.cell.network.pruned for one in stored] == [False, False, False, True, True]
     assert len({one.cell.key for one in stored}) == 5
     assert len({one.networks[0].network.bits for one in group(stored, allow_missing=True)}) == 2
     rows = [one.cell.as_dict() | one.setting.as_dict() for one in stored]
@@ -57,9 +63,18 @@ with Store(store_path) as store:
         assert "is damaged (a network: bits is 'many')" in str(error)
     else:
         raise AssertionError
+with Store(store_path) as store:
+    store._connection.execute("UPDATE networks SET bits = 8, pruned = 2 WHERE bits IS NOT NULL")
+    try:
+        store.cells()
+    except Exception as error:
+        assert "is damaged (a network: pruned is '2')" in str(error)
+    else:
+        raise AssertionError
 old = baseline.read_baseline(baseline_path)
-baseline.write_baseline(new, dataclasses.replace(old, network=dataclasses.replace(old.network, bits=8)))
-assert (old.network.bits, baseline.read_baseline(new).network.bits) == (None, 8)
+baseline.write_baseline(new, dataclasses.replace(old, network=dataclasses.replace(old.network, bits=8, pruned=True)))
+read = baseline.read_baseline(new).network
+assert (old.network.bits, old.network.pruned, read.bits, read.pruned) == (None, False, 8, True)
 print(json.dumps([sorted(rows[-1]), list(json.loads(new.read_text())["network"])]))
 """
 
@@ -73,7 +88,8 @@ def test_a_network_is_told_by_its_content_and_not_by_its_name() -> None:
     assert type(record.id) is NetworkId
     assert record.id == NetworkId(sha256="0" * 64, architecture="cnn", activation="silu", alpha=None, normalization="half")
     assert [field.name for field in fields(record)] == list(NETWORK) == list(record.as_dict())
-    assert {*NETWORK} - {*IDENTITY} == {"checkpoint", "activation_level", "training_seed"}
+    known = {"checkpoint", "activation_level", "training_seed", "activations_seen", "architecture_label"}
+    assert {*NETWORK} - {*IDENTITY} == known
 
 
 def test_the_columns_of_the_store_are_the_fields(tmp_path: Path) -> None:

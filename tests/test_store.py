@@ -367,9 +367,21 @@ EDITS: dict[str, str] = {
     "no images": "UPDATE cells SET total = 0, correct = 0",
     "more right than there are": "UPDATE cells SET correct = total + 1",
     "an infinite likelihood": "UPDATE cells SET nll_sum = 9e999",
+    "what was assumed is a text": "UPDATE settings SET assumed = '\"normalization none\"'",
+    "a commit that is neither clean nor dirty": "UPDATE settings SET dirty = 2",
     "statistics that are a list": "UPDATE layers SET statistics = '[1]'",
     "a layer that is a number": "UPDATE layers SET layer = x'00'",
 }
+
+
+def test_what_was_assumed_comes_back(tmp_path: Path) -> None:
+    assumed = setting(assumed=("normalization none", "alpha 1e-05 (la.pt)"), dirty=False)
+    with Store(tmp_path / "x.sqlite") as store:
+        store.add(assumed, [cell()], labels=pack_classes(np.array(LABELS)))
+        (stored,) = store.cells()
+
+    assert stored.setting == assumed
+    assert stored.setting.as_dict()["assumed"] == ("normalization none", "alpha 1e-05 (la.pt)")
 
 
 @pytest.mark.parametrize("edit", EDITS)

@@ -69,6 +69,7 @@ def network_in_memory(
         data=None,
         seed=None,
         remarks=remarks,
+        assumed=() if normalization else ("normalization none",),
         code=code_sha256(model),
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 import robustbench_la
 from robustbench_la.measuring.session import Evaluation
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.records.cells import Provenance, RunSetting
 
 
@@ -46,6 +48,7 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting
         host=f"{platform.system()} {platform.machine()}",
         commit=git[0] if git else None,
         dirty=git[1] if git else None,
+        assumed=_assumed(evaluation.networks),
     )
 
 
@@ -91,7 +94,17 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
         versions=shared.versions,
         host=shared.host,
         git=None if shared.commit is None else {"commit": shared.commit, "dirty": shared.dirty},
+        assumed=shared.assumed,
     )
+
+
+def _assumed(networks: Sequence[Network]) -> tuple[str, ...]:
+    """What was assumed of the networks, once each; with names if it was not assumed of all."""
+    names: dict[str, list[str]] = {}
+    for network in networks:
+        for statement in network.assumed:
+            names.setdefault(statement, []).append(network.name)
+    return tuple(f"{what} ({', '.join(of)})" if len(of) < len(networks) else what for what, of in names.items())
 
 
 def _device_name(device: torch.device) -> str:

@@ -194,6 +194,9 @@ class RunSetting:
     """The git commit of the working directory; None outside a repository."""
     dirty: bool | None
     """Whether it had uncommitted changes."""
+    assumed: tuple[str, ...] = ()
+    """What neither a file nor the user said about the networks, a statement each: ``normalization none``, ``layeract_alpha
+    1e-05``; with the names of the networks if it was assumed for some of them only."""
 
     @property
     def partial(self) -> bool:
@@ -229,3 +232,5 @@ class Provenance:
     """Operating system and processor."""
     git: Mapping[str, Any] | None
     """Commit of the working directory, and whether it had uncommitted changes; None outside a repository."""
+    assumed: Sequence[str] = ()
+    """As in RunSetting."""

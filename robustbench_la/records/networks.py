@@ -39,6 +39,10 @@ class NetworkRecord(NetworkId):
     activation_level: str
     """``layer`` or ``element``."""
     training_seed: int | None
+    activations_seen: str | None = None
+    """The activations that its forward pass calls, with counts: ``silu x 12 + relu x 1``; None if they were not looked for."""
+    architecture_label: str | None = None
+    """What the user calls its architecture (``--as``): networks that share it are compared, whatever their code."""
 
     @property
     def id(self) -> NetworkId:

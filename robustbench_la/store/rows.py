@@ -20,19 +20,21 @@ PASS: Kinds = {**kinds_of(Condition), "parameters": (str,), "noise_seed": (int, 
 """Columns of a condition and the seed of its noise; a level is kept as text."""
 MEASURED: Kinds = {name: kinds for name, kinds in kinds_of(Cell).items() if name not in ("network", "pass_", "predictions")}
 """Columns of a cell, except its predictions."""
-SETTING: Kinds = {
-    name: (int, NoneType) if name == "dirty" else (str,) if name == "versions" else kinds
-    for name, kinds in kinds_of(RunSetting).items()
-}
-"""Columns of the setting of a run. SQLite has no booleans and no mappings, so these are kept as integers and JSON."""
+SETTING: Kinds = {name: (str,) if name in ("versions", "assumed") else kinds for name, kinds in kinds_of(RunSetting).items()}
+"""Columns of the setting of a run. SQLite has neither mappings nor sequences, so these are kept as JSON."""
 
 
 # Not with pydantic: in strict mode it takes as long for rows of this size, and it does not make texts printable.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
-    """Values by the names of ``kinds``, with texts made printable. Raises ValueError for a value of another type."""
+    """Values by the names of ``kinds``: texts made printable, and 0 and 1 booleans where these are meant, which SQLite lacks.
+
+    Raises ValueError for a value of another type.
+    """
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
-        if type(value) not in kinds[name]:
+        if bool in kinds[name] and type(value) is int and value in (0, 1):
+            row[name] = bool(value)
+        elif type(value) not in kinds[name]:
             raise ValueError(f"{name} is {str(value)[:40]!r}")
         if type(value) is str:
             row[name] = printable(value)
@@ -76,13 +78,13 @@ def setting(values: tuple[Any, ...]) -> RunSetting:
     if not 0 < row["images"] <= row["dataset_images"]:
         raise ValueError(f"{row['images']} of {row['dataset_images']} images")
     try:
-        versions = json.loads(row["versions"])
+        versions, assumed = json.loads(row["versions"]), json.loads(row["assumed"])
     except RecursionError:
         raise ValueError("versions are nested too deeply") from None
     if not isinstance(versions, dict) or not all(isinstance(value, str) for value in versions.values()):
         raise ValueError("versions are not a mapping of texts")
-    row |= {
-        "versions": {printable(name): printable(value) for name, value in versions.items()},
-        "dirty": None if row["dirty"] is None else bool(row["dirty"]),
-    }
+    if not isinstance(assumed, list) or not all(isinstance(value, str) for value in assumed):
+        raise ValueError("what was assumed is not a list of texts")
+    row["versions"] = {printable(name): printable(value) for name, value in versions.items()}
+    row["assumed"] = tuple(map(printable, assumed))
     return RunSetting(**row)

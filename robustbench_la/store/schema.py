@@ -48,8 +48,8 @@ _FIRST = (
     )""",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_1}, layer, position)",
 )
-_MISSING = {str: "''", int: "-1", float: "-1"}
-_SQL_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL"}
+_MISSING = {str: "''", int: "-1", float: "-1", bool: "-1"}
+_SQL_TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bool: "INTEGER"}
 
 
 def _comparable(expression: str, kinds: tuple[type, ...]) -> str:
@@ -60,9 +60,14 @@ def network_columns(*names: str) -> tuple[str, ...]:
     """A migration that adds a column for each of these fields of NetworkRecord to older files, filled with its default."""
     columns = ((name, _SQL_TYPES[NETWORK[name][0]], UNSAID[name]) for name in names)
     return tuple(
-        f"ALTER TABLE networks ADD COLUMN {name} {kind}" + ("" if default is None else f" NOT NULL DEFAULT {default!r}")
+        f"ALTER TABLE networks ADD COLUMN {name} {kind}" + ("" if default is None else f" NOT NULL DEFAULT {_literal(default)}")
         for name, kind, default in columns
     )
+
+
+def _literal(default: object) -> str:
+    """A default in SQL; SQLite has no booleans."""
+    return repr(int(default) if isinstance(default, bool) else default)
 
 
 # A level consists of several numbers, so it is kept as text: see encode_level.
@@ -81,7 +86,11 @@ _SECOND = (
     f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY}, layer, position)",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    "ALTER TABLE settings ADD COLUMN assumed TEXT NOT NULL DEFAULT '[]'",
+    *network_columns("activations_seen", "architecture_label"),
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
 

@@ -95,6 +95,7 @@ class Writer:
         """The id of the setting of a run, stored if it is new."""
         row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": _text(setting.data)}
         row["versions"] = json.dumps(dict(setting.versions), sort_keys=True)
+        row["assumed"] = json.dumps(setting.assumed)
         same = " AND ".join(f'"{name}" IS :{name}' for name in row)
         existing = self._connection.execute(f"SELECT id FROM settings WHERE {same}", row).fetchone()
         return int(existing[0]) if existing else self._insert("settings", row)

@@ -105,7 +105,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
             f"one of {', '.join(ACTIVATIONS)}"
         )
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
-    return _network(
+    network = _network(
         spec,
         state,
         overrides.activation,
@@ -115,6 +115,8 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         seed=None,
         remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
+    alpha = () if network.alpha is None or overrides.alpha is not None else (f"layeract_alpha {network.alpha:g}",)
+    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))
 
 
 def _look_like(architecture: str) -> str:

@@ -32,6 +32,8 @@ class Network:
     """Its training seed, if the file records it."""
     remarks: tuple[str, ...]
     """What was assumed or changed when it was loaded, for the user to read."""
+    assumed: tuple[str, ...] = ()
+    """Which of its properties neither the file nor the user said, with the value taken for each: ``normalization none``."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
