@@ -408,7 +408,7 @@ class Unscaled(Pictures):
         (Net(), Unscaled(PIXELS, DIGITS.target), {}, r"remove ToTensor and Normalize"),
         (Net(), torch.utils.data.DataLoader(Pictures(PIXELS, LABELS)), {}, r"give loader.dataset"),
         (Net(), 3, {}, r"not int"),
-        (Net(classes=3), (GREY, LABELS), {}, r"Net has 3 classes, but memory has 10"),
+        (Net(classes=3), (GREY, LABELS), {}, r"Net has 3 classes, but the data in memory has 10"),
         (Net(pixels=50), (GREY, LABELS), {}, r"Net fails on images of 8x8 px with 1 channel: mat1 and mat2"),
         (Net().half(), (GREY, LABELS), {}, r"call .float\(\) first"),
         (lambda x: x, (GREY, LABELS), {}, r"model is a torch.nn.Module, a path, or several of them, not function"),
@@ -432,9 +432,30 @@ def test_what_does_not_fit_is_said_in_a_line(model: Any, data: Any, options: dic
     assert "--" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("digits", {"data_name": "mine"}, "data_name= is for images in memory"),
+        ("digits", {"layout": "NCHW"}, "layout= is for images in memory"),
+        ((GREY, LABELS), {"download": True}, "download= is for a named dataset"),
+        ((GREY, np.zeros_like(LABELS)), {}, "single class"),
+    ],
+)
+def test_what_would_have_no_effect_on_the_data_is_refused(data: Any, options: dict[str, Any], message: str) -> None:
+    for function in (la.evaluate, la.fluctuation):
+        with pytest.raises(ValueError, match=message):
+            function(nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), data, **options)
+
+
+def test_a_misspelt_parameter_is_suggested_and_images_are_in_memory() -> None:
+    with pytest.raises(TypeError, match="'noises'; did you mean noise"):
+        la.evaluate(Net(), (GREY, LABELS), noises="gaussian")  # type: ignore[call-arg]
+    assert "images in memory" in la.evaluate(Net(), (GREY, LABELS), noise="clean").about
+
+
 def test_fluctuation_says_what_would_do_nothing() -> None:
     for options, message in (
-        ({"noise": "clean"}, "no noise is asked for"),
+        ({"noise": "clean"}, "fluctuation needs noise"),
         ({"inject": "gaussian=0.1", "severity": 3}, "takes the place of"),
         ({"only": "everything"}, "only="),
         ({"only": "fluctuation", "threshold": 0.1}, "would do nothing"),

@@ -65,6 +65,8 @@ def faulty_inputs(tmp_path_factory):
     pixels.save(folder / "picture.png")
     (folder / "picture.png").rename(folder / "picture.pt")
     (folder / "nothing").mkdir()
+    (folder / "single" / "a").mkdir(parents=True)
+    pixels.save(folder / "single" / "a" / "fine.png")
     for label in "abc":
         (folder / "damaged" / label).mkdir(parents=True)
         pixels.save(folder / "damaged" / label / "fine.png")
@@ -143,7 +145,7 @@ WRONG = {
     "a normalization of other channels": ("eval --ckpt plain.pt --activation relu --normalize cifar10", "3 channels", "1"),
     "a normalization other than the file's": ("eval --ckpt good.pt --normalize cifar10", "--normalize is cifar10", "half"),
     "an output over the checkpoint": ("eval --ckpt good.pt -o good.pt", "would overwrite what is measured"),
-    "an unknown device": ("eval --ckpt good.pt --device gpu", "unknown device 'gpu'", "cuda"),
+    "an unknown device": ("eval --ckpt good.pt --device gpu", "unknown device 'gpu'; did you mean cuda?"),
     "a device that cannot compute": ("eval --ckpt good.pt --device meta", "unknown device 'meta'", "cpu"),
     "an unknown figure": ("plot activation -o new.png", "unknown figure 'activation'", "activations"),
     "a figure in an unknown format": ("plot activations -o new.jpg", "new.jpg", ".png, .svg, .pdf"),
@@ -170,6 +172,21 @@ WRONG = {
     "an output that is a folder": ("eval --ckpt good.pt -o nothing", "nothing", "folder"),
     "limit 0": ("eval --ckpt good.pt --limit 0", "limit", "greater than 0"),
     "batch size 0": ("eval --ckpt good.pt --batch-size 0", "batch", "greater than 0"),
+    "a negative noise seed": ("eval --ckpt good.pt --noise-seed -1", "noise_seed: must be at least 0, not -1"),
+    "a severity after a colon": (
+        "eval --ckpt good.pt --noise gaussian:3",
+        "'gaussian:3'; did you mean --noise gaussian --severity 3?",
+    ),
+    "no noise at all": ("eval --ckpt good.pt --noise ''", "an empty corruption name; give one such as gaussian"),
+    "a folder of one class": ("eval --ckpt good.pt --data folder:single", "folder:single has a single class", "two classes"),
+    "training on one class": (
+        "train --arch mlp --activation relu --data folder:single -o new.pt",
+        "folder:single has a single class",
+    ),
+    "a normalization on 0 to 255": (
+        "eval --ckpt plain.pt --activation relu --normalize 127.5/51",
+        "for pixels on [0, 1], so divide by 255: 0.5/0.2",
+    ),
     "no noise seeds": ("eval --ckpt good.pt --noise-seeds 0", "noise_seeds", "greater than 0"),
     "a seed beyond what can be stored": ("eval --ckpt good.pt --noise-seed 99999999999999999999", "seed", "at most"),
     "a store that is a checkpoint": ("eval --ckpt good.pt --store good.pt", "good.pt", "not a store of results"),

@@ -252,8 +252,9 @@ def test_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(UserError, match="unknown device 'gpu'"):
         resolve("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="no CUDA device"):
+        with pytest.raises(RunError, match="no CUDA device") as caught:
             resolve("cuda:1")
+        assert caught.value.exit_code == 3  # could not run here
     assert batch_size_for(torch.device("cpu"), 32 * 32) == 64
 
 

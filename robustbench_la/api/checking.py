@@ -129,7 +129,7 @@ def check(
     from robustbench_la.gate.selection import only_these, to_measure
     from robustbench_la.gate.tolerances import parse_rules
 
-    check_keywords("check", settings, NetworkSettings)
+    check_keywords(check, settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
     only = only_these(selection_of({"noise": noise, "severity": severity}))

@@ -106,7 +106,7 @@ def compare(
     >>> [table.title for table in la.compare(store).tables()]
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
-    check_keywords("compare", filters, Filters)
+    check_keywords(compare, filters, Filters)
     from robustbench_la.analysis.comparison.request import Request
 
     request = Request(

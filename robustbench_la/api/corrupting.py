@@ -123,6 +123,8 @@ def _corrupted(
     channels_last = axes.endswith("C") or "C" not in axes
     batch = batch.permute(0, 3, 1, 2) if channels_last else batch
     name, wanted = _level(corruption, severity, level, profile, batch.shape[2:])
+    if _whole(seed, "seed") < 0:
+        raise ArgumentError(f"seed= is 0 or above, not {seed}")
     result = corrupt_batch(batch.contiguous(), name, wanted, ids=_id_tensor(ids, len(batch)), seed=_whole(seed, "seed"))
     return (result.permute(0, 2, 3, 1) if channels_last else result).reshape(images.shape).contiguous()
 

@@ -140,7 +140,7 @@ def evaluate(
     >>> [(cell.network.activation, str(cell.condition), cell.total) for cell in result.cells]
     [('silu', 'clean', 100), ('silu', 'gaussian_noise 3', 100)]
     """
-    check_keywords("evaluate", settings, MeasuringSettings)
+    check_keywords(evaluate, settings, MeasuringSettings)
     given = sources(
         model,
         data,

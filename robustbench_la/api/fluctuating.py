@@ -130,7 +130,7 @@ def fluctuation(
     >>> [(layer.layer, layer.function, layer.elements) for network in result.networks for layer in network.layers]
     [('2', 'la_silu', 32)]
     """
-    check_keywords("fluctuation", settings, MeasuringSettings)
+    check_keywords(fluctuation, settings, MeasuringSettings)
     options = _options(only, threshold, inject)
     if options.injections and (noise != "paper" or severity is not None or settings.get("profile") is not None):
         raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
@@ -158,7 +158,7 @@ def _measured(
     with prepared(given, plan, meter) as evaluation:
         quantity = Fluctuation(options=options)
         if not quantity.wanted(evaluation):
-            raise ArgumentError("activations fluctuate under noise, and no noise is asked for; give one with noise=")
+            raise ArgumentError("fluctuation needs noise; give some with noise=")
         results = measure_missing(evaluation, quantity, store=path, fresh=settings.get("fresh", False), meter=meter)
         saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
         return FluctuationResult(

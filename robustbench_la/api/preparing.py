@@ -69,7 +69,7 @@ def sources(
     """Sort out what was given. needs_data: whether networks in memory cannot do without.
 
     Raises:
-        ArgumentError: For what is neither a network nor a path.
+        ArgumentError: For what is neither a network nor a path, and for what would have no effect.
     """
     from torch import nn
 
@@ -93,8 +93,19 @@ def sources(
             'a network in memory does not say what data it is for; give the name of a dataset (such as "cifar10:data"), '
             "(images, labels), or a torch Dataset"
         )
+    _check_use(data, layout=layout, data_name=data_name, download=download)
     named = f"folder:{data}" if isinstance(data, Path) else data
     return Sources(models=models, data=named, layout=layout, data_name=data_name, download=download)
+
+
+def _check_use(data: Data | None, *, layout: str | None, data_name: str | None, download: bool) -> None:
+    """Raise ArgumentError for what would have no effect on data of this kind."""
+    in_memory = data is not None and not isinstance(data, (str, Path))
+    if in_memory and download:
+        raise ArgumentError("download= is for a named dataset; the images given are in memory already")
+    for name, value in (("layout", layout), ("data_name", data_name)):
+        if value is not None and not in_memory:
+            raise ArgumentError(f"{name}= is for images in memory, not for a named dataset")
 
 
 def plan_of(given: Sources, settings: Mapping[str, Any]) -> EvaluationPlan:
@@ -183,7 +194,7 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
         for network in networks:
             session.check_fit(network, undecoded.shape(), choice.name)  # before images are decoded, which may take minutes
         return session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
-    default = "memory" if isinstance(given.data, (tuple, list)) else type(given.data).__name__
+    default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
     choice = decoding.ImageChoice(given.data_name or default, plan.resize, plan.crop)
     images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)
     _, channels, height, width = images.images.shape

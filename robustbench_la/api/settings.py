@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
@@ -80,17 +81,19 @@ class Filters(TypedDict, total=False):
     """A seed of the noise; or several."""
 
 
-def check_keywords(function: str, given: Mapping[str, object], known: type) -> None:
+def check_keywords(function: Callable[..., object], given: Mapping[str, object], known: type) -> None:
     """Refuse keywords that a function does not take, as Python itself would.
 
     Raises:
         TypeError: For a keyword that is not among those of ``known``, a TypedDict.
 
-    >>> check_keywords("evaluate", {"batchsize": 64}, MeasuringSettings)
+    >>> import robustbench_la as la
+    >>> check_keywords(la.evaluate, {"batchsize": 64}, MeasuringSettings)
     Traceback (most recent call last):
     TypeError: evaluate() got an unexpected keyword argument 'batchsize'; did you mean batch_size?
     """
-    names = list(known.__annotations__)
     for name in given:
-        if name not in names:
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{did_you_mean(name, names)}")
+        if name not in known.__annotations__:
+            parameters = [own.name for own in inspect.signature(function).parameters.values() if own.kind != own.VAR_KEYWORD]
+            near = did_you_mean(name, [*parameters, *known.__annotations__])
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{near}")

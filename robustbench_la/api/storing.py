@@ -89,7 +89,7 @@ def open_store(path: str | Path, **filters: Unpack[Filters]) -> StoreView:
     """
     from robustbench_la.store.store import Store
 
-    check_keywords("open_store", filters, Filters)
+    check_keywords(open_store, filters, Filters)
     selection = selection_of(filters)
     Store(Path(path), reading=True).close()
     return StoreView(path=Path(path), selection=selection)

@@ -222,6 +222,15 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
 )
 
 
+def check_classes(classes: int, name: str) -> None:
+    """Raise UserError for data of a single class, on which every answer would be right."""
+    if classes < 2:
+        raise UserError(
+            f"{name} has a single class, so every answer would be right; give images of at least two classes, "
+            "for folder:DIR one sub-folder per class"
+        )
+
+
 def check_name(name: str) -> None:
     """Raise UserError unless ``name`` is a valid dataset name; nothing is opened."""
     kind = name.partition(":")[0]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 512 * 2**20
 """Bytes above which the decoded images go into a memory-mapped temporary file."""
+IN_MEMORY = "memory"
+"""The name of arrays that a Python program gives without a name."""
 _SUBSET_SEED = 0
 """Seed of the permutation from which --limit takes the first images."""
 

@@ -64,6 +64,10 @@ NORMALIZATIONS: Mapping[str, Normalization] = MappingProxyType(
 )
 
 
+_LARGEST = 4
+"""Larger means and standard deviations are taken for those of pixels on 0 to 255."""
+
+
 def parse_normalization(text: str) -> Normalization:
     """Parse a normalization.
 
@@ -90,6 +94,9 @@ def parse_normalization(text: str) -> Normalization:
         raise UserError(
             f"invalid normalization {text!r}: give as many means as standard deviations, all finite, the latter above 0"
         )
+    if max(*mean, *std) > _LARGEST:
+        scaled = "/".join(",".join(f"{value / 255:.4g}" for value in values) for values in (mean, std))
+        raise UserError(f"invalid normalization {text!r}: it is for pixels on [0, 1], so divide by 255: {scaled}")
     return Normalization(mean, std)
 
 

@@ -11,7 +11,8 @@ import torch
 from robustbench_la.errors import UserError
 from robustbench_la.files import similar_files
 from robustbench_la.images import decoding
-from robustbench_la.images.decoding import ImageChoice, ImageSet, Shape
+from robustbench_la.images.datasets import check_classes
+from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import parse_normalization
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
@@ -215,6 +216,8 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
         UserError: If the number of classes, the channels, the image size or the normalization does not match.
     """
     spec = network.spec
+    name = "the data in memory" if name == IN_MEMORY else name
+    check_classes(shape.classes, name)
     if spec.classes != shape.classes:
         raise UserError(
             f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}; "
@@ -238,10 +241,11 @@ def describe(evaluation: Evaluation) -> str:
     images = evaluation.images
     channels, height, width = images.images.shape[1:]
     part = f" of {images.total:,} (partial)" if images.partial else ""
+    where = "in" if images.name == IN_MEMORY else "of"
     seeds = evaluation.seeds
     noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
     return (
-        f"{len(images.ids):,}{part} images of {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
+        f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
         f"levels of profile {evaluation.profile}; {noise}; {evaluation.precision} on {evaluation.device}."
     )
 

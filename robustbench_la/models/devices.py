@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from robustbench_la.errors import UserError
+from robustbench_la.errors import RunError, UserError, did_you_mean
 
 
 def resolve(name: str) -> torch.device:
@@ -17,23 +17,30 @@ def resolve(name: str) -> torch.device:
         The device; for ``auto`` a GPU if there is one.
 
     Raises:
-        UserError: If the name is unknown, or the machine has no such device.
+        UserError: If the name is unknown.
+        RunError: If the machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"unknown device {name!r}; available: auto, cpu, cuda, cuda:1, mps") from None
+        raise _unknown(name) from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: torch finds no CUDA device on this machine")
+        raise RunError(f"--device {name}: torch finds no CUDA device on this machine")
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise UserError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices, numbered from 0")
+        raise RunError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices, numbered from 0")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: torch finds no Apple GPU on this machine")
+        raise RunError("--device mps: torch finds no Apple GPU on this machine")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"unknown device {name!r}; available: auto, cpu, cuda, cuda:1, mps")
+        raise _unknown(name)
     return device
+
+
+def _unknown(name: str) -> UserError:
+    if name.partition(":")[0].lower() in ("gpu", "nvidia"):
+        return UserError(f"unknown device {name!r}; did you mean cuda?")
+    return UserError(f"unknown device {name!r}{did_you_mean(name, ('auto', 'cpu', 'cuda', 'cuda:1', 'mps'))}")
 
 
 def batch_size_for(device: torch.device, pixels: int) -> int:

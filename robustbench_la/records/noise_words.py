@@ -86,7 +86,6 @@ def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[s
 def _read(words: list[str]) -> list[tuple[str, Level | None]]:
     """The named corruptions, each with one custom level or without a level; and ``clean``."""
     from corruptions import CORRUPTIONS, names_of
-    from corruptions.registry import known_words
 
     noise: list[tuple[str, Level | None]] = []
     for part in (part.strip() for word in words for part in word.split(",")):
@@ -97,7 +96,7 @@ def _read(words: list[str]) -> list[tuple[str, Level | None]]:
             name, text = part, ""
         names = ("clean",) if part == "clean" else names_of(name)
         if not names:
-            raise UserError(f"unknown corruption {name!r}{did_you_mean(name, ('clean', *known_words()))}")
+            raise UserError(_unknown(part))
         if not (equals or text):
             noise += [(name, None) for name in names]
             continue
@@ -110,6 +109,20 @@ def _read(words: list[str]) -> list[tuple[str, Level | None]]:
             raise UserError(str(error)) from None
         noise.append((names[0], level))
     return noise
+
+
+def _unknown(word: str) -> str:
+    """The message about a word that is not a corruption."""
+    from corruptions import names_of
+    from corruptions.registry import known_words
+
+    if not word:
+        return "an empty corruption name; give one such as gaussian, a group such as paper, or clean"
+    severity = re.fullmatch(r"(.*?)[:@ _-]?([1-5])", word)
+    if severity and names_of(severity[1]):
+        return f"unknown corruption {word!r}; did you mean --noise {severity[1]} --severity {severity[2]}?"
+    name = word.rpartition("=")[0] or word
+    return f"unknown corruption {name!r}{did_you_mean(name, ('clean', *known_words()))}"
 
 
 def parse_level(text: str) -> Level | None:

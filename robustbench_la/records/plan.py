@@ -97,7 +97,7 @@ class EvaluationPlan(_SharedPlan):
     noise: _Strings = ["paper"]
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
-    noise_seed: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
+    noise_seed: Annotated[int, Field(ge=0, le=2**62)] = 0
     """Seed of the noise, within the range that a store can hold."""
     noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many: noise_seed, noise_seed + 1, ..."""

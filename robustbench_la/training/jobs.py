@@ -13,7 +13,7 @@ from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable
 from robustbench_la.images import decoding
-from robustbench_la.images.datasets import is_split
+from robustbench_la.images.datasets import check_classes, is_split
 from robustbench_la.images.decoding import ImageChoice, ImageSet
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.architectures import NetworkSpec
@@ -102,6 +102,7 @@ def prepare_jobs(
     device = resolve(plan.device)
     choice = ImageChoice(plan.data or "digits", plan.resize, plan.crop)
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
+    check_classes(len(images.classes), choice.name)
     side = plan.train.augment.crop
     height, width = images.images.shape[2:]
     if side and side > min(height, width):
