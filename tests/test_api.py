@@ -230,6 +230,77 @@ def test_networks_are_left_as_they_were_after_an_error() -> None:
     assert net.training
 
 
+class Counting(Net):
+    """Counts its forward passes in a buffer, in place."""
+
+    def __init__(self, act: type[nn.Module]) -> None:
+        super().__init__(act)
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        return super().forward(x)
+
+
+def test_buffers_that_a_forward_pass_changes_are_restored() -> None:
+    net = Counting(nn.ReLU)
+    buffer = net.passes
+
+    la.evaluate(net, (GREY, LABELS), noise="clean")
+    assert net.passes is buffer
+    assert net.passes.item() == 0
+
+
+def test_a_network_whose_weights_are_still_to_come_is_refused() -> None:
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+
+    with pytest.raises(la.UserError, match=r"Sequential cannot be measured yet: its LazyLinear '1' has no weights before its"):
+        la.evaluate(lazy, (GREY, LABELS))
+    lazy(torch.zeros(2, 1, 8, 8))
+    assert la.evaluate(lazy, (GREY, LABELS), noise="clean").cells
+
+
+def test_an_alpha_that_no_network_uses_is_refused() -> None:
+    with pytest.raises(la.UserError, match=r"layeract_alpha= is 0.1, but no network has a LayerAct \(silu\); omit it"):
+        la.evaluate(Net(nn.SiLU), (GREY, LABELS), layeract_alpha=0.1)
+
+
+def test_a_label_of_several_activations_is_accepted() -> None:
+    mixed = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), la.LASiLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 10))
+
+    (cell,) = la.evaluate(mixed, (GREY, LABELS), noise="clean", activation="la_silu+relu").cells
+    assert cell.network.activation == "la_silu+relu"
+    with pytest.raises(la.UserError, match=r"unknown activation 'rulu'"):
+        la.evaluate(mixed, (GREY, LABELS), noise="clean", activation="la_silu+rulu")
+
+
+def test_only_results_of_the_networks_at_hand_are_read_from_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from robustbench_la.store.reading import Reader
+
+    torch.manual_seed(1)
+    store, mine, others = tmp_path / "results.sqlite", Net(nn.ReLU), [Net(nn.ReLU) for _ in range(3)]
+    la.evaluate([mine, *others], (GREY, LABELS), noise="gaussian", severity=1, store=store)
+    la.fluctuation([mine, *others], (GREY, LABELS), noise="gaussian", severity=1, store=store)
+    read: list[str] = []
+
+    def spied(method: Any) -> Any:
+        def reading(self: Reader, *args: Any, **kwargs: Any) -> Any:
+            for row in method(self, *args, **kwargs):
+                record = row.cell if hasattr(row, "cell") else row[2]
+                read.append(record.network.sha256)
+                yield row
+
+        return reading
+
+    monkeypatch.setattr(Reader, "cells", spied(Reader.cells))
+    monkeypatch.setattr(Reader, "layers", spied(Reader.layers))
+    la.evaluate(mine, (GREY, LABELS), noise="gaussian", severity=1, store=store)
+    la.fluctuation(mine, (GREY, LABELS), noise="gaussian", severity=1, store=store)
+
+    assert {*read} == {weights_sha256(mine)}
+    assert len(read) == 4
+
+
 def test_a_network_is_known_by_its_weights_and_its_code() -> None:
     torch.manual_seed(0)
     one, other = Net(nn.ReLU), Net(nn.ReLU)

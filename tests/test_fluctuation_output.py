@@ -169,6 +169,17 @@ def test_another_threshold_or_more_statistics_are_measured(digits_pair: list[Pat
     assert "runs/results.sqlite:" not in other[2]
 
 
+def test_injected_noise_takes_the_place_of_a_plans_severities(
+    tmp_path: Path, digits_pair: list[Path], larobust: Larobust
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"checkpoints: {digits_pair[0]}\nnoise: [gaussian, blur]\nseverity: [1, 3]\nlimit: 20\n")
+    status, out, err = larobust("--config", plan, "--inject", "gaussian=0.1", "--json")
+
+    assert status == 0, err
+    assert {layer["corruption"] for layer in json.loads(out)["layers"]} == {"inject:gaussian"}
+
+
 def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: Larobust) -> None:
     code, out, err = larobust(
         "--ckpt", digits_pair[0], "--inject", "gaussian=0.1,0.2", "--inject", "gaussian-absolute=0.5", "--limit", 40, "--json"

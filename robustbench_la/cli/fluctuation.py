@@ -121,7 +121,7 @@ def command(
     path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
     plan_flags.check_outputs(outputs.files, plan, config, path)
     if quantity.options.injections:  # the images stay clean
-        plan = plan.model_copy(update={"noise": []})
+        plan = plan.clean_only()
     _measure_and_print(plan, quantity, outputs, download=download, store=path, fresh=fresh)
 
 

@@ -67,6 +67,8 @@ def prepare_by_baseline(
         NotComparableError: If ``changed`` is empty, but images or preprocessing differ; nothing has been measured then.
     """
     recorded = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
+    if flags.get("activation") not in (None, recorded.get("activation")):
+        recorded.pop("layeract_alpha", None)  # of an activation that this checkpoint does not have
     architecture = str(recorded.get("arch", ""))
     if not flags.get("arch") and ":" in architecture and not architecture.startswith("torchvision:"):
         raise UserError(f"the baseline's network is built by the code {architecture}; allow that with --arch {architecture}")

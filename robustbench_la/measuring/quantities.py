@@ -74,8 +74,8 @@ class Accuracy:
         return measure_cells(evaluation, known=known, meter=meter)
 
     def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, Cell]:
-        """All cells on the same images in the same precision."""
-        cells = store.cells(_same_images(setting), predictions=self.predictions)
+        """All cells of these networks on the same images in the same precision."""
+        cells = store.cells(_at_hand(evaluation, setting), predictions=self.predictions)
         return {stored.cell.key: stored.cell for stored in cells}
 
     def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Cell], object]:
@@ -122,7 +122,7 @@ class Fluctuation:
         """Records with the same threshold; if only the fluctuation is requested, all records."""
         if self.activation_means:
             return {}
-        rows = (row for _, row in store.layers(_same_images(setting)))
+        rows = (row for _, row in store.layers(_at_hand(evaluation, setting)))
         keys = {key for _, key in self.wanted(evaluation)}
         stored = layer_rows.networks(rows, Sample(evaluation.images.ids).ids, keys)
         if self.options.only is not None:
@@ -137,5 +137,7 @@ class Fluctuation:
         return lambda record: store.add_layers(setting, layer_rows.rows(record), replace=complete)
 
 
-def _same_images(setting: RunSetting) -> Selection:
-    return Selection(fingerprints=(setting.fingerprint,), precisions=(setting.precision,))
+def _at_hand(evaluation: Evaluation, setting: RunSetting) -> Selection:
+    """What a store may hold of an evaluation. Without the networks, one would read the predictions of a whole study."""
+    files = tuple(dict.fromkeys(network.sha256 for network in evaluation.networks))
+    return Selection(fingerprints=(setting.fingerprint,), precisions=(setting.precision,), sha256=files)

@@ -84,6 +84,7 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     networks = [assemble_network(file, overrides, shape) for file in files]
     for network in networks:
         check_fit(network, shape, dataset.choice.name)
+    check_alpha(networks, plan)
     plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
     return evaluation_of(networks, images, plan)
@@ -110,6 +111,7 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     shape = Shape(classes=len(images.classes), channels=channels, height=height, width=width)
     for network in networks:
         check_fit(network, shape, images.name)
+    check_alpha(networks, plan)
     conditions = plan.conditions(height=height, width=width)
     for network in networks:
         network.model.to(device)
@@ -234,6 +236,13 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
         network.normalization.check(shape.channels)
     except UserError as error:
         raise UserError(f"{network.name}: {error}") from None
+
+
+def check_alpha(networks: Sequence[Network], plan: EvaluationPlan) -> None:
+    """Raise UserError for a --layeract-alpha that no network would use."""
+    if plan.layeract_alpha is not None and all(network.level == "element" for network in networks):
+        names = ", ".join(dict.fromkeys(network.activation for network in networks))
+        raise UserError(f"--layeract-alpha is {plan.layeract_alpha:g}, but no network has a LayerAct ({names}); omit it")
 
 
 def describe(evaluation: Evaluation) -> str:

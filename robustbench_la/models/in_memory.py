@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from robustbench_la.errors import UserError
 from robustbench_la.models.canonical import canonical
 from robustbench_la.models.exchange import activation_types
 
@@ -103,6 +105,16 @@ def _is_code(value: object) -> bool:
     return inspect.isfunction(value) or isinstance(value, (staticmethod, classmethod, property))
 
 
+def _check_initialised(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
+            where = f"its {type(module).__name__} {path!r}" if path else "it"
+            raise UserError(
+                f"{type(model).__name__} cannot be measured yet: {where} has no weights before its first batch; "
+                "run the network on a batch, or load its weights, first"
+            )
+
+
 def device_of(models: Iterable[nn.Module]) -> torch.device | None:
     """The device of the first weight or buffer found in the networks; None if they have none."""
     tensors = (tensor for model in models for tensor in (*model.parameters(), *model.buffers()))
@@ -114,11 +126,16 @@ def device_of(models: Iterable[nn.Module]) -> torch.device | None:
 def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
     """Put networks into eval mode; they may be moved inside the context.
 
-    On exit everything is restored: modes, tensors, devices.
+    On exit everything is restored: modes, tensors, devices, and the values of buffers that a forward pass changed in place.
 
     Args:
         models: Networks of the caller.
+
+    Raises:
+        UserError: If a module is lazy and has no weights yet.
     """
+    for model in models:
+        _check_initialised(model)
     modules = list(dict.fromkeys(module for model in models for module in model.modules()))
     training = [(module, module.training) for module in modules]
     scripted = [(model, device_of([model])) for model in models if isinstance(model, torch.jit.ScriptModule)]
@@ -127,6 +144,7 @@ def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
     buffers = [(module, dict(module._buffers)) for module in written]
     # Moving a network gives its parameters new memory: the old tensors are kept, with their device and memory format.
     memory = [(parameter, parameter.data) for _, entries in parameters for parameter in entries.values() if parameter is not None]
+    values = {id(buffer): (buffer, buffer.clone()) for _, entries in buffers for buffer in entries.values() if buffer is not None}
     try:
         for module in modules:
             module.training = False
@@ -141,6 +159,10 @@ def borrowed(models: Sequence[nn.Module]) -> Iterator[None]:
             module._parameters.update(entries)
         for module, tensors in buffers:
             module._buffers.update(tensors)
+        with torch.no_grad():
+            for buffer, value in values.values():
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
         for model, device in scripted:  # TorchScript does not expose its tensors for replacement
             if device is not None:
                 model.to(device)

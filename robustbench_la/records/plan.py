@@ -3,7 +3,7 @@ there, by ``check_names``."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -77,7 +77,7 @@ class _SharedPlan(_Part):
     @field_validator("activation")
     @classmethod
     def _activation(cls, value: list[str]) -> list[str]:
-        for name in value:
+        for name in (part for label in value for part in label.split("+")):  # a network may use several: la_silu+relu
             lookup(ACTIVATIONS, name, kind="activation")
         return value
 
@@ -125,6 +125,11 @@ class EvaluationPlan(_SharedPlan):
     def _noise(cls, value: list[str]) -> list[str]:
         parse_noise(value)
         return value
+
+    def clean_only(self) -> Self:
+        """The plan without noise on the images: its severities and its profile do not apply either."""
+        said = {name: getattr(self, name) for name in self.model_fields_set - {"severity", "profile"}}
+        return type(self).model_validate({**said, "noise": []})
 
     def conditions(self, *, height: int, width: int) -> list[Condition]:
         """The conditions of the plan except clean.

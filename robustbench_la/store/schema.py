@@ -138,6 +138,8 @@ class Selection:
 
     checkpoints: tuple[str, ...] = ()
     """Words for ``is_named``."""
+    sha256: tuple[str, ...] = field(default=(), repr=False)
+    """Of checkpoints, in full."""
     architectures: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -172,6 +174,7 @@ class Selection:
             clauses.append(f"({' OR '.join([named, *at_level])})")
             values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
+            ("n.sha256", self.sha256),
             ("n.architecture", self.architectures),
             ("n.activation", self.activations),
             ("c.severity", self.severities),
