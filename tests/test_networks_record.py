@@ -88,7 +88,7 @@ def test_a_network_is_told_by_its_content_and_not_by_its_name() -> None:
     assert type(record.id) is NetworkId
     assert record.id == NetworkId(sha256="0" * 64, architecture="cnn", activation="silu", alpha=None, normalization="half")
     assert [field.name for field in fields(record)] == list(NETWORK) == list(record.as_dict())
-    known = {"checkpoint", "activation_level", "training_seed", "activations_seen", "architecture_label"}
+    known = {"checkpoint", "activation_level", "training_seed", "activations_seen", "architecture_label", "recipe", "weights"}
     assert {*NETWORK} - {*IDENTITY} == known
 
 

@@ -17,7 +17,7 @@ from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.checkpoints.recognise import recognise
 from robustbench_la.models.exchange import make_activation, native_activations
-from robustbench_la.models.in_memory import code_sha256, unwrapped, weights_sha256
+from robustbench_la.models.in_memory import code_sha256, state_sha256, unwrapped, weights_sha256
 
 _TRIED = 4
 """Number of images in the trial: below 3 torch uses other matrix kernels."""
@@ -71,6 +71,7 @@ def network_in_memory(
         remarks=remarks,
         assumed=() if normalization else ("normalization none",),
         code=code_sha256(model),
+        weights=state_sha256(model),
     )
 
 

@@ -16,6 +16,7 @@ from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Meter
 from robustbench_la.records.cells import Cell, Key, RunSetting
 from robustbench_la.records.layers import NetworkFluctuation
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.store import layer_rows
 from robustbench_la.store.schema import Selection
@@ -33,8 +34,8 @@ class Quantity(Protocol[Record]):
     def key(self, record: Record) -> Key:
         """What a record is a measurement of."""
 
-    def named(self, record: Record, checkpoint: str) -> Record:
-        """The record with the current name of its network; it may have been measured under another name."""
+    def described(self, record: Record, network: NetworkRecord) -> Record:
+        """The record with the current name of its network, and what is known about it now."""
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Record]:
         """Measure everything except ``known``, yielding each record as soon as it is finished."""
@@ -65,9 +66,9 @@ class Accuracy:
         """The key of the cell."""
         return record.key
 
-    def named(self, record: Cell, checkpoint: str) -> Cell:
-        """The cell with another name for its network."""
-        return dataclasses.replace(record, network=dataclasses.replace(record.network, checkpoint=checkpoint))
+    def described(self, record: Cell, network: NetworkRecord) -> Cell:
+        """The cell of a network with another name, about which more is known."""
+        return dataclasses.replace(record, network=_now(record.network, network))
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[Cell]:
         """See ``measure_cells``."""
@@ -105,10 +106,10 @@ class Fluctuation:
         """The key that all its layers share."""
         return record.layers[0].key
 
-    def named(self, record: NetworkFluctuation, checkpoint: str) -> NetworkFluctuation:
-        """The record with another name for its network."""
-        network = dataclasses.replace(record.layers[0].network, checkpoint=checkpoint)
-        layers = tuple(dataclasses.replace(layer, network=network) for layer in record.layers)
+    def described(self, record: NetworkFluctuation, network: NetworkRecord) -> NetworkFluctuation:
+        """The record of a network with another name, about which more is known."""
+        now = _now(record.layers[0].network, network)
+        layers = tuple(dataclasses.replace(layer, network=now) for layer in record.layers)
         return dataclasses.replace(record, layers=layers)
 
     def measure(self, evaluation: Evaluation, known: Container[Key], meter: Meter) -> Iterator[NetworkFluctuation]:
@@ -135,6 +136,11 @@ class Fluctuation:
         """A function that writes all layers of a network, replacing existing ones unless those have more statistics."""
         complete = self.options.only is None
         return lambda record: store.add_layers(setting, layer_rows.rows(record), replace=complete)
+
+
+def _now(before: NetworkRecord, network: NetworkRecord) -> NetworkRecord:
+    """A network as it is known now; what only an earlier run knew about it, such as its training seed, is kept."""
+    return dataclasses.replace(network, **{**before.known, **network.known})
 
 
 def _at_hand(evaluation: Evaluation, setting: RunSetting) -> Selection:

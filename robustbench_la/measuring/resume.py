@@ -88,6 +88,8 @@ def measure_missing(
     with contextlib.ExitStack() as stack:
         opened = None if store is None else stack.enter_context(Store(store))
         known = {} if opened is None or fresh else quantity.read(opened, evaluation, setting)
+        if opened is not None:
+            opened.describe(network.record for network in evaluation.networks)
         keep = None if opened is None else quantity.keeper(opened, evaluation, setting, replace=fresh)
         on_found(sum(key in known for _, key in wanted), len(wanted))
         try:
@@ -100,7 +102,7 @@ def measure_missing(
     seconds = time.perf_counter() - started
     available = {**known, **{quantity.key(record): record for record in finished}}
     results = Results(
-        records=tuple(quantity.named(available[key], network.name) for network, key in wanted if key in available),
+        records=tuple(quantity.described(available[key], network.record) for network, key in wanted if key in available),
         measured=len(finished),
         wanted=len(wanted),
         setting=setting,

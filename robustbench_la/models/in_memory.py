@@ -47,18 +47,41 @@ def weights_sha256(model: nn.Module) -> str:
         64 hexadecimal digits.
     """
     model, digest = unwrapped(model), hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        if isinstance(value, Tensor):
-            value = value.dequantize() if value.is_quantized else value.to_dense() if value.is_sparse else value
-            digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        else:  # the extra state of a module
-            digest.update(_ADDRESS.sub("", repr((key, value))).encode())
+    for entry in sorted(model.state_dict().items()):
+        _update(digest, *entry)
     for path, module in model.named_modules():
         held = {name: value for name, value in vars(module).items() if name not in _NOT_COMPUTED_WITH}
         hooks = [list(getattr(module, name, {}).values()) for name in ("_forward_pre_hooks", "_forward_hooks")]
         digest.update(repr((path, canonical(held), canonical(hooks))).encode())
     return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, key: str, value: object) -> None:
+    """Add an entry of a state dict to a digest."""
+    if isinstance(value, Tensor):
+        value = value.dequantize() if value.is_quantized else value.to_dense() if value.is_sparse else value
+        digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    else:  # the extra state of a module
+        digest.update(_ADDRESS.sub("", repr((key, value))).encode())
+
+
+def state_sha256(model: nn.Module) -> str:
+    """SHA-256 of a state dict alone: equal for the same weights in another file, under another prefix or in another wrapper.
+
+    Counters of BatchNorm, which older files do not have and which change no output, are left out.
+
+    Args:
+        model: The network, possibly wrapped.
+
+    Returns:
+        64 hexadecimal digits; an empty text for a network without a state dict.
+    """
+    digest = hashlib.sha256()
+    entries = sorted(entry for entry in unwrapped(model).state_dict().items() if not entry[0].endswith("num_batches_tracked"))
+    for entry in entries:
+        _update(digest, *entry)
+    return digest.hexdigest() if entries else ""
 
 
 def code_sha256(model: nn.Module) -> str:

@@ -43,6 +43,15 @@ class NetworkRecord(NetworkId):
     """The activations that its forward pass calls, with counts: ``silu x 12 + relu x 1``; None if they were not looked for."""
     architecture_label: str | None = None
     """What the user calls its architecture (``--as``): networks that share it are compared, whatever their code."""
+    recipe: str = ""
+    """Digest of how it was trained, without the seed; empty if unknown. Different recipes are not compared as training seeds."""
+    weights: str = ""
+    """SHA-256 of its weights, whatever the file that holds them; empty in records of older versions."""
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known about it and may become known late, such as its training seed; what is unknown is left out."""
+        return {name: value for name in LATE if (value := getattr(self, name)) not in (None, "")}
 
     @property
     def id(self) -> NetworkId:
@@ -66,5 +75,7 @@ def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
 
 IDENTITY: Kinds = kinds_of(NetworkId)
 NETWORK: Kinds = kinds_of(NetworkRecord)
+LATE = tuple(name for name in NETWORK if name not in (*IDENTITY, "checkpoint", "activation_level"))
+"""What does not identify a network, and may become known after it was first measured."""
 UNSAID: Mapping[str, object] = {field.name: field.default for field in fields(NetworkRecord) if field.default is not MISSING}
 """What holds for a network of a file that was written before a property was known."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable
 from robustbench_la.records.cells import Cell, RunSetting
+from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.store.database import connect, transaction
 from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.reading import Reader, Stored
@@ -94,6 +95,16 @@ class Store:
             run = self.writer.setting(setting, dataset)
             replaced = self.writer.forget_layers(rows, dataset, setting.precision) if replace else 0
             return sum(self.writer.add_layer(row, dataset, run, setting.precision) for row in rows) - replaced
+
+    def describe(self, networks: Iterable[NetworkRecord]) -> None:
+        """Let what is known about networks now, such as their training seeds, replace what is stored about them.
+
+        Args:
+            networks: Those that are not stored are ignored.
+        """
+        with self.transaction():
+            for network in networks:
+                self.writer.describe(network)
 
     def cells(self, selection: Selection = EVERYTHING, *, predictions: bool = False) -> list[Stored]:
         """Read cells.

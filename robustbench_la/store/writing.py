@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from robustbench_la.records.cells import Cell, RunSetting
 from robustbench_la.records.networks import NetworkRecord
@@ -13,9 +13,6 @@ from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.rows import MEASURED, SETTING
 from robustbench_la.store.schema import KEY_MATCHES, NETWORK_MATCHES
-
-if TYPE_CHECKING:
-    pass
 
 _SETTING = tuple(name for name in SETTING if name != "fingerprint")
 _SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
@@ -103,7 +100,17 @@ class Writer:
     def _network(self, network: NetworkRecord) -> int:
         row = network.as_dict()
         existing = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
-        return int(existing[0]) if existing else self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
+        if existing is None:
+            return self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
+        self.describe(network)
+        return int(existing[0])
+
+    def describe(self, network: NetworkRecord) -> None:
+        """Let what is known about a network now replace what is stored about it; nothing happens if it is not stored."""
+        if known := network.known:
+            changes = ", ".join(f"{name} = :{name}" for name in known)
+            differs = " OR ".join(f"{name} IS NOT :{name}" for name in known)
+            self._connection.execute(f"UPDATE networks SET {changes} WHERE {NETWORK_MATCHES} AND ({differs})", network.as_dict())
 
     def _insert(self, table: str, row: Mapping[str, object]) -> int:
         names = ", ".join(f'"{name}"' for name in row)

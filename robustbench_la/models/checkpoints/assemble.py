@@ -19,7 +19,9 @@ from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged
 from robustbench_la.models.checkpoints.formats import Candidate, is_state_dict, state_dicts
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
 from robustbench_la.models.checkpoints.recognise import recognise
+from robustbench_la.models.in_memory import state_sha256
 from robustbench_la.models.user_code import code_of
 
 _SHOWN = 3
@@ -45,7 +47,14 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
         network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
-    return replace(network, name=str(file.path), sha256=file.sha256, code=code_of(network.spec.architecture))
+    return replace(
+        network,
+        name=str(file.path),
+        sha256=file.sha256,
+        code=code_of(network.spec.architecture),
+        recipe=recipe_of(file.content),
+        weights=state_sha256(network.model),
+    )
 
 
 def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
@@ -104,6 +113,9 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
             f"the weights of {spec.architecture} do not show the activation; specify it with --activation, "
             f"one of {', '.join(ACTIVATIONS)}"
         )
+    seed = seed_of(content)
+    if seed is not None:
+        remarks.append(f"trained with seed {seed}, as the file records")
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
     network = _network(
         spec,
@@ -112,7 +124,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         DEFAULT_ALPHA if overrides.alpha is None else overrides.alpha,
         overrides.normalization or NORMALIZATIONS["none"],
         data=None,
-        seed=None,
+        seed=seed,
         remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
     alpha = () if network.alpha is None or overrides.alpha is not None else (f"layeract_alpha {network.alpha:g}",)

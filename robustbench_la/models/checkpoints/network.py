@@ -34,6 +34,10 @@ class Network:
     """What was assumed or changed when it was loaded, for the user to read."""
     assumed: tuple[str, ...] = ()
     """Which of its properties neither the file nor the user said, with the value taken for each: ``normalization none``."""
+    recipe: str = ""
+    """Digest of how it was trained, see ``recipe_of``; empty if unknown."""
+    weights: str = ""
+    """SHA-256 of its state dict; empty if it has none."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
@@ -55,6 +59,8 @@ class Network:
             alpha=self.alpha,
             normalization=str(self.normalization),
             training_seed=self.seed,
+            recipe=self.recipe,
+            weights=self.weights or self.sha256,
         )
 
 
