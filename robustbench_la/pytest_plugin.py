@@ -127,8 +127,8 @@ class Gate(pytest.Collector):
         from robustbench_la.measuring import for_gate  # torch: only where something is measured
 
         where = {name: _option(config, name.replace("_", "-")) for name in ("data", "device", "batch_size")}
-        evaluation = for_gate.prepare_by_baseline(self.known, {**network, **where, "checkpoints": [ckpt]})
-        measured = for_gate.measure_snapshot(evaluation, fluctuation=bool(self.known.fluctuations), said={})
+        ready = for_gate.prepare_by_baseline(self.known, {**network, **where, "checkpoints": [ckpt]})
+        measured = for_gate.measure_snapshot(ready, fluctuation=bool(self.known.fluctuations), said={})
         return judge.judge(self.known, measured, self.rules)
 
 

@@ -25,6 +25,15 @@ def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:
     return text if is_printable(text) else "".join(character if character.isprintable() else mark for character in text)
 
 
+def percent(share: float) -> str:
+    """A share in percent, with the two decimals of the tables.
+
+    >>> percent(0.98)
+    '98.00 %'
+    """
+    return f"{100 * share:.2f} %"
+
+
 def counted(number: int, singular: str, plural: str | None = None) -> str:
     """A number with its noun, in the singular or the plural (by default with an s).
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,14 @@ def _baseline_of(model: nn.Module, folder: Path) -> None:
     """What ``larobust baseline`` would write of the network, by way of the library."""
     from robustbench_la.api.preparing import plan_of, prepared, sources
     from robustbench_la.gate.baseline import write_baseline
-    from robustbench_la.measuring.for_gate import measure_snapshot
+    from robustbench_la.measuring import for_gate
     from robustbench_la.progress import silent
 
     given = sources(model, f"cifar10:{folder / 'data'}")
     plan = plan_of(given, {"noise": ["gaussian"], "severity": 3, "normalize": "cifar10"})
     with prepared(given, plan, silent) as evaluation:
-        write_baseline(folder / "robustness-baseline.json", measure_snapshot(evaluation, fluctuation=True, said={}))
+        measured = for_gate.measure_snapshot(for_gate.prepared(evaluation), fluctuation=True, said={})
+        write_baseline(folder / "robustness-baseline.json", measured)
 
 
 def counts(cells: Any) -> list[tuple[object, ...]]:
@@ -551,6 +553,7 @@ def test_check_of_a_worse_network_fails(tmp_path: Path, monkeypatch: pytest.Monk
     verdict = la.check(bad, (colour, LABELS), max_drop={"clean": 0.5})
 
     assert not verdict.passed
+    assert la.check(bad, (colour, LABELS), max_drop=1e-5).verdict.rules.drop == Fraction(1, 100_000)
     assert repr(verdict).startswith("REGRESSION")
     assert {one.name for one in verdict.failing} >= {"clean", "gaussian_noise 3"}
     assert json.loads(verdict.to_json())["verdict"] == "regression"

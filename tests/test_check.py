@@ -19,6 +19,7 @@ import torch
 from robustbench_la.cli import _run
 from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.verdict import MEAN
+from robustbench_la.measuring import provenance
 from robustbench_la.models.checkpoints.file import read_checkpoint
 
 CONSOLE_SCRIPT = Path(sys.executable).with_name("larobust")
@@ -363,6 +364,26 @@ def test_results_that_lack_a_condition_are_a_regression_and_results_of_other_noi
     assert "noise seed of gaussian_noise 3: 0 in the baseline, 4 here" in found["seed"].stderr
     assert "level of gaussian_noise 3: 0.18 (imagenet-c) in the baseline, 0.08 (cifar-c) here" in found["levels"].stderr
     assert "number of images: 500 in the baseline, 100 in data.sqlite" in found["data"].stderr
+
+
+@pytest.mark.parametrize(("label", "code"), [("la_silu+relu", 5), ("none", 5), ("la_silu+rleu", 2)])
+def test_the_label_of_two_activations_is_one_to_look_up(project: Path, label: str, code: int) -> None:
+    done = command("check", "--results", "runs/results.sqlite", "--ckpt", "model.pt", "--activation", label, folder=project)
+
+    assert done.returncode == code
+    assert ("unknown activation 'rleu'" if code == 2 else "holds no results of model.pt as it is now") in done.stderr
+
+
+@pytest.mark.parametrize("words", [("check",), ("baseline", "--update", "-o", "robustness-baseline.json")])
+def test_images_are_read_and_git_is_asked_once(project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    asked: list[object] = []
+    made = provenance.setting
+    monkeypatch.setattr(provenance, "setting", lambda *args, **kwargs: (asked.append(1), made(*args, **kwargs))[1])
+    before = (project / "robustness-baseline.json").read_bytes()
+
+    done = command(*words, "--ckpt", "model.pt", folder=project)
+    (project / "robustness-baseline.json").write_bytes(before)
+    assert (done.returncode, len(asked)) == (0, 1), done.stderr
 
 
 def test_a_filter_judges_only_what_it_names(project: Path) -> None:

@@ -18,7 +18,7 @@ from robustbench_la.errors import NotComparableError, NothingSelectedError, User
 from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.tolerances import Rules, parse_rules
 from robustbench_la.gate.verdict import MEAN, Judgement
-from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.cells import CLEAN, Condition, ImageSetting, Pass
 from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, quantise
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
@@ -253,7 +253,7 @@ def test_everything_that_differs_is_named_at_once() -> None:
 def test_a_filter_or_a_baseline_without_conditions_selects_nothing() -> None:
     was = side([], [])
 
-    with pytest.raises(NothingSelectedError, match="that matches"):
+    with pytest.raises(NothingSelectedError, match=r"that matches --noise and --severity, only clean, gaussian_noise=1$"):
         judge.judge(was, was, only=lambda one: one.corruption == "fog")
     with pytest.raises(NothingSelectedError, match="holds no condition"):
         judge.judge(dataclasses.replace(was, answers=()), was)
@@ -334,6 +334,16 @@ def test_a_ratio_of_fluctuations_that_are_nearly_all_zero_is_not_judged() -> Non
     assert "fluctuation under gaussian_noise=1 is not judged: too few images move any activation" in verdict.remarks
 
 
+def test_every_field_of_the_images_setting_is_compared() -> None:
+    """Also those that are added: two measurements on differently prepared images are never judged."""
+    was = side([], [])
+    compared = {field.name for field in dataclasses.fields(ImageSetting)} - {"data", "dataset_images"}
+    for name in compared:
+        other = dataclasses.replace(was, **{name: "0" * 64 if name == "fingerprint" else 7})
+        with pytest.raises(NotComparableError, match=name):
+            judge.judge(was, other)
+
+
 def test_other_labels_under_the_same_fingerprint_are_not_compared() -> None:
     was = side([], [])
 
@@ -383,6 +393,16 @@ def test_a_level_is_a_number_however_it_is_written() -> None:
 def test_a_tolerance_that_is_none_is_refused(word: str) -> None:
     with pytest.raises(UserError, match=r"--max-drop|unknown corruption"):
         parse_rules([word])
+
+
+def test_a_small_tolerance_is_read_exactly_as_python_writes_it() -> None:
+    assert parse_rules([str(1e-5), "clean:0.000001", "mean:0"]).drop == Fraction(1, 100_000)
+    assert parse_rules(["5e-324"]).drop > 0
+
+
+def test_a_tolerance_in_percent_is_told_how_points_are_written() -> None:
+    with pytest.raises(UserError, match=r"--max-drop clean:30%: a tolerance is in points .* write --max-drop clean:30$"):
+        parse_rules(["clean:30%"])
 
 
 @pytest.mark.parametrize("word", ["10", "fluctuation:10", "blur:10%", "fluctuation:-1%", "%"])

@@ -355,7 +355,7 @@ def test_a_normalization_that_gives_no_numbers_is_refused(text):
 
 
 def test_severities_that_would_have_no_effect_or_mix_with_own_levels_are_refused():
-    with pytest.raises(UserError, match="severities have no effect"):
+    with pytest.raises(UserError, match="severities have no effect, since every noise has custom levels; give either"):
         Plan(noise=["gaussian_noise=0.1"], severity=[1]).conditions(height=32, width=32)
     with pytest.raises(UserError, match="gaussian_noise is given both with and without custom levels"):
         Plan(noise=["gaussian", "gaussian_noise=0.1"]).conditions(height=32, width=32)

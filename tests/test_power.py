@@ -68,9 +68,10 @@ def test_a_new_baseline_says_what_it_holds_and_what_it_can_show() -> None:
 
     clean, *noisy = (float(np.mean(known.correct(one))) for one in known.answers)
     assert accuracies == (
-        f"Accuracy of runs/mnist-silu-11.pt: {clean:.2%} on clean images, {np.mean(noisy):.2%} in the mean over 3 corruptions."
+        "Accuracy of runs/mnist-silu-11.pt: "
+        f"{100 * clean:.2f} % on clean images, {100 * np.mean(noisy):.2f} % in the mean over 3 corruptions."
     )
     best = smallest_fall(2000, 0.05 / 16)
     assert best is not None
     assert f"2,000 images can show: {100 * best:.2g} points if answers only get worse" in falls
-    assert falls.endswith("(power 80%, alpha 0.05 over 16 conditions).")
+    assert falls.endswith("(power 80 %, alpha 0.05 over 16 conditions).")

@@ -29,7 +29,8 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     shutil.copy(digits_pair[1], tmp_path / "model.pt")
     shutil.copy(digits_pair[0], tmp_path / "other.pt")
     plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
-    measured = for_gate.measure_snapshot(session.prepare_evaluation(read_plan(None, plan)), fluctuation=False, said={})
+    ready = for_gate.prepared(session.prepare_evaluation(read_plan(None, plan)))
+    measured = for_gate.measure_snapshot(ready, fluctuation=False, said={})
     baseline.write_baseline(tmp_path / "robustness-baseline.json", measured)
     return tmp_path
 

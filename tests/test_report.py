@@ -155,6 +155,14 @@ def test_junit_keeps_to_the_common_schema(verdict: Verdict, passing: Verdict) ->
         assert all(case.get("classname") and case.get("name") for case in cases)
 
 
+def test_sentences_below_a_table_say_only_what_it_does_not(verdict: Verdict) -> None:
+    (note,) = (note for note in report.verdict_tables(verdict)[0].notes if note.startswith("gaussian_blur 5"))
+
+    assert (
+        note == "gaussian_blur 5: of 2,000 images 123 lost and 95 gained; may be chance, about 7,100 images are needed to decide."
+    )
+
+
 def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
     assert passing.now is not None
     now = dataclasses.replace(

@@ -135,7 +135,7 @@ def test_a_snapshot_takes_from_a_store_what_is_there(
     digits_pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = read_plan(None, {"checkpoints": [str(digits_pair[0])], "noise": ["gaussian=0.2"], "limit": 60})
-    one = prepare_evaluation(plan)
+    one = for_gate.prepared(prepare_evaluation(plan))
     measured = for_gate.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")
     monkeypatch.setattr(accuracy, "_measure_pass", None)
     read = for_gate.measure_snapshot(one, fluctuation=True, said={}, store=tmp_path / "a.sqlite")

@@ -6,12 +6,13 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from robustbench_la.api.display import ShownAsTables, frame
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import evaluation_in_memory, meter_of, normalize_text, sources
+from robustbench_la.api.preparing import evaluation_in_memory, meter_of, normalize_text, plain, sources
 from robustbench_la.api.selecting import selection_of
 from robustbench_la.api.settings import NetworkSettings, Numbers, Only, check_keywords
 from robustbench_la.errors import UserError
@@ -128,6 +129,7 @@ def check(
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.selection import only_these, to_measure
     from robustbench_la.gate.tolerances import parse_rules
+    from robustbench_la.records.plan import EvaluationPlan
 
     check_keywords(check, settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
@@ -135,7 +137,7 @@ def check(
     only = only_these(selection_of({"noise": noise, "severity": severity}))
     recorded = _read(Path(baseline), model, rules)
     check_rules(recorded, rules, only)
-    flags = {name: settings.get(name) for name in ("activation", "layeract_alpha", "arch", "device", "batch_size")}
+    flags = {name: plain(value) for name, value in settings.items() if name in EvaluationPlan.model_fields}
     normalize = normalize_text(settings.get("normalize")) or (recorded.network.normalization if given.modules else None)
     now = _measured(given, to_measure(recorded, only), {**flags, "normalize": normalize}, meter_of(settings.get("progress")))
     return CheckResult(verdict=judge(recorded, now, rules, only=only), strict=strict)
@@ -171,18 +173,18 @@ def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: 
         return evaluation_in_memory(given, plan.model_copy(update={"data": None}) if in_memory else plan, meter)
 
     with borrowed(given.modules):
-        evaluation = prepare_by_baseline(
+        ready = prepare_by_baseline(
             known, options, prepare=None if given.in_files else prepare, download=given.download, meter=meter
         )
-        return measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+        return measure_snapshot(ready, fluctuation=bool(known.fluctuations), said={}, meter=meter)
 
 
 def _tolerances(given: Tolerances) -> tuple[str, ...]:
     """Tolerances as words of the command line.
 
-    >>> _tolerances({"clean": 0.5}), _tolerances(1)
-    (('clean:0.5',), ('1',))
+    >>> _tolerances({"clean": 0.5}), _tolerances(1), _tolerances(1e-5)
+    (('clean:0.5',), ('1',), ('1e-05',))
     """
     if isinstance(given, Mapping):
         return tuple(f"{name}:{value}" for name, value in given.items())
-    return (str(given),) if isinstance(given, (str, int, float)) else tuple(map(str, given))
+    return (str(given),) if isinstance(given, str | float | Real) else tuple(map(str, given))

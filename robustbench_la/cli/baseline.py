@@ -42,8 +42,14 @@ Written = Annotated[
 ]
 
 
+Checkpoint = Annotated[
+    list[str] | None,
+    typer.Option("--ckpt", metavar="FILE", help="The checkpoint to record: exactly one.", rich_help_panel=options.CHECKPOINT),
+]
+
+
 def command(
-    ckpt: options.Checkpoints = None,
+    ckpt: Checkpoint = None,
     arch: options.Arch = None,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
@@ -77,12 +83,8 @@ def command(
     old = _replaced(path, update=update)
     plan = plan_flags.plan_of(config, network, images, corruption, run, fluctuation=fluctuation)
     _check_not_measured(path, plan)
-    if old is None or config is not None:
-        _measure_and_write(path, plan, old, download=download)
-    else:
-        kept = {**network, "data": data, "device": device, "batch_size": batch_size}
-        changed = {**corruption, "resize": resize, "crop": crop, "limit": limit, "amp": amp or None}
-        _measure_and_write(path, plan, old, kept=kept, changed=changed, download=download)
+    flags = {**network, **images, **corruption, **run}
+    _measure_and_write(path, plan, old, flags=flags if old is not None and config is None else None, download=download)
 
 
 def _replaced(path: Path, *, update: bool) -> Snapshot | None:
@@ -111,11 +113,10 @@ def _measure_and_write(
     plan: EvaluationPlan,
     old: Snapshot | None,
     *,
-    kept: Mapping[str, object] | None = None,
-    changed: Mapping[str, object] | None = None,
+    flags: Mapping[str, object] | None,
     download: bool,
 ) -> None:
-    """Measure by the plan or, with ``kept`` flags, like the old baseline except for what is ``changed``; write and report."""
+    """Measure by the plan or, with ``flags``, like the old baseline except for what they say; write and report."""
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.recorded import recorded
@@ -124,17 +125,15 @@ def _measure_and_write(
     from robustbench_la.text import counted
 
     meter, given = bar("images"), for_gate.given(plan)
-    if old is None or kept is None:
-        evaluation = session.prepare_evaluation(plan, download=download, meter=meter)
-        for_gate.check_one(evaluation)
-        plan_flags.report_default_data(plan, evaluation)
+    if old is None or flags is None:
+        ready = for_gate.prepared(session.prepare_evaluation(plan, download=download, meter=meter))
+        plan_flags.report_default_data(plan, ready.evaluation)
     else:
-        changes = {name: value for name, value in (changed or {}).items() if value is not None}
-        evaluation = for_gate.prepare_by_baseline(old, kept, changed=changes, download=download, meter=meter)
+        ready = for_gate.prepare_by_baseline(old, flags, download=download, meter=meter)
         given = {**old.given, **given}
-    announce(evaluation)
+    announce(ready.evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))
-    new = for_gate.measure_snapshot(evaluation, fluctuation=wanted, said=given, meter=meter)
+    new = for_gate.measure_snapshot(ready, fluctuation=wanted, said=given, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, new)

@@ -230,6 +230,6 @@ def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
 
     meter = bar("images")
     download = bool(flags.pop("download"))
-    evaluation = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)
-    announce(evaluation)
-    return for_gate.measure_snapshot(evaluation, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+    ready = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)
+    announce(ready.evaluation)
+    return for_gate.measure_snapshot(ready, fluctuation=bool(known.fluctuations), said={}, meter=meter)

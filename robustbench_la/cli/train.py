@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import options
+from robustbench_la.text import percent
 
 if TYPE_CHECKING:
     from robustbench_la.training.train import Trained
@@ -120,9 +121,7 @@ def command(
 
 def outcome(trained: Trained) -> str:
     """One line about a training."""
-    held_out = "" if trained.validation is None else f", {trained.validation:.2%} on the images held out"
+    held_out = "" if trained.validation is None else f", {percent(trained.validation)} on the images held out"
     resumed = f", resumed after epoch {trained.resumed}" if trained.resumed else ""
-    return (
-        f"{trained.path}: {trained.epochs} epochs, loss {trained.loss:.4f} nats, {trained.accuracy:.2%} on the training images"
-        f"{held_out}{resumed}"
-    )
+    accuracy = f"{percent(trained.accuracy)} on the training images"
+    return f"{trained.path}: {trained.epochs} epochs, loss {trained.loss:.4f} nats, {accuracy}{held_out}{resumed}"

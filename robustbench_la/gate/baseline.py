@@ -14,7 +14,7 @@ import numpy as np
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
-from robustbench_la.gate.baseline_decoding import SINGLE_NUMBER, decode
+from robustbench_la.gate.baseline_decoding import OF_IMAGES, SINGLE_NUMBER, decode
 from robustbench_la.gate.untrusted import refuse, shown
 from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.packing import pack_classes
@@ -72,7 +72,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "data": {
             "name": snapshot.data,
             "images": snapshot.images,
-            **{name: getattr(snapshot, name) for name in ("dataset_images", "resize", "crop", "fingerprint")},
+            **{name: getattr(snapshot, name) for name in OF_IMAGES},
         },
         "plan": {
             "profile": snapshot.profile,

@@ -26,9 +26,9 @@ from robustbench_la.gate.untrusted import (
     shown,
     table_of,
 )
-from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.cells import CLEAN, Condition, ImageSetting, Pass
 from robustbench_la.records.layers import SAMPLE
-from robustbench_la.records.networks import NETWORK, UNSAID, NetworkRecord
+from robustbench_la.records.networks import NETWORK, UNSAID, NetworkRecord, defaults_of, kinds_of
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot
 
@@ -38,22 +38,16 @@ _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
 """The largest number of images in a baseline, above any image classification dataset; their ids alone take 16 MB."""
 _NETWORK: Kinds = {name: as_json(kinds) for name, kinds in NETWORK.items()}
-_DATA: Kinds = {
-    **{"name": (str,), "fingerprint": (str,), "images": (int,), "dataset_images": (int,)},
-    **{"resize": (int, None), "crop": (int, None)},
-}
+OF_IMAGES: Kinds = {name: as_json(kinds) for name, kinds in kinds_of(ImageSetting).items() if name not in ("data", "precision")}
+"""What a baseline's ``data`` holds besides the name and the number of images; the precision is part of its plan."""
 _PLAN: Kinds = {"profile": (str, None), "precision": (str,), "noise_seed": (int,), "noise_seeds": (int,)}
-_CONDITION: Kinds = {
-    **{"corruption": (str,), "severity": (int, None), "profile": (str, None)},
-    "noise_seed": (int, None),
-}
-_GIVEN: Kinds = {"arch": (str,), "activation": (str,), "layeract_alpha": (float, int), "normalize": (str,)}
+_CONDITION: Kinds = {name: as_json(kinds) for name, kinds in kinds_of(Condition).items() if name != "parameters"}
 _FORMER_GIVEN = {"alpha": "layeract_alpha"}
 """Names in older files -> current names."""
 
 
 def decode(document: Mapping[str, Any]) -> Snapshot:
-    data, plan = table_of(document, "data", _DATA), table_of(document, "plan", _PLAN)
+    data, plan = _data(document), table_of(document, "plan", _PLAN)
     network = _network(document)
     images = data.pop("images")
     rows, measured = rows_of(document, "conditions"), rows_of(document, "fluctuations")
@@ -88,9 +82,15 @@ def decode(document: Mapping[str, Any]) -> Snapshot:
 
 
 def _given(document: Mapping[str, Any]) -> dict[str, str | float]:
-    names = {name: _FORMER_GIVEN.get(name, name) for name in keys_of(document, "given")}
-    values = table_of(document, "given", {name: _GIVEN[now] for name, now in names.items() if now in _GIVEN})
-    return {names[name]: value for name, value in values.items()}
+    values = table_of(document, "given", dict.fromkeys(keys_of(document, "given"), (str, float, int, bool)))
+    return {_FORMER_GIVEN.get(name, name): value for name, value in values.items()}
+
+
+def _data(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is recorded of the images; what older files do not record has its default."""
+    data = document.get("data")
+    table = {**defaults_of(ImageSetting), **data} if isinstance(data, dict) else data
+    return table_of(table, None, {"name": (str,), "images": (int,), **OF_IMAGES}, "data")
 
 
 def _network(document: Mapping[str, Any]) -> NetworkRecord:
@@ -149,7 +149,8 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
 
 
 def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
-    values = table_of(row, None, _CONDITION, where)
+    known = {**defaults_of(Condition), **row} if isinstance(row, dict) else row
+    values = table_of(known, None, {**_CONDITION, "noise_seed": (int, None)}, where)
     seed = values.pop("noise_seed")
     condition = Condition(**values, parameters=_level(row, where))
     if condition.corruption == "clean":

@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError, lookup
+from robustbench_la.activations import check_label
+from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
 from robustbench_la.files import is_there
 from robustbench_la.records.cells import Cell, Pass
 from robustbench_la.records.layers import SAMPLE, NetworkFluctuation
-from robustbench_la.records.snapshot import Answers, Snapshot, differences, with_fluctuations
+from robustbench_la.records.snapshot import Answers, Snapshot, differences, snapshot_of, with_fluctuations
 from robustbench_la.store import layer_rows
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store, Stored
@@ -42,7 +42,7 @@ def from_store(
         NotComparableError: If no matching measurement can be judged by the baseline.
     """
     if "activation" in given:
-        lookup(ACTIVATIONS, str(given["activation"]), kind="activation")
+        check_label(str(given["activation"]))
     with Store(path, reading=True) as store:
         groups = _measurements(store, path, checkpoint, given)
         candidates = [_snapshot(rows[0], baseline, store) for rows in groups]
@@ -118,20 +118,14 @@ def _snapshot(stored: Stored, baseline: Snapshot, store: Store) -> Snapshot:
     """A snapshot without answers. Stores keep ids only within the fingerprint: if that matches, they are the baseline's."""
     setting = stored.setting
     same = setting.fingerprint == baseline.fingerprint
-    return Snapshot(
-        network=stored.cell.network,
-        data=setting.data,
-        fingerprint=setting.fingerprint,
-        dataset_images=setting.dataset_images,
-        resize=setting.resize,
-        crop=setting.crop,
-        profile=None,
-        precision=setting.precision,
-        seed=baseline.seed,
-        noise_seeds=1,
+    return snapshot_of(
+        setting,
+        stored.cell.network,
         ids=baseline.ids if same else np.broadcast_to(np.int64(0), setting.images),
         labels=store.labels(setting.fingerprint) if same else np.broadcast_to(np.uint16(0), setting.images),
-        provenance={"started": setting.started, "host": setting.host, "device": setting.device, **setting.versions},
+        profile=None,
+        seed=baseline.seed,
+        noise_seeds=1,
     )
 
 

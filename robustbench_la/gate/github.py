@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustbench_la.gate.report import about, change, explain, headline
+from robustbench_la.gate.report import about, beside_table, change, explain, headline
 from robustbench_la.gate.verdict import Judgement, Verdict
 from robustbench_la.output.markdown import escaped
 
@@ -22,7 +22,7 @@ def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
         lines += [*_markdown_table(news), ""]
     if rest:
         lines += [f"<details><summary>{len(rest)} passed</summary>", "", *_markdown_table(rest), "", "</details>", ""]
-    lines += [f"- {escaped(explain(one))}" for one in news if one.outcome == "inconclusive"]
+    lines += [f"- {escaped(beside_table(one))}" for one in news if one.outcome == "inconclusive"]
     lines += [f"- {escaped(remark)}" for remark in verdict.remarks]
     return "\n".join(lines).rstrip() + "\n"
 

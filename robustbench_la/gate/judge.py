@@ -9,8 +9,9 @@ import numpy as np
 
 from robustbench_la.analysis.statistics.paired_tests import Difference, holm, mcnemar, paired_difference
 from robustbench_la.analysis.statistics.power import images_to_settle
-from robustbench_la.errors import NotComparableError, NothingSelectedError
+from robustbench_la.errors import NotComparableError
 from robustbench_la.gate.judge_means import judge_fluctuations, judge_mean
+from robustbench_la.gate.selection import selected
 from robustbench_la.gate.tolerances import Rules
 from robustbench_la.gate.verdict import MEAN, POWER, Judgement, Verdict, badness, label_of, outcome_of
 from robustbench_la.records.cells import CLEAN, Condition, Pass
@@ -27,9 +28,7 @@ class _Asked:
 
 
 def _asked(baseline: Snapshot, only: Callable[[Condition], bool] | None) -> _Asked:
-    answers = tuple(one for one in baseline.answers if only is None or only(one.condition))
-    if not answers:
-        raise NothingSelectedError("the baseline holds no condition" + ("" if only is None else " that matches"))
+    answers = selected(baseline, only)
     corrupted = sum(one.condition != CLEAN for one in answers)
     return _Asked(
         answers=answers,

@@ -8,6 +8,7 @@ from robustbench_la.analysis.statistics.power import smallest_fall, smallest_fal
 from robustbench_la.gate.verdict import POWER
 from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.snapshot import Snapshot
+from robustbench_la.text import percent
 
 ALPHA = 0.05
 """The level of significance of ``larobust check`` unless another is given."""
@@ -28,8 +29,8 @@ def recorded(snapshot: Snapshot) -> list[str]:
     mean = mean_corrupted_accuracy(snapshot)
     names = {one.condition.corruption for one in snapshot.answers} - {CLEAN.corruption}
     accuracies = [
-        *([] if clean is None else [f"{clean:.2%} on clean images"]),
-        *([] if mean is None else [f"{mean:.2%} in the mean over {len(names)} corruption{'s' * (len(names) != 1)}"]),
+        *([] if clean is None else [f"{percent(clean)} on clean images"]),
+        *([] if mean is None else [f"{percent(mean)} in the mean over {len(names)} corruption{'s' * (len(names) != 1)}"]),
     ]
     return [f"Accuracy of {snapshot.network.checkpoint}: {', '.join(accuracies)}.", _power(snapshot, clean)]
 
@@ -38,7 +39,7 @@ def _power(snapshot: Snapshot, clean: float | None) -> str:
     """The smallest fall of one condition that its images can show: between the best case and unrelated answers."""
     images, count = snapshot.images, len(snapshot.answers)
     level = ALPHA / count
-    setting = f"power {POWER:.0%}, alpha {ALPHA:g}" + (f" over {count} conditions" if count > 1 else "")
+    setting = f"power {100 * POWER:.0f} %, alpha {ALPHA:g}" + (f" over {count} conditions" if count > 1 else "")
     best = smallest_fall(images, level, POWER)
     if best is None:
         return f"{images:,} images are too few to show any fall of one condition ({setting})."

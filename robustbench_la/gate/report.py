@@ -63,11 +63,22 @@ def explain(one: Judgement) -> str:
     text += f", tolerance {100 * one.tolerance:g}; 95 % interval {100 * one.low:+.2f} to {100 * one.high:+.2f} {unit}"
     if one.p is not None:
         text += f", p = {one.p:.2g}"
+    return f"{one.name}: " + "; ".join([text, *_evidence(one)])
+
+
+def beside_table(one: Judgement) -> str:
+    """What a table of judgements does not show of an inconclusive one."""
+    return f"{one.name}: {'; '.join(_evidence(one))}"
+
+
+def _evidence(one: Judgement) -> list[str]:
+    """The images behind a judgement."""
+    evidence = []
     if one.lost is not None and one.gained is not None:
-        text += f"; of {one.images:,} images {one.lost} lost and {one.gained} gained"
+        evidence.append(f"of {one.images:,} images {one.lost} lost and {one.gained} gained")
     if one.outcome == "inconclusive":
-        text += "; may be chance" + (f", about {_settle(one)} images are needed to decide" if one.images_to_settle else "")
-    return f"{one.name}: {text}"
+        evidence.append("may be chance" + (f", about {_settle(one)} images are needed to decide" if one.images_to_settle else ""))
+    return evidence
 
 
 def _settle(one: Judgement) -> str:
@@ -87,14 +98,14 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
             "Accuracy in %; difference in points with its 95 % interval; p: one-sided, that it fell, corrected by Holm over the "
             f"conditions ({MEAN}: on its own). A regression fell by more than its tolerance, with p at most "
             f"{verdict.rules.alpha:g}.",
-            *(explain(one) + "." for one in accuracy if one.outcome == "inconclusive"),
+            *(beside_table(one) + "." for one in accuracy if one.outcome == "inconclusive"),
         )
         tables.append(_table("Against the baseline", accuracy, "percent", notes))
     if fluctuation:
         notes = (
             "Relative fluctuation: L1 norm of g(noisy) - g(clean) over that of g(clean), mean over layers and images; difference "
             "in % of the baseline with its 95 % bootstrap interval; p: one-sided, that it rose, corrected by Holm.",
-            *(explain(one) + "." for one in fluctuation if one.outcome == "inconclusive"),
+            *(beside_table(one) + "." for one in fluctuation if one.outcome == "inconclusive"),
         )
         tables += [_table("Fluctuation against the baseline", fluctuation, "number", notes), *_layers(verdict)]
     return tables

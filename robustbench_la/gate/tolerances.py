@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.records.cells import Condition
 
+_PLAIN = re.compile(r"[0-9]{0,20}\.?[0-9]{0,40}")
 _SHOWN = 6
 """The largest number of names that an error lists."""
 
@@ -69,6 +71,9 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
     general: list[str] = []
     for word in drops:
         name, _, number = word.rpartition(":")
+        if number.endswith("%"):
+            plain = word.removesuffix("%").rstrip()
+            raise UserError(f"--max-drop {word}: a tolerance is in points of accuracy, without a sign; write --max-drop {plain}")
         points = _amount(number, f"--max-drop {word}: expected a number of points, such as 1.0 or gaussian_noise:2.0")
         if name in named or (general and not name):
             raise UserError(f"--max-drop {word}: given twice, and before as {(general or [name])[0]}")
@@ -90,9 +95,10 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
 
 
 def _amount(text: str, expected: str) -> Fraction:
-    try:
-        number = Fraction(text) if len(text) < 20 and "/" not in text and "e" not in text.lower() else None
-    except ValueError:
+    try:  # exact; an exponent, as Python writes small numbers, is bounded by that of a float
+        small = "e" in text.lower() and float(text) < 1
+        number = Fraction(repr(float(text)) if small else text) if small or _PLAIN.fullmatch(text) else None
+    except (ValueError, OverflowError):
         number = None
     if number is None or number < 0:
         raise UserError(expected)

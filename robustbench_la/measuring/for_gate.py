@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,41 +20,52 @@ from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, RunSetting, encode_level
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.packing import unpack_classes
-from robustbench_la.records.plan import EvaluationPlan
+from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 from robustbench_la.records.plan_file import read_plan
-from robustbench_la.records.snapshot import Answers, Snapshot, check_comparable, with_fluctuations
+from robustbench_la.records.snapshot import Answers, Snapshot, check_comparable, snapshot_of, with_fluctuations
 
-GIVEN = ("arch", "activation", "layeract_alpha", "normalize")
-"""What a plan may specify about a checkpoint."""
+_NOISE = ("noise", "severity", "profile")
+_REPLANNING = {*_NOISE, "noise_seed", "noise_seeds", "resize", "crop", "limit", "amp"}
+"""Flags that change the plan of a baseline; the others say where things are, and what a checkpoint does not record."""
 
 
-def given(plan: EvaluationPlan) -> dict[str, str | float]:
-    """What a plan specifies about its checkpoint, by the names of GIVEN."""
-    settings = {
-        "arch": plan.arch,
-        "activation": next(iter(plan.activation), None),
-        "layeract_alpha": plan.layeract_alpha,
-        "normalize": plan.normalize,
-    }
-    return {name: value for name, value in settings.items() if value is not None}
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An evaluation of one checkpoint, ready to be measured, and what its records share."""
+
+    evaluation: Evaluation
+    setting: RunSetting
+    """Made once: it reads every image and asks git."""
+
+
+def prepared(evaluation: Evaluation) -> Prepared:
+    """An evaluation with its setting. Raises UserError unless it has exactly one checkpoint."""
+    if len(evaluation.networks) != 1:
+        names = ", ".join(network.name for network in evaluation.networks[:3]) + ", ..." * (len(evaluation.networks) > 3)
+        raise UserError(f"a baseline needs exactly one checkpoint, not {len(evaluation.networks)} ({names}); give one --ckpt")
+    return Prepared(evaluation, provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC)))
+
+
+def given(plan: EvaluationPlan) -> dict[str, Any]:
+    """What a plan specifies about its checkpoint."""
+    settings = plan.model_dump(include={*NetworkPlan.model_fields}, exclude_defaults=True)
+    return {name: value[0] if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def prepare_by_baseline(
     baseline: Snapshot,
     flags: Mapping[str, Any],
     *,
-    changed: Mapping[str, Any] = MappingProxyType({}),
     prepare: Callable[[EvaluationPlan], Evaluation] | None = None,
     download: bool = False,
     meter: Meter = silent,
-) -> Evaluation:
+) -> Prepared:
     """Prepare to measure another checkpoint in the same way as the baseline.
 
     Args:
         baseline: The baseline.
-        flags: As for ``read_plan``: checkpoints, device, batch_size, data, and what a foreign checkpoint does not record (by
-            default that of the baseline).
-        changed: Flags of what to measure differently; everything else is as in the baseline.
+        flags: As for ``read_plan``, None and False for those not given. What they do not say is as in the baseline. If one of
+            them changes its plan, nothing has to be comparable.
         prepare: Used instead of loading what the plan names, for networks or images in memory.
         download: Whether a missing dataset may be downloaded.
         meter: Shows the progress of decoding.
@@ -64,9 +75,10 @@ def prepare_by_baseline(
 
     Raises:
         UserError: If the plan does not name exactly one checkpoint, or something does not fit.
-        NotComparableError: If ``changed`` is empty, but images or preprocessing differ; nothing has been measured then.
+        NotComparableError: If the plan is the baseline's, but images or preprocessing differ; nothing has been measured then.
     """
-    recorded = {name: baseline.given[name] for name in GIVEN if name in baseline.given}
+    flags = {name: value for name, value in flags.items() if value is not None and value is not False}
+    recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
     if flags.get("activation") not in (None, recorded.get("activation")):
         recorded.pop("layeract_alpha", None)  # of an activation that this checkpoint does not have
     architecture = str(recorded.get("arch", ""))
@@ -83,20 +95,19 @@ def prepare_by_baseline(
         "amp": baseline.precision != "float32" or None,
     }
     conditions = tuple(dict.fromkeys(answers.condition for answers in baseline.answers))
-    other_noise = changed.keys() & {"noise", "severity", "profile"}
+    other_noise = flags.keys() & _NOISE
     if other_noise:
-        settings |= _noise(conditions, baseline.profile, severities="noise" not in changed)
-    plan = read_plan(None, {**settings, **{name: value for name, value in flags.items() if value is not None}, **changed})
-    evaluation = prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter)
-    check_one(evaluation)
-    if not changed:
-        setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
-        check_comparable(baseline, _frame(evaluation, setting))
+        settings |= _noise(conditions, baseline.profile, severities="noise" not in flags)
+    plan = read_plan(None, {**settings, **flags})
+    ready = prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
+    if not flags.keys() & _REPLANNING:
+        check_comparable(baseline, _frame(ready))
     if other_noise:
-        return evaluation
+        return ready
     for condition in conditions:
         _check_level(condition)
-    return dataclasses.replace(evaluation, conditions=conditions, profile=baseline.profile or evaluation.profile)
+    profile = baseline.profile or ready.evaluation.profile
+    return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
 
 
 def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:
@@ -108,17 +119,17 @@ def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: 
 
 
 def measure_snapshot(
-    evaluation: Evaluation,
+    ready: Prepared,
     *,
     fluctuation: bool,
-    said: Mapping[str, str | float],
+    said: Mapping[str, Any],
     store: Path | None = None,
     meter: Meter = silent,
 ) -> Snapshot:
-    """Measure the single checkpoint of an evaluation.
+    """Measure the checkpoint of an evaluation.
 
     Args:
-        evaluation: Of exactly one checkpoint.
+        ready: What is measured.
         fluctuation: Whether to measure the fluctuation of activations, too.
         said: What was specified about the checkpoint, see ``given``.
         store: Where results are read from and kept; None for no store.
@@ -128,23 +139,15 @@ def measure_snapshot(
         The predictions for each image, and the fluctuation if it was requested.
 
     Raises:
-        UserError: If there is not exactly one checkpoint, or it cannot be measured.
+        UserError: If it cannot be measured.
     """
-    check_one(evaluation)
-    setting = provenance.setting(evaluation, started=datetime.datetime.now(datetime.UTC))
+    evaluation, setting = ready.evaluation, ready.setting
     cells = measure_missing(evaluation, Accuracy(predictions=True), store=store, setting=setting, meter=meter).records
     answers = tuple(Answers(pass_=cell.pass_, predictions=unpack_classes(cell.predictions)) for cell in cells)
     moved: tuple[NetworkFluctuation, ...] = ()
     if fluctuation and any(condition != CLEAN for condition in evaluation.conditions):
         moved = measure_missing(evaluation, Fluctuation(), store=store, setting=setting, meter=meter).records
-    return with_fluctuations(dataclasses.replace(_frame(evaluation, setting), answers=answers, given=dict(said)), moved)
-
-
-def check_one(evaluation: Evaluation) -> None:
-    """Raise UserError unless the evaluation has exactly one checkpoint."""
-    if len(evaluation.networks) != 1:
-        names = ", ".join(network.name for network in evaluation.networks[:3]) + ", ..." * (len(evaluation.networks) > 3)
-        raise UserError(f"a baseline needs exactly one checkpoint, not {len(evaluation.networks)} ({names}); give one --ckpt")
+    return with_fluctuations(dataclasses.replace(_frame(ready), answers=answers, given=dict(said)), moved)
 
 
 def _check_level(condition: Condition) -> None:
@@ -163,28 +166,15 @@ def _check_level(condition: Condition) -> None:
         )
 
 
-def _frame(evaluation: Evaluation, shared: RunSetting) -> Snapshot:
+def _frame(ready: Prepared) -> Snapshot:
     """Everything in a snapshot that is known before measuring."""
-    network, images = evaluation.networks[0], evaluation.images
-    return Snapshot(
-        network=network.record,
-        data=shared.data,
-        fingerprint=shared.fingerprint,
-        dataset_images=shared.dataset_images,
-        resize=shared.resize,
-        crop=shared.crop,
+    evaluation = ready.evaluation
+    return snapshot_of(
+        ready.setting,
+        evaluation.networks[0].record,
+        ids=evaluation.images.ids,
+        labels=evaluation.images.labels.astype(np.uint16),
         profile=evaluation.profile,
-        precision=shared.precision,
         seed=evaluation.seed,
         noise_seeds=evaluation.noise_seeds,
-        ids=images.ids,
-        labels=images.labels.astype(np.uint16),
-        provenance={
-            "started": shared.started,
-            "host": shared.host,
-            "device": shared.device,
-            "commit": shared.commit,
-            "dirty": shared.dirty,
-            **shared.versions,
-        },
     )

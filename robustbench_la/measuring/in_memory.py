@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION, in_order
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
@@ -21,8 +21,6 @@ from robustbench_la.models.in_memory import code_sha256, state_sha256, unwrapped
 
 _TRIED = 4
 """Number of images in the trial: below 3 torch uses other matrix kernels."""
-NO_ACTIVATION = "none"
-"""The activation label of a network that calls no activation."""
 
 
 def network_in_memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import platform
 import subprocess
@@ -13,7 +14,7 @@ import torch
 import robustbench_la
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.records.cells import Provenance, RunSetting
+from robustbench_la.records.cells import ImageSetting, Provenance, RunSetting
 
 
 def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting:
@@ -64,8 +65,11 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
         Enough to reproduce the numbers.
     """
     images = evaluation.images
+    names = {entry.name for entry in dataclasses.fields(RunSetting)}
+    kept = {entry.name: getattr(shared, entry.name) for entry in dataclasses.fields(Provenance) if entry.name in names}
+    prepared = {entry.name: getattr(shared, entry.name) for entry in dataclasses.fields(ImageSetting)}
     return Provenance(
-        started=shared.started,
+        **kept,
         wall_time_s=round(wall_time_s, 3),
         checkpoints={
             network.name: {
@@ -76,25 +80,19 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
             for network in evaluation.networks
         },
         dataset={
-            "name": shared.data,
-            "fingerprint": shared.fingerprint,
+            "name": prepared.pop("data"),
+            "fingerprint": prepared.pop("fingerprint"),
             "images": shared.images,
-            "total": shared.dataset_images,
+            "total": prepared.pop("dataset_images"),
             "partial": shared.partial,
+            **{name: value for name, value in prepared.items() if name not in kept},
             "shape": list(images.images.shape[1:]),
             "classes": len(images.classes),
         },
         seed=evaluation.seed,
         noise_seeds=list(range(evaluation.seed, evaluation.seed + evaluation.noise_seeds)),
         profile=evaluation.profile,
-        device=shared.device,
-        precision=shared.precision,
-        batch_size=shared.batch_size,
-        threads=shared.threads,
-        versions=shared.versions,
-        host=shared.host,
         git=None if shared.commit is None else {"commit": shared.commit, "dirty": shared.dirty},
-        assumed=shared.assumed,
     )
 
 

@@ -165,23 +165,30 @@ class Cell(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunSetting:
-    """What all cells of one run share: the images, the machine, the program."""
+class ImageSetting:
+    """The images of a measurement, and the arithmetic on them. A field added here is stored and compared everywhere."""
 
     data: str
     """The dataset as given, such as ``mnist:data``."""
     fingerprint: str
     """SHA-256 of the decoded images and labels that were measured on."""
-    images: int
-    """Number of images measured on."""
     dataset_images: int
     """Number of images in the whole dataset."""
     resize: int | None
     """Length of the shorter side after resizing, in pixels; None if the images were not resized."""
     crop: int | None
     """Side of the centre crop, in pixels; None if the images were not cropped."""
-    device: str
     precision: str
+    """``float32``, or ``bfloat16 autocast``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSetting(ImageSetting):
+    """What all cells of one run share: the images, the machine, the program."""
+
+    images: int
+    """Number of images measured on."""
+    device: str
     batch_size: int
     threads: int
     started: str
@@ -202,6 +209,12 @@ class RunSetting:
     def partial(self) -> bool:
         """Whether images of the dataset were left out."""
         return self.images < self.dataset_images
+
+    @property
+    def origin(self) -> dict[str, str | bool | None]:
+        """When, where and with which versions it was measured, as a flat mapping."""
+        names = ("started", "host", "device", "commit", "dirty")
+        return {**{name: getattr(self, name) for name in names}, **self.versions}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

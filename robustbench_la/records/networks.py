@@ -73,9 +73,14 @@ def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
     return {field.name: get_args(hints[field.name]) or (hints[field.name],) for field in fields(record)}
 
 
+def defaults_of(record: type) -> dict[str, object]:
+    """The fields of a dataclass that have a default, with it."""
+    return {field.name: field.default for field in fields(record) if field.default is not MISSING}
+
+
 IDENTITY: Kinds = kinds_of(NetworkId)
 NETWORK: Kinds = kinds_of(NetworkRecord)
 LATE = tuple(name for name in NETWORK if name not in (*IDENTITY, "checkpoint", "activation_level"))
 """What does not identify a network, and may become known after it was first measured."""
-UNSAID: Mapping[str, object] = {field.name: field.default for field in fields(NetworkRecord) if field.default is not MISSING}
+UNSAID: Mapping[str, object] = defaults_of(NetworkRecord)
 """What holds for a network of a file that was written before a property was known."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from corruptions.registry import SEVERITIES
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import check_label
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.noise_words import parse_noise, parse_severities
@@ -61,13 +61,18 @@ class Recipe(_Part):
         return self
 
 
-class _SharedPlan(_Part):
-    """What training and evaluation both need: network, images, device."""
+class NetworkPlan(_Part):
+    """What a checkpoint may not record about itself. A field added here is remembered by baselines, for the next checkpoint."""
 
     arch: str | None = None
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
+
+
+class _SharedPlan(NetworkPlan):
+    """What training and evaluation both need: network, images, device."""
+
     data: str | None = None
     resize: _Positive | None = None
     crop: _Positive | None = None
@@ -77,8 +82,8 @@ class _SharedPlan(_Part):
     @field_validator("activation")
     @classmethod
     def _activation(cls, value: list[str]) -> list[str]:
-        for name in (part for label in value for part in label.split("+")):  # a network may use several: la_silu+relu
-            lookup(ACTIVATIONS, name, kind="activation")
+        for label in value:
+            check_label(label)
         return value
 
 
@@ -88,6 +93,12 @@ class TrainingPlan(_SharedPlan):
     train: Recipe = Recipe(epochs=30, lr=0.05, milestones=[15, 25])
     training_seeds: _Seeds = [11]
     """Seeds of the training, one network each."""
+
+
+_NO_SEVERITIES = {
+    "levels": "severities have no effect, since every noise has custom levels; give either severities or levels (gaussian=0.05)",
+    "clean": "severities have no effect without noise; name one (gaussian), or leave the severities out",
+}
 
 
 class EvaluationPlan(_SharedPlan):
@@ -152,7 +163,7 @@ class EvaluationPlan(_SharedPlan):
         if both := custom & {name for name, levels in noise if not levels}:
             raise UserError(f"{both.pop()} is given both with and without custom levels; give one of the two")
         if "severity" in self.model_fields_set and len(custom) == len(noise):
-            raise UserError("severities have no effect: " + ("every noise has custom levels" if custom else "no noise is given"))
+            raise UserError(_NO_SEVERITIES["levels" if custom else "clean"])
         conditions = []
         for name, levels in noise:
             if levels:

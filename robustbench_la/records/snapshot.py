@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_la.errors import NotComparableError
-from robustbench_la.records.cells import OfPass
+from robustbench_la.records.cells import ImageSetting, OfPass, RunSetting
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.networks import NetworkRecord
 
@@ -36,21 +36,12 @@ class Fluctuation(OfPass):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(ImageSetting):
     """One checkpoint, measured."""
 
     network: NetworkRecord
-    data: str
-    """The dataset as given."""
-    fingerprint: str
-    """SHA-256 of the decoded images, labels and ids."""
-    dataset_images: int
-    """Number of images in the whole dataset."""
-    resize: int | None
-    crop: int | None
     profile: str | None
     """Of the levels; None if unknown, because a store does not record it separately."""
-    precision: str
     seed: int
     """Of the noise; the first of ``noise_seeds``."""
     noise_seeds: int
@@ -76,6 +67,29 @@ class Snapshot:
         """Which images were classified correctly, (N,)."""
         correct: NDArray[np.bool_] = answers.predictions == self.labels
         return correct
+
+
+def snapshot_of(
+    setting: RunSetting,
+    network: NetworkRecord,
+    *,
+    ids: NDArray[np.int64],
+    labels: NDArray[np.uint16],
+    profile: str | None,
+    seed: int,
+    noise_seeds: int,
+) -> Snapshot:
+    """A snapshot without answers yet: what is known of a network and of the run that measures it."""
+    return Snapshot(
+        **{entry.name: getattr(setting, entry.name) for entry in fields(ImageSetting)},
+        network=network,
+        ids=ids,
+        labels=labels,
+        profile=profile,
+        seed=seed,
+        noise_seeds=noise_seeds,
+        provenance=setting.origin,
+    )
 
 
 def with_fluctuations(snapshot: Snapshot, measured: Sequence[NetworkFluctuation]) -> Snapshot:
@@ -134,6 +148,10 @@ def unquantise(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
     return np.where(codes == _UNKNOWN, np.nan, np.where(codes == 0, 0.0, values))
 
 
+_COMPARED = tuple(entry.name for entry in fields(ImageSetting) if entry.name not in ("data", "fingerprint", "dataset_images"))
+"""What must be equal besides the images themselves: a dataset may have another name on another machine."""
+
+
 def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("the baseline", "this measurement")) -> list[str]:
     """List what prevents an image-by-image comparison of two snapshots.
 
@@ -152,17 +170,11 @@ def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("th
     reasons = []
     if one.images != other.images:
         reasons.append(phrase("number of images", f"{one.images:,}", f"{other.images:,}"))
-    for what, left, right in (
-        ("resize", one.resize, other.resize),
-        ("crop", one.crop, other.crop),
-        ("normalization", one.network.normalization, other.network.normalization),
-        ("precision", one.precision, other.precision),
-    ):
-        if left != right:
-            reasons.append(phrase(what, left, right))
+    sides = [{name: getattr(side, name) for name in _COMPARED} for side in (one, other)]
+    sides = [{**values, "normalization": side.network.normalization} for values, side in zip(sides, (one, other), strict=True)]
+    reasons += [phrase(name.replace("_", " "), left, sides[1][name]) for name, left in sides[0].items() if left != sides[1][name]]
     if one.fingerprint != other.fingerprint:
-        sides = (f"{side.data} {side.fingerprint[:12]}" for side in (one, other))
-        reasons.append(phrase("data (fingerprint)", *sides))
+        reasons.append(phrase("data (fingerprint)", *(f"{side.data} {side.fingerprint[:12]}" for side in (one, other))))
     elif not reasons and not (np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)):
         reasons.append(f"labels or ids of the images: those in {names[0]} do not match its fingerprint")
     return reasons

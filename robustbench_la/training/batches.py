@@ -36,7 +36,7 @@ def split(job: Job) -> tuple[np.ndarray, np.ndarray]:
             positions, test_size=job.recipe.holdout, stratify=job.images.labels, random_state=job.seed
         )
     except ValueError as error:
-        raise UserError(f"cannot hold out {job.recipe.holdout:.0%} of {len(positions)} images: {error}") from None
+        raise UserError(f"cannot hold out {100 * job.recipe.holdout:.0f} % of {len(positions)} images: {error}") from None
     return np.sort(kept), np.sort(held_out)
 
 
