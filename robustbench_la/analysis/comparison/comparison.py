@@ -125,7 +125,7 @@ def _label_values(contender: Contender, group: Group, request: Request) -> tuple
     network = group.networks[contender.indices[0]].network
     alpha: tuple[Value, ...] = (contender.variant.alpha,) if any(c.name == "alpha" for c in _labels(group, request)) else ()
     if request.by == "checkpoint":
-        return (network.checkpoint, network.activation, *alpha, network.training_seed)
+        return (group.names[contender.indices[0]], network.activation, *alpha, network.training_seed)
     return (contender.variant.activation, *alpha, len(contender.indices))
 
 

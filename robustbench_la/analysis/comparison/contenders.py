@@ -44,6 +44,7 @@ def contenders_of(group: Group, by: By) -> list[Contender]:
     for index, results in enumerate(group.networks):
         indices.setdefault(results.variant if by == "activation" else index, []).append(index)
     contenders = []
+    names = group.names
     for members in indices.values():
         networks = [group.networks[index].network for index in members]
         seeds: dict[int, int] = {}
@@ -51,9 +52,9 @@ def contenders_of(group: Group, by: By) -> list[Contender]:
             if network.training_seed is None:
                 continue
             if network.training_seed in seeds:
-                first = group.networks[seeds[network.training_seed]].network.checkpoint
+                first = names[seeds[network.training_seed]]
                 raise UserError(
-                    f"{group.title}: {first} and {network.checkpoint} are both {network.activation} with training seed "
+                    f"{group.title}: {first} and {names[index]} are both {network.activation} with training seed "
                     f"{network.training_seed}; select one with --ckpt, or compare --by checkpoint"
                 )
             seeds[network.training_seed] = index

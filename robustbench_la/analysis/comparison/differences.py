@@ -66,7 +66,7 @@ def contrast(
         chosen: list[tuple[str, list[Contender | None]]] = []
         if "counterpart" in against and len(partners) == 1:
             chosen.append((partners[0].variant.activation, [partners[0]] * len(columns)))
-        if "best" in against and rivals:
+        if "best" in against and rivals and not (chosen and rivals == partners):  # it would repeat the row above
             chosen.append((BEST, [_best(rivals, measured, column) for column in columns]))
         for name, others in chosen:
             keys: list[_Test | None] = []

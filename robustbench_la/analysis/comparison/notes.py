@@ -9,6 +9,7 @@ from robustbench_la.analysis.comparison.differences import Contrast
 from robustbench_la.analysis.comparison.published import Published
 from robustbench_la.analysis.comparison.request import Request
 from robustbench_la.analysis.groups.groups import Group
+from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
 from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
@@ -34,6 +35,8 @@ def comparison_notes(
         notes.append(f"Mean ± standard deviation over n training seeds{interval}.")
     if len(seeds) > 1:
         notes.append(_noise_note(rows, seeds, percent=METRICS[request.metric].kind == "percent"))
+    if unequal := unequal_seeds(group):
+        notes.append(unequal)
     if contrasts:
         notes.append(_difference_note(contrasts, request, measured, rows))
     if group.images < group.dataset_images:
@@ -52,8 +55,7 @@ def _noise_note(rows: Sequence[Row], seeds: Sequence[int], *, percent: bool) -> 
         for value in row.values
         if isinstance(value, Estimate) and value.noise_deviation is not None and value.evidence is None
     ]
-    numbers = f"{seeds[0]} to {seeds[-1]}" if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))
-    note = f"Noise seeds {numbers}: averaged within each network first"
+    note = f"Noise seeds {seeds_in_words(seeds)}: averaged within each network first"
     if not deviations:
         return f"{note}."
     note += "; the standard deviation over them, which is not part of ±, is at most "

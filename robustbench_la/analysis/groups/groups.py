@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.gaps import require_complete
+from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
 from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 
 if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
-_COMPARED = ("sha256", "activation", "alpha")
-"""The properties in which networks of a group may differ; they share all others."""
-_SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
+_COMPARED = ("sha256", "weights", "activation", "alpha")
+"""The properties in which networks of a group may differ."""
+SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
+"""Those that they share."""
 
 
 class Variant(NamedTuple):
@@ -55,6 +57,8 @@ class Group:
     """Layer-level activations first, each before its element-level counterpart; then by training seed."""
     passes: tuple[Pass, ...] = field(repr=False)
     """Everything that any of the networks was measured under."""
+    title: str = ""
+    """What distinguishes the group from all others: architecture, images, levels, and what else differs from a similar group."""
 
     @property
     def architecture(self) -> str:
@@ -62,8 +66,8 @@ class Group:
         return self.networks[0].network.architecture
 
     @property
-    def title(self) -> str:
-        """What distinguishes the group from others: architecture, images, levels, precision."""
+    def subject(self) -> str:
+        """What was measured: architecture, images, levels, precision. Groups that differ otherwise may share it."""
         partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
@@ -91,6 +95,11 @@ class Group:
         """The noise seeds, sorted."""
         return tuple(sorted({seed for _, seed in self.passes if seed is not None}))
 
+    @property
+    def names(self) -> list[str]:
+        """A name of each network, which no other network of the group has."""
+        return named_apart([results.network for results in self.networks])
+
 
 def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
     """Sort cells into groups, in order of appearance.
@@ -108,19 +117,22 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
         shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
-    groups = []
+    found = []
     for entries in shared.values():
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
-        groups += [_group(entries, profile) for profile in profiles or (None,)]
+        common = traits(entries[0].cell.network, entries[0].setting, SHARED)
+        found += [(_group(entries, profile), common) for profile in profiles or (None,)]
+    titles = distinguished([each.subject for each, _ in found], [common for _, common in found])
+    groups = [replace(each, title=title) for (each, _), title in zip(found, titles, strict=True)]
     if not allow_missing:
         for each in groups:
-            _require_complete(each)
+            require_complete_group(each)
     return groups
 
 
 def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
     """What two measurements must share to be comparable."""
-    return (*(getattr(network, name) for name in _SHARED), setting.fingerprint, setting.precision)
+    return (*(getattr(network, name) for name in SHARED), setting.fingerprint, setting.precision)
 
 
 def _group(stored: Sequence[Stored], profile: str | None) -> Group:
@@ -156,18 +168,23 @@ def _seed_order(network: NetworkRecord) -> tuple[bool, int, str]:
     return network.training_seed is None, network.training_seed or 0, network.checkpoint
 
 
-def _require_complete(group: Group) -> None:
+def require_complete_group(group: Group) -> None:
+    """Refuse a group with missing cells.
+
+    Raises:
+        UserError: If cells are missing; lists them.
+    """
     several = len(group.noise_seeds) > 1
     gaps = [
         (
-            results.network.checkpoint,
+            name,
             [
                 f"{condition}{f' (noise seed {seed})' if several and seed is not None else ''}"
                 for condition, seed in group.passes
                 if (condition, seed) not in results.cells
             ],
         )
-        for results in group.networks
+        for name, results in zip(group.names, group.networks, strict=True)
     ]
     require_complete(
         group.title,

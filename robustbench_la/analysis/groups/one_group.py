@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.groups.gaps import require_complete
-from robustbench_la.analysis.groups.groups import Group, comparable_key, group
+from robustbench_la.analysis.groups.groups import SHARED, Group, comparable_key, group, require_complete_group
+from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.errors import UserError
 from robustbench_la.store.layer_rows import LayerRow, networks
 
@@ -37,7 +38,7 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
     groups = group(stored, allow_missing=True)
     chosen = groups[_chosen([one.title for one in groups], number)]
     if not allow_missing:  # only within this group: missing cells of other groups do not matter here
-        group([entry for network in chosen.networks for entry in network.cells.values()])
+        require_complete_group(chosen)
     return chosen
 
 
@@ -63,7 +64,10 @@ def layers_of_one(
         shared.setdefault((*key, row.condition.profile, row.noise_seed), (setting, []))[1].append(row)
     groups = list(shared.values())
     seeds = len({rows[0].noise_seed for _, rows in groups}) > 1
-    titles = [_title(setting, rows[0], seeds=seeds) for setting, rows in groups]
+    titles = distinguished(
+        [_title(setting, rows[0], seeds=seeds) for setting, rows in groups],
+        [traits(rows[0].network, setting, SHARED) for setting, rows in groups],
+    )
     index = _chosen(titles, number)
     measured = list(networks(groups[index][1], None).values())
     if not allow_missing:
@@ -98,7 +102,8 @@ def _listed(titles: Sequence[str]) -> str:
 
 def _require_complete(title: str, measured: Sequence[NetworkFluctuation]) -> None:
     conditions = dict.fromkeys(record.layers[0].condition for record in measured)
-    names = {record.layers[0].network.id: record.layers[0].network.checkpoint for record in measured}
+    records = [record.layers[0].network for record in measured]
+    names = {network.id: name for network, name in zip(records, named_apart(records), strict=True)}
     measured_conditions: dict[NetworkId, set[object]] = {}
     for record in measured:
         measured_conditions.setdefault(record.layers[0].network.id, set()).add(record.layers[0].condition)

@@ -115,7 +115,7 @@ def reference_of(group: Group, index: int) -> Reference:
             for condition in group.conditions
         }
     ]
-    name = group.networks[index].network.checkpoint
+    name = group.names[index]
     errors = ConditionValues(group=group, conditions=group.conditions, rows=tuple(rows), reference=None).errors(0)
     if any(value is None for row in errors.values() for value in row.values()):
         raise ValueError(f"the reference {name} was not measured under all conditions")

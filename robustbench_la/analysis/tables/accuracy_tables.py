@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
+from robustbench_la.analysis.groups.titles import named_apart
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 from robustbench_la.records.cells import Cell
+from robustbench_la.records.networks import NetworkId
 
 
 def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
@@ -58,8 +60,9 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
 def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
     """The rows of one architecture. wanted: the corruption of every requested condition, with repetitions."""
     groups: dict[str, dict[str, list[Cell]]] = {}
+    names = _names(cells)
     for cell in cells:
-        groups.setdefault(cell.network.activation, {}).setdefault(cell.network.checkpoint, []).append(cell)
+        groups.setdefault(cell.network.activation, {}).setdefault(names[cell.network.id], []).append(cell)
     measured = {
         activation: [_accuracies(checkpoint_cells, corruptions, wanted) for checkpoint_cells in checkpoints.values()]
         for activation, checkpoints in groups.items()
@@ -86,6 +89,12 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
     return rows
 
 
+def _names(cells: Sequence[Cell]) -> dict[NetworkId, str]:
+    """A name of each network, which no other has."""
+    networks = list({cell.network.id: cell.network for cell in cells}.values())
+    return {network.id: name for network, name in zip(networks, named_apart(networks), strict=True)}
+
+
 def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
     names = set(groups)
     if not any(names.intersection(counterparts(name)) for name in names):
@@ -99,10 +108,11 @@ def _pair_note(groups: Iterable[str]) -> tuple[str, ...]:
 def detail(cells: Sequence[Cell]) -> Table:
     """One row per checkpoint and condition."""
     several = len({cell.noise_seed for cell in cells} - {None}) > 1
+    names = _names(cells)
     rows = [
         Row(
             values=(
-                cell.network.checkpoint,
+                checkpoint,
                 cell.network.activation,
                 cell.condition.corruption,
                 cell.condition.severity if cell.condition.severity is not None else "custom",
@@ -116,9 +126,9 @@ def detail(cells: Sequence[Cell]) -> Table:
             )
         )
         for activation in in_order({cell.network.activation for cell in cells})
-        for checkpoint in dict.fromkeys(cell.network.checkpoint for cell in cells if cell.network.activation == activation)
+        for checkpoint in dict.fromkeys(names[cell.network.id] for cell in cells if cell.network.activation == activation)
         for cell in cells
-        if cell.network.checkpoint == checkpoint
+        if names[cell.network.id] == checkpoint
     ]
     columns = (
         Column(name="checkpoint"),

@@ -34,7 +34,7 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
             element = entry.counterpart if entry is not None and entry.level == "layer" else None
             if element is not None and element in groups:
                 counts |= {
-                    name: len({record.layers[0].network.checkpoint for record in groups[name]}) for name in (layer, element)
+                    name: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)
                 }
                 rows += _pair(architecture, layer, element, groups[layer], groups[element])
     if not rows:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.analysis.groups.titles import named_apart
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.tables.table import Column, Row, Table
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
@@ -55,8 +56,7 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
         shown = {name: column for name, column in shown.items() if name not in _DERIVED}
     conditions = list(dict.fromkeys(layer.condition for record in measured for layer in record.layers))
     rows = []
-    for checkpoint in _in_order(measured):
-        records = [record for record in measured if record.layers[0].network.checkpoint == checkpoint]
+    for checkpoint, records in _by_checkpoint(measured).items():
         for group in [[record] for record in records] if detail else [records]:
             for calls in zip(*(record.layers for record in group), strict=True):
                 noise = str(calls[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
@@ -119,8 +119,7 @@ def largest_rise(layers: Sequence[LayerStats]) -> tuple[str, float, float] | Non
 
 
 def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
-    for checkpoint in _in_order(measured):
-        records = [one for one in measured if one.layers[0].network.checkpoint == checkpoint]
+    for checkpoint, records in _by_checkpoint(measured).items():
         remarks = []
         worst = max(records, key=lambda one: mean([layer.statistics.get("relative_mean") for layer in one.layers]) or 0)
         rise = largest_rise(worst.layers)
@@ -160,7 +159,7 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
         for activation in in_order(groups):
             records = groups[activation]
             calls = [layer for record in records for layer in record.layers]
-            count = len({record.layers[0].network.checkpoint for record in records})
+            count = len({record.layers[0].network.id for record in records})
             means = [mean([value(layer, name) for layer in calls]) for name in shown]
             level = calls[0].network.activation_level
             rows.append(Row(values=(architecture, activation, level, count, len(records[0].layers), *means)))
@@ -199,17 +198,14 @@ _NETWORK = (
 )
 
 
-def _in_order(measured: Sequence[NetworkFluctuation]) -> list[str]:
-    """Checkpoint names: layer-level activations first, each next to its counterpart."""
-    ranks = in_order({record.layers[0].network.activation for record in measured})
-    return sorted(
-        dict.fromkeys(record.layers[0].network.checkpoint for record in measured),
-        key=lambda checkpoint: next(
-            ranks.index(record.layers[0].network.activation)
-            for record in measured
-            if record.layers[0].network.checkpoint == checkpoint
-        ),
-    )
+def _by_checkpoint(measured: Sequence[NetworkFluctuation]) -> dict[str, list[NetworkFluctuation]]:
+    """Records of each network by a name that no other has: layer-level activations first, each next to its counterpart."""
+    networks = [record.layers[0].network for record in measured]
+    ranks = in_order({network.activation for network in networks})
+    records: dict[str, list[NetworkFluctuation]] = {}
+    for index, name in sorted(enumerate(named_apart(networks)), key=lambda pair: ranks.index(networks[pair[0]].activation)):
+        records.setdefault(name, []).append(measured[index])
+    return records
 
 
 def _named(conditions: Sequence[object]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robustbench_la.analysis.comparison.contenders import contenders_of
+from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
 from robustbench_la.analysis.metrics.columns import MetricColumns, metric_columns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.errors import UserError
@@ -86,7 +87,8 @@ def axis_label(metric: str) -> str:
 def about_group(group: Group) -> str:
     """What was measured, as a sentence."""
     seeds = group.noise_seeds
-    return f"{group.title}{f', mean over {len(seeds)} noise seeds' if len(seeds) > 1 else ''}."
+    several = f", mean over noise seeds {seeds_in_words(seeds)}" if len(seeds) > 1 else ""
+    return f"{group.title}{several}. {unequal_seeds(group)}".rstrip()
 
 
 def about_means(kinds: Sequence[Kind], what: str) -> str:

@@ -14,6 +14,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.output.figures.style import Look, look
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+from robustbench_la.records.networks import NetworkId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +163,10 @@ def _panel(
     measured: Sequence[NetworkFluctuation], group: Sequence[Condition] | None, looks: dict[_Kind, Look], architecture: str
 ) -> Panel | None:
     """measured: of one architecture.  group: the conditions that are averaged; None: any one stands for all."""
-    found: dict[_Kind, dict[tuple[str, str], dict[Condition | None, NetworkFluctuation]]] = {}
+    found: dict[_Kind, dict[NetworkId, dict[Condition | None, NetworkFluctuation]]] = {}
     for record in measured:
         if group is None or _condition(record) in group:
-            checkpoint = record.layers[0].network.checkpoint, record.layers[0].network.sha256
-            own = found.setdefault(_kind(record), {}).setdefault(checkpoint, {})
+            own = found.setdefault(_kind(record), {}).setdefault(record.layers[0].network.id, {})
             own.setdefault(None if group is None else _condition(record), record)
     wanted = [None] if group is None else group
     names = [None if condition is None else condition.corruption for condition in wanted]
