@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_layers import fluctuation
 from rich.console import Console
 from scipy import stats
 
@@ -19,9 +20,8 @@ from robustbench_la.analysis.tables import layer_pairs, layer_tables
 from robustbench_la.analysis.tables.table import Estimate, Table
 from robustbench_la.output import terminal
 from robustbench_la.output.json_documents import fluctuation_document
-from robustbench_la.records.cells import Condition, Pass, Provenance, RunSetting
-from robustbench_la.records.layers import STATISTICS, LayerStats, NetworkFluctuation
-from robustbench_la.records.networks import NetworkRecord
+from robustbench_la.records.cells import Provenance, RunSetting
+from robustbench_la.records.layers import STATISTICS
 from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 
@@ -42,30 +42,6 @@ def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         return code, said.out, said.err
 
     return run
-
-
-def fluctuation(activation: str, seed: int, level: float, *, layers: int = 3) -> NetworkFluctuation:
-    """A made-up result whose numbers follow from its arguments."""
-    rng = np.random.default_rng(seed)
-    per_image = {name: level * rng.gamma(5.0, size=40) for name in ("fluctuation", "relative", "input_fluctuation")}
-    condition = Condition(corruption="gaussian_noise", severity=3, parameters=(0.08,), profile="cifar-c")
-    return NetworkFluctuation(
-        layers=tuple(
-            LayerStats(
-                network=NetworkRecord(
-                    checkpoint=f"runs/{activation}-{seed}.pt", sha256=f"{seed:064x}", architecture="cnn", activation=activation,
-                    activation_level="layer" if activation.startswith("la_") else "element", alpha=None, normalization="half",
-                    training_seed=seed,
-                ),
-                pass_=Pass(condition, 0), layer=f"layer{index}.act", index=index, function=activation,
-                elements=100 * (index + 1), images=40,
-                statistics={name: level * (place + 1) * (index + 1) / 100 for place, name in enumerate(STATISTICS)},
-            )
-            for index in range(layers)
-        ),
-        threshold=0.01, unreached=("never",) if activation == "relu" else (), skipped=(), sample=np.arange(40),
-        per_image=per_image, activation_means=(),
-    )  # fmt: skip
 
 
 MEASURED = [fluctuation(name, seed, 1 + place / 4) for place, name in enumerate(["relu", "silu", "la_silu"]) for seed in (11, 22)]

@@ -13,15 +13,7 @@ from robustbench_la.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from robustbench_la.analysis.comparison.contenders import Against, By
-    from robustbench_la.analysis.comparison.image_differences import Answers
-    from robustbench_la.analysis.comparison.published import Published
-    from robustbench_la.analysis.comparison.request import Request
-    from robustbench_la.analysis.groups.groups import Group
-    from robustbench_la.analysis.metrics.means import Detail
     from robustbench_la.analysis.tables.table import Table
-    from robustbench_la.store.schema import Selection
-    from robustbench_la.store.store import Store
 
 Word = TypeVar("Word", bound=str)
 HELP = """Compare activations over training seeds, or checkpoints.
@@ -118,18 +110,17 @@ def command(
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print or write."""
-    from robustbench_la.analysis.comparison.request import Request
+    from robustbench_la.analysis.comparison.of_store import compare_store
+    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request
     from robustbench_la.analysis.metrics.metrics import METRICS
     from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import UserError
 
-    bys: tuple[By, ...] = ("activation", "checkpoint")
-    details: tuple[Detail, ...] = ("group", "corruption", "severity")
     request = Request(
-        by=_one_of("--by", by, bys),
+        by=_one_of("--by", by, BYS),
         metric=_one_of("--metric", metric, tuple(METRICS)),
-        detail=_one_of("--detail", detail or ("corruption" if published is None else "group"), details),
-        against=_against(_one_of("--against", against, ("counterpart", "best", "both", "none"))),
+        detail=_one_of("--detail", detail or ("corruption" if published is None else "group"), DETAILS),
+        against=AGAINST[_one_of("--against", against, tuple(AGAINST))],
         reference=reference,
         columns=tuple(word for word in (columns or "").split(",") if word.strip()),
         sort=sort,
@@ -141,7 +132,7 @@ def command(
         raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
     path = options.store_path(store)
     publish = _publisher(format_, output, path)
-    publish(_compared(path, select(ckpt, activation, arch, data, noise, severity, noise_seed), request, published))
+    publish(compare_store(path, select(ckpt, activation, arch, data, noise, severity, noise_seed), request, published))
 
 
 def _publisher(format_: str | None, output: str | None, store: Path) -> Callable[[Sequence[Table]], None]:
@@ -171,22 +162,6 @@ def _publisher(format_: str | None, output: str | None, store: Path) -> Callable
     return publish
 
 
-def _compared(path: Path, selection: Selection, request: Request, published: str | None) -> list[Table]:
-    """The tables of a comparison. Raises NothingSelectedError if the store holds nothing of the selection."""
-    from robustbench_la.analysis.comparison.comparison import compare
-    from robustbench_la.errors import NothingSelectedError
-    from robustbench_la.store.store import Store
-
-    entries = _published(published, selection)
-    with Store(path, reading=True) as opened:
-        cells = opened.cells(selection)
-        if not cells:
-            raise NothingSelectedError(
-                f"{path} holds no cell that matches (`larobust eval` adds cells); `larobust results` shows what it holds"
-            )
-        return compare(cells, request, lambda group: _answers(opened, group), entries)
-
-
 def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
     from robustbench_la.errors import UserError, did_you_mean
 
@@ -194,28 +169,3 @@ def _one_of(flag: str, word: str, known: tuple[Word, ...]) -> Word:
         if name == word:
             return name
     raise UserError(f"{flag} {word!r} is unknown{did_you_mean(word, known)}")
-
-
-def _against(word: str) -> tuple[Against, ...]:
-    both: tuple[Against, Against] = ("counterpart", "best")
-    return both if word == "both" else tuple(name for name in both if name == word)
-
-
-def _published(name: str | None, selection: Selection) -> list[Published]:
-    if name is None:
-        return []
-    from pathlib import Path
-
-    from robustbench_la.analysis.comparison.published import read_published
-    from robustbench_la.records.plan_file import shipped_configs
-
-    path = Path(name)
-    shipped = shipped_configs() / "published.yaml"
-    found = read_published(shipped if not path.exists() and path.stem == "published" else path)
-    return [entry for entry in (one.only(selection.activations, selection.architectures) for one in found) if entry.rows]
-
-
-def _answers(store: Store, group: Group) -> Answers:
-    """What reads whether each image was right, with the labels read once."""
-    labels = store.labels(group.fingerprint)
-    return lambda stored: store.predictions(stored) == labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from robustbench_la.analysis.tables.table import Column, Estimate, Table, Value, best, number
@@ -36,7 +37,7 @@ def parts(value: Value, column: Column, *, signed: bool = False) -> list[str]:
         precise = evidence is not None or value.count is not None  # intervals over seeds are narrower than those over images
         scale, decimals = (100, ".2f" if precise else ".1f") if column.kind == "percent" else (1, ".4g")
         sign = "+" if column.signed else ""
-        low, high = f"{scale * value.low:{sign}{decimals}}", f"{scale * value.high:{sign}{decimals}}"
+        low, high = _rounded(scale * value.low, decimals, sign), _rounded(scale * value.high, decimals, sign)
         shown.append(f"{low} to {high}" if value.low < 0 or column.signed else f"{low}–{high}")
     return shown
 
@@ -53,8 +54,18 @@ def marks(p: float | None) -> str:
 def _number(value: float, column: Column, *, signed: bool = False) -> str:
     sign = "+" if signed or column.signed else ""
     if column.kind == "percent":
-        return f"{100 * value:{sign}.2f}"
-    return f"{value:,d}" if isinstance(value, int) else f"{value:{sign}.4g}"
+        return _rounded(100 * value, ".2f", sign)
+    return f"{value:,d}" if isinstance(value, int) else _rounded(value, ".4g", sign)
+
+
+def _rounded(value: float, form: str, sign: str = "") -> str:
+    """A number in a format; what is rounded to 0 is never negative.
+
+    >>> _rounded(-0.001, ".2f"), _rounded(-0.001, ".2f", "+"), _rounded(0.001, ".2f", "+")
+    ('0.00', '0.00', '+0.00')
+    """
+    shown = f"{value:{sign}{form}}"
+    return shown if float(shown) else shown.lstrip("-")
 
 
 def heading(column: Column) -> str:
@@ -125,20 +136,35 @@ def split_columns(table: Table) -> tuple[list[int], list[int]]:
 
 
 def shortened(table: Table) -> Table:
-    """File names without the folder and the suffix that all of them share."""
+    """File names without the folders and the end that all of them share."""
     index = next((index for index, column in enumerate(table.columns) if column.name == "checkpoint"), None)
     if index is None:
         return table
-    names = [str(row.values[index]) for row in table.rows if not row.is_difference]
-    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
-    suffixes = {os.path.splitext(name)[1] for name in names}  # noqa: PTH122
-    folder = folders.pop() + os.sep if len(folders) == 1 else ""
+    short = short_names([str(row.values[index]) for row in table.rows if not row.is_difference])
+
+    def renamed(values: tuple[Value, ...]) -> tuple[Value, ...]:
+        return (*values[:index], short.get(str(values[index]), values[index]), *values[index + 1 :])
+
+    return replace(table, rows=tuple(replace(row, values=renamed(row.values)) for row in table.rows))
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Each file name without the folders at the beginning, and the folders, file name or suffix at the end, that all share.
+
+    >>> short_names(["a/b/silu-1.pt", "a/b/relu-1.pt"])
+    {'a/b/silu-1.pt': 'silu-1', 'a/b/relu-1.pt': 'relu-1'}
+    >>> short_names(["runs/silu/best.pt", "runs/relu/best.pt"])
+    {'runs/silu/best.pt': 'silu', 'runs/relu/best.pt': 'relu'}
+    """
+    split = {name: name.split(os.sep) for name in names}  # noqa: PTH206 - a name may be of no file
+    parts = list(split.values())
+    least = min((len(own) for own in parts), default=1)
+    first = next((at for at in range(least - 1) if len({own[at] for own in parts}) > 1), least - 1)
+    # Of a single name, the file stays.
+    last = next((at for at in range(least - 1 - first) if len({own[-1 - at] for own in parts}) > 1), least - 1 - first)
+    if len(split) < 2:
+        last = 0
+    short = {name: os.sep.join(own[first : len(own) - last]) for name, own in split.items()}  # noqa: PTH118
+    suffixes = {os.path.splitext(name)[1] for name in short.values()}  # noqa: PTH122
     suffix = suffixes.pop() if len(suffixes) == 1 else ""
-
-    def short(values: tuple[Value, ...]) -> tuple[Value, ...]:
-        name = values[index]
-        if not isinstance(name, str):
-            return values
-        return (*values[:index], name.removeprefix(folder).removesuffix(suffix), *values[index + 1 :])
-
-    return replace(table, rows=tuple(replace(row, values=short(row.values)) for row in table.rows))
+    return {name: end.removesuffix(suffix) or end for name, end in short.items()}

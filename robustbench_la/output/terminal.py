@@ -16,6 +16,8 @@ _GAP = 1
 """Characters between columns; labels have one more behind them."""
 _BAR = 8
 """Characters of the longest bar."""
+_SHORTEST = 20
+"""Characters of a name that leaves out its middle; shorter ones are folded, so that they can still be told apart."""
 _LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
@@ -54,18 +56,20 @@ def show(tables: Sequence[Table]) -> None:
 def terminal(table: Table, *, width: int) -> RenderableType:
     """For a terminal ``width`` characters wide; where that is under ``least_width``, the table is wider.
 
-    What all rows share is printed above the table. Labels fold; numbers do not: columns that find no room go to a further block.
+    What all rows share is printed below the title. Labels fold; numbers do not: columns that find no room go to a further block.
     """
     from rich.console import Group
     from rich.text import Text
 
     shown, shared = split_columns(table)
-    above = [Text(f"{table.columns[index].name}: {text(table.rows[0].values[index], table.columns[index])}") for index in shared]
+    above = [
+        Text(f"{heading(table.columns[index])}: {text(table.rows[0].values[index], table.columns[index])}") for index in shared
+    ]
     table = shortened(table)
     fold, blocks = _layout(table, shown, width)
     grids = [_grid(table, indices, fold) for indices in blocks]
     spaced = [line for grid in grids for line in (grid, Text())]
-    return Group(*above, Text(table.title, style="bold"), *spaced, *(Text(note, style="dim") for note in table.notes))
+    return Group(Text(table.title, style="bold"), *above, *spaced, *(Text(note, style="dim") for note in table.notes))
 
 
 def least_width(table: Table) -> int:
@@ -79,13 +83,28 @@ def least_width(table: Table) -> int:
 def _layout(table: Table, indices: Sequence[int], width: int) -> tuple[int, list[list[int]]]:
     """The width to fold labels to, and the columns in blocks that fit the terminal, each beginning with the labels."""
 
-    def cost(layout: tuple[int, list[list[int]]]) -> tuple[bool, int]:
+    def cost(layout: tuple[int, list[list[int]]]) -> tuple[bool, bool, int]:
         fold, blocks = layout
         widest = max(sum(_needed(table, index, fold) + _GAP for index in block) - _GAP for block in blocks)
-        return widest > width, len(blocks)
+        return widest > width, _mixed_up(table, indices, fold), sum(_height(table, block, fold) for block in blocks)
 
     layouts = [(fold, _blocks(table, indices, width, fold)) for fold in _LABELS]
     return min(layouts, key=cost)  # of equally good ones the first, with the widest labels
+
+
+def _mixed_up(table: Table, indices: Sequence[int], fold: int) -> bool:
+    """Whether two labels would look the same."""
+    for index in indices:
+        labels = {str(row.values[index]) for row in table.rows if table.columns[index].kind == "text"}
+        if len({tuple(_fitted(label, fold)) for label in labels}) < len(labels):
+            return True
+    return False
+
+
+def _height(table: Table, indices: Sequence[int], fold: int) -> int:
+    """Lines that a block takes."""
+    headings = max((len(heading(table.columns[index]).split()) for index in indices), default=1)
+    return headings + 2 + sum(max(len(_lines(table, row, index, fold)) for index in indices) for row in table.rows)
 
 
 def _blocks(table: Table, indices: Sequence[int], width: int, fold: int) -> list[list[int]]:
@@ -118,7 +137,19 @@ def _lines(table: Table, row: Row, index: int, fold: int) -> list[str]:
     """A value of a row, line by line; labels are folded."""
     column = table.columns[index]
     lines = text(row.values[index], column, signed=row.is_difference).split("\n")
-    return [part for line in lines for part in _folded(line, fold)] if column.kind == "text" else lines
+    return [part for line in lines for part in _fitted(line, fold)] if column.kind == "text" else lines
+
+
+def _fitted(label: str, width: int) -> list[str]:
+    """A label in lines of at most ``width`` characters: names in one line that leaves out the middle, sentences folded.
+
+    >>> _fitted("runs/experiments/la_silu-seed11.pt", 22), _fitted("a mean of several", 10)
+    (['runs/e…_silu-seed11.pt'], ['a mean of', 'several'])
+    """
+    if " " in label or len(label) <= width or width < _SHORTEST:
+        return _folded(label, width)
+    ahead = width // 4 + 1
+    return [f"{label[:ahead]}…{label[len(label) - (width - ahead - 1) :]}"]
 
 
 def _folded(label: str, width: int) -> list[str]:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from robustbench_la.analysis.comparison.contenders import Against, By
 from robustbench_la.analysis.metrics.means import Detail
 from robustbench_la.analysis.tables.table import Column
 from robustbench_la.errors import UserError, did_you_mean
+
+BYS: tuple[By, ...] = ("activation", "checkpoint")
+DETAILS: tuple[Detail, ...] = ("group", "corruption", "severity")
+AGAINST: Mapping[str, tuple[Against, ...]] = MappingProxyType(
+    {"counterpart": ("counterpart",), "best": ("best",), "both": ("counterpart", "best"), "none": ()}
+)
+"""What users say -> what layer-level activations are compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

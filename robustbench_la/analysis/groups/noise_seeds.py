@@ -29,8 +29,8 @@ def unequal_seeds(group: Group) -> str:
         if seed is not None:
             seeds_of.setdefault(condition, set()).add(seed)
     sharing: dict[tuple[int, ...], list[object]] = {}
-    for condition, seeds in seeds_of.items():
-        sharing.setdefault(tuple(sorted(seeds)), []).append(condition)
+    for each, seeds in seeds_of.items():
+        sharing.setdefault(tuple(sorted(seeds)), []).append(each)
     if len(sharing) < 2:
         return ""
 
@@ -38,5 +38,5 @@ def unequal_seeds(group: Group) -> str:
         more = f" and {len(conditions) - _LISTED} more" if len(conditions) > _LISTED else ""
         return ", ".join(map(str, conditions[:_LISTED])) + more
 
-    each = "; ".join(f"{seeds_in_words(seeds)} for {listed(conditions)}" for seeds, conditions in sharing.items())
-    return f"Conditions have different noise seeds: {each}; means weigh the conditions equally, not the seeds."
+    said = "; ".join(f"{seeds_in_words(seeds)} for {listed(conditions)}" for seeds, conditions in sharing.items())
+    return f"Conditions have different noise seeds: {said}; means weigh the conditions equally, not the seeds."

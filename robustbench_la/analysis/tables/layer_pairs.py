@@ -33,9 +33,7 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
             entry = ACTIVATIONS.get(layer)  # networks in memory may use activations that are not in the table
             element = entry.counterpart if entry is not None and entry.level == "layer" else None
             if element is not None and element in groups:
-                counts |= {
-                    name: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)
-                }
+                counts |= {name: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)}
                 rows += _pair(architecture, layer, element, groups[layer], groups[element])
     if not rows:
         return None

@@ -24,7 +24,7 @@ _COLUMNS: Mapping[str, Column] = {
     "saturation_noisy": Column(name="sat. noisy", kind="percent"),
     "activation_mean_mean": Column(name="act. mean", kind="number"),
     "activation_mean_abs": Column(name="|act. mean|", kind="number", better="lower"),
-    "sigma_q50": Column(name="σ_y", kind="number"),
+    "sigma_q50": Column(name="σ(y)", kind="number"),
     "normalizer_above_1": Column(name="√(σ²+α) > 1", kind="percent"),
     "cosine_mean": Column(name="cosine", kind="number", better="higher"),
 }
@@ -34,7 +34,7 @@ _NOTES = (
     "fluctuation; of it scale: the share due to the change of the scale, in %, the rest is shift passed "
     "through; tight: fluctuation / bound.",
     "Sat.: share of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over "
-    "elements; |act. mean|: of its absolute value. σ_y: median over images; √(σ²+α) > 1: share of images, in %. Cosine: between "
+    "elements; |act. mean|: of its absolute value. σ(y): median over images; √(σ²+α) > 1: share of images, in %. Cosine: between "
     "clean and noisy activation.",
 )
 

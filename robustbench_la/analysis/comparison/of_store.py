@@ -1,0 +1,59 @@
+"""A comparison of what a store holds: the one function behind `larobust compare` and `robustbench_la.compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustbench_la.analysis.comparison.comparison import compare
+from robustbench_la.analysis.comparison.published import Published, read_published
+from robustbench_la.errors import NothingSelectedError
+from robustbench_la.records.plan_file import shipped_configs
+from robustbench_la.store.store import Store
+
+if TYPE_CHECKING:
+    from robustbench_la.analysis.comparison.image_differences import Answers
+    from robustbench_la.analysis.comparison.request import Request
+    from robustbench_la.analysis.groups.groups import Group
+    from robustbench_la.analysis.tables.table import Table
+    from robustbench_la.store.schema import Selection
+
+
+def compare_store(path: Path, selection: Selection, request: Request, published: str | None = None) -> list[Table]:
+    """The tables of a comparison.
+
+    Args:
+        path: The store's file.
+        selection: Which of its cells.
+        request: What to compare and show.
+        published: A file of published results to show next to them, or ``published`` for the paper's.
+
+    Returns:
+        The tables.
+
+    Raises:
+        NothingSelectedError: If the store holds nothing of the selection.
+        UserError: As ``compare``.
+    """
+    entries = _published(published, selection)
+    with Store(path, reading=True) as opened:
+        cells = opened.cells(selection)
+        if not cells:
+            raise NothingSelectedError(
+                f"{path} holds no cell that matches (`larobust eval` adds cells); `larobust results` shows what it holds"
+            )
+
+        def answers_of(group: Group) -> Answers:
+            labels = opened.labels(group.fingerprint)
+            return lambda stored: opened.predictions(stored) == labels
+
+        return compare(cells, request, answers_of, entries)
+
+
+def _published(name: str | None, selection: Selection) -> list[Published]:
+    if name is None:
+        return []
+    path = Path(name)
+    shipped = shipped_configs() / "published.yaml"
+    tables = read_published(shipped if not path.exists() and path.stem == "published" else path)
+    return [entry for entry in (one.only(selection.activations, selection.architectures) for one in tables) if entry.rows]
