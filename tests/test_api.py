@@ -531,7 +531,7 @@ def test_fluctuation_says_what_would_do_nothing() -> None:
         ({"noise": "clean"}, "fluctuation needs noise"),
         ({"inject": "gaussian=0.1", "severity": 3}, "takes the place of"),
         ({"only": "everything"}, "only="),
-        ({"only": "fluctuation", "threshold": 0.1}, "would do nothing"),
+        ({"only": "fluctuation", "threshold": 0.1}, "would have no effect"),
         ({"threshold": 2}, "between 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):

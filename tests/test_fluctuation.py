@@ -21,7 +21,7 @@ from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, layer_sums
 from robustbench_la.measuring.forward import corrupted
 from robustbench_la.measuring.inject import Injection, layer_keys, normals, parse_injection
-from robustbench_la.measuring.layer_pass import FluctuationOptions
+from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.session import Evaluation, has_convolutions

@@ -178,7 +178,7 @@ def test_injected_noise_needs_no_corruption(digits_pair: list[Path], larobust: L
         (("--inject", "gaussian=0.1", "--noise", "blur"), "--inject replaces --noise"),
         (("--inject", "gaussian=0.1", "--profile", "cifar-c"), "--inject replaces --noise"),
         (("--only", "bounds"), "unknown --only 'bounds'"),
-        (("--only", "fluctuation", "--threshold", "0.5"), "--threshold would do nothing"),
+        (("--only", "fluctuation", "--threshold", "0.5"), "--threshold would have no effect"),
         (("--threshold", "2"), "a scale between 0 and 1"),
         (("--plot", "x.bmp"), ".bmp"),
         (("--plot", "pie=x.png"), "unknown figure 'pie'"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from robustbench_la.measuring import accuracy, for_gate
-from robustbench_la.measuring.layer_pass import FluctuationOptions
+from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation, Quantity
 from robustbench_la.measuring.resume import Interrupted, Results, measure_missing
 from robustbench_la.measuring.session import Evaluation, evaluation_of, prepare_evaluation

@@ -149,7 +149,7 @@ def _read(path: Path, model: Model, rules: Rules) -> Snapshot:
     name = model if isinstance(model, (str, Path)) else "model.pt"
     recorded = read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
     if "fluctuation" in rules.named and not recorded.fluctuations:
-        raise UserError(f"{path} holds no fluctuation, so max_rise= would do nothing")
+        raise UserError(f"{path} holds no fluctuation, so max_rise= would have no effect")
     return recorded
 
 

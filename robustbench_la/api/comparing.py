@@ -122,5 +122,5 @@ def _metric(metric: str, reference: str | None) -> str:
     from robustbench_la.analysis.metrics.metrics import METRICS
 
     if reference is not None and not METRICS[one_of("metric", metric, tuple(METRICS))].needs_reference:
-        raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would do nothing")
+        raise ArgumentError(f"metric={metric!r} is relative to nothing, so reference= would have no effect")
     return one_of("metric", metric, tuple(METRICS))

@@ -185,7 +185,7 @@ def _level(
     try:
         if level is not None:
             if profile is not None:
-                raise ArgumentError("profile= chooses the table of severities, so it would do nothing with level=")
+                raise ArgumentError("profile= chooses the table of severities, so it would have no effect with level=")
             return names[0], CORRUPTIONS[names[0]].check(_numbers(level))
         used = profile or profile_for(*size)
         lookup(PROFILES, used, kind="profile")

@@ -26,6 +26,8 @@ def errors_in_python(function: Callable[P, R]) -> Callable[P, R]:
         except UserError as error:
             kind = ArgumentError if type(error) is UserError else type(error)
             raise kind(reworded(str(error))) from error.__cause__
+        except KeyboardInterrupt:  # the commands' own kind of it carries results that nobody would read here
+            raise KeyboardInterrupt from None
 
     return wrapped
 

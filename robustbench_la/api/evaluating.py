@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.display import ShownAsTables, flat, frame
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources, store_of
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EvaluationResult(ShownAsTables):
         """The tables, as data. detail: also one with every severity, top-5 and loss."""
         from robustbench_la.analysis.tables import accuracy_tables
 
-        summary = accuracy_tables.summary(self.cells, about=self.about)
+        summary = accuracy_tables.summary(self.cells, about=self.about, as_given=True)
         return [summary, *([accuracy_tables.detail(self.cells)] if detail else [])]
 
     def remarks(self) -> tuple[str, ...]:
@@ -133,6 +133,7 @@ def evaluate(
 
     Raises:
         UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+        KeyboardInterrupt: After Ctrl-C. With ``store``, everything finished by then is kept there, and the same call resumes.
 
     >>> import torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
@@ -159,11 +160,10 @@ def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings)
     from robustbench_la.measuring.session import describe
     from robustbench_la.records.packing import pack_classes
 
-    meter, store = meter_of(settings.get("progress")), settings.get("store")
-    path = None if store is None else Path(store)
+    meter, store = meter_of(settings.get("progress")), store_of(settings)
     with prepared(given, plan, meter) as evaluation:
         results = measure_missing(
-            evaluation, Accuracy(predictions=True), store=path, fresh=settings.get("fresh", False), meter=meter
+            evaluation, Accuracy(predictions=True), store=store, fresh=settings.get("fresh", False), meter=meter
         )
         return EvaluationResult(
             cells=results.records,

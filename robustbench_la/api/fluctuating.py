@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.display import ShownAsTables, flat, frame
 from robustbench_la.api.errors_in_python import errors_in_python
-from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources
+from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources, store_of
+from robustbench_la.api.selecting import words_of
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
 from robustbench_la.errors import ArgumentError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from robustbench_la.analysis.tables.table import Table
     from robustbench_la.api.preparing import Data, Models, Sources
-    from robustbench_la.measuring.layer_pass import FluctuationOptions
+    from robustbench_la.measuring.layer_options import FluctuationOptions
     from robustbench_la.records.cells import Provenance, RunSetting
     from robustbench_la.records.layers import NetworkFluctuation
     from robustbench_la.records.plan import EvaluationPlan
@@ -123,6 +124,7 @@ def fluctuation(
 
     Raises:
         UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+        KeyboardInterrupt: After Ctrl-C. With ``store``, everything finished by then is kept there, and the same call resumes.
 
     >>> import torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), la.LASiLU(), torch.nn.Linear(32, 10))
@@ -130,8 +132,10 @@ def fluctuation(
     >>> [(layer.layer, layer.function, layer.elements) for network in result.networks for layer in network.layers]
     [('2', 'la_silu', 32)]
     """
+    from robustbench_la.measuring.layer_options import parse_options
+
     check_keywords(fluctuation, settings, MeasuringSettings)
-    options = _options(only, threshold, inject)
+    options = parse_options(only, threshold, words_of(inject))
     if options.injections and (noise != "paper" or severity is not None or settings.get("profile") is not None):
         raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
     given = sources(
@@ -153,13 +157,12 @@ def _measured(
     from robustbench_la.measuring.resume import measure_missing
     from robustbench_la.measuring.session import describe
 
-    meter, store = meter_of(settings.get("progress")), settings.get("store")
-    path = None if store is None else Path(store)
+    meter, store = meter_of(settings.get("progress")), store_of(settings)
     with prepared(given, plan, meter) as evaluation:
         quantity = Fluctuation(options=options)
         if not quantity.wanted(evaluation):
             raise ArgumentError("fluctuation needs noise; give some with noise=")
-        results = measure_missing(evaluation, quantity, store=path, fresh=settings.get("fresh", False), meter=meter)
+        results = measure_missing(evaluation, quantity, store=store, fresh=settings.get("fresh", False), meter=meter)
         saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
         return FluctuationResult(
             networks=results.records,
@@ -168,23 +171,3 @@ def _measured(
             setting=results.setting,
             provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),
         )
-
-
-def _options(only: str | None, threshold: float | None, inject: Words | None) -> FluctuationOptions:
-    """What is to be measured. Raises: ArgumentError for what is unknown, or would do nothing."""
-    from robustbench_la.measuring.inject import parse_injection
-    from robustbench_la.measuring.layer_pass import THRESHOLD, FluctuationOptions
-
-    if threshold is not None and not 0 < threshold < 1:
-        raise ArgumentError(f"threshold= is a scale between 0 and 1, not {threshold}")
-    if only is not None and only != "fluctuation":
-        raise ArgumentError(f'only= is "fluctuation" or nothing, not {only!r}')
-    if only is not None and threshold is not None:
-        raise ArgumentError('only="fluctuation" counts no saturated elements, so threshold= would do nothing')
-    words = [inject] if isinstance(inject, str) else inject or ()
-    injections = dict.fromkeys(injection for word in words for injection in parse_injection(word))
-    return FluctuationOptions(
-        only=None if only is None else "fluctuation",
-        threshold=THRESHOLD if threshold is None else threshold,
-        injections=tuple(injections),
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robustbench_la.api.errors_in_python import reworded
-from robustbench_la.api.settings import Normalize
+from robustbench_la.api.settings import MeasuringSettings, Normalize
 from robustbench_la.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -160,6 +160,14 @@ def prepared(given: Sources, plan: EvaluationPlan, meter: Meter) -> Iterator[Eva
         return
     with borrowed(given.modules):
         yield evaluation_in_memory(given, plan, meter)
+
+
+def store_of(settings: MeasuringSettings) -> Path | None:
+    """The store of a measurement; None for none. Raises ArgumentError for ``fresh`` without one."""
+    store = settings.get("store")
+    if store is None and settings.get("fresh"):
+        raise ArgumentError("fresh= would have no effect without store=")
+    return None if store is None else Path(store)
 
 
 def meter_of(progress: bool | None) -> Meter:

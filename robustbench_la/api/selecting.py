@@ -1,4 +1,4 @@
-"""Filters of a store, as Python says them."""
+"""Filters and words as Python callers give them: one, several, or none."""
 
 from __future__ import annotations
 
@@ -15,29 +15,25 @@ Word = TypeVar("Word", bound=str)
 
 
 def selection_of(filters: Filters) -> Selection:
-    """The selection that filters mean.
+    """The selection that filters describe.
 
     Raises:
         ArgumentError: For unknown corruptions, levels and severities.
     """
-    from robustbench_la.records.noise_words import parse_noise_filter, parse_severities
-    from robustbench_la.store.schema import Selection
+    from robustbench_la.store.filters import select
 
-    severities, noise_seeds = _several(filters.get("severity")), _several(filters.get("noise_seed"))
     try:
-        corruptions, levels = parse_noise_filter(list(words_of(filters.get("noise"))))
+        return select(
+            words_of(filters.get("checkpoint")),
+            words_of(filters.get("activation")),
+            words_of(filters.get("architecture")),
+            words_of(filters.get("data")),
+            words_of(filters.get("noise")),
+            map(str, _several(filters.get("severity"))),
+            map(int, _several(filters.get("noise_seed"))),
+        )
     except UserError as error:
         raise ArgumentError(str(error)) from None
-    return Selection(
-        checkpoints=words_of(filters.get("checkpoint")),
-        activations=words_of(filters.get("activation")),
-        architectures=words_of(filters.get("architecture")),
-        data=words_of(filters.get("data")),
-        corruptions=corruptions,
-        levels=levels,
-        severities=parse_severities([str(one) for one in severities]) if severities else (),
-        noise_seeds=tuple(map(int, noise_seeds)),
-    )
 
 
 def _several(given: Numbers) -> list[int | str]:
@@ -48,16 +44,17 @@ def _several(given: Numbers) -> list[int | str]:
 
 
 def words_of(given: Only) -> tuple[str, ...]:
+    """One word or several as a tuple; empty for None."""
     return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def one_of(name: str, word: str, known: tuple[Word, ...]) -> Word:
-    """The word, once it is known to be one of those.
+    """The word, if it is one of the known ones.
 
     Raises:
-        ArgumentError: For another.
+        ArgumentError: For any other word.
     """
     for one in known:
         if one == word:
             return one
-    raise ArgumentError(f"{name}= is one of {', '.join(known)}, not {word!r}")
+    raise ArgumentError(f"{name}= must be one of {', '.join(known)}, not {word!r}")

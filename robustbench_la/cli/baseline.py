@@ -121,9 +121,11 @@ def _measure_and_write(
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.recorded import recorded
     from robustbench_la.measuring import for_gate, session
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
 
+    keep_freed_memory()
     meter, given = bar("images"), for_gate.given(plan)
     if old is None or flags is None:
         ready = for_gate.prepared(session.prepare_evaluation(plan, download=download, meter=meter))

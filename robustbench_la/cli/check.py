@@ -217,17 +217,19 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
     """Which conditions are meant; None for all."""
     if not noise and not severity:
         return None
-    from robustbench_la.cli.store_filters import select
     from robustbench_la.gate.selection import only_these
+    from robustbench_la.store.filters import select
 
-    return only_these(select(noise=noise, severity=severity))
+    return only_these(select(noise=noise, severities=severity))
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.measuring import for_gate
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
 
+    keep_freed_memory()
     meter = bar("images")
     download = bool(flags.pop("download"))
     ready = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)

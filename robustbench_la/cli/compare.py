@@ -113,8 +113,8 @@ def command(
     from robustbench_la.analysis.comparison.of_store import compare_store
     from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request
     from robustbench_la.analysis.metrics.metrics import METRICS
-    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import UserError
+    from robustbench_la.store.filters import select
 
     request = Request(
         by=_one_of("--by", by, BYS),

@@ -128,28 +128,16 @@ def command(
 def _quantity(
     plan: EvaluationPlan, only: str | None, threshold: float | None, inject: Sequence[str], figures: Container[str]
 ) -> Fluctuation:
-    """What is to be measured. Raises UserError for options that contradict each other or would do nothing."""
-    from robustbench_la.measuring.inject import parse_injection
-    from robustbench_la.measuring.layer_pass import THRESHOLD, FluctuationOptions
+    """What is to be measured. Raises UserError for options that contradict each other or would have no effect."""
+    from robustbench_la.measuring.layer_options import parse_options
     from robustbench_la.measuring.quantities import Fluctuation
     from robustbench_la.records.noise_words import parse_noise
 
-    injections = [injection for text in inject for injection in parse_injection(text)]
-    if only is not None:
-        lookup({"fluctuation": None}, only, kind="--only")
-    if threshold is not None and not 0 < threshold < 1:
-        raise UserError(f"--threshold is a scale between 0 and 1, not {threshold}")
-    if only is not None and threshold is not None:
-        raise UserError("--only fluctuation counts no saturated elements, so --threshold would do nothing")
-    if not injections and not parse_noise(plan.noise):
+    chosen = parse_options(only, threshold, inject)
+    if not chosen.injections and not parse_noise(plan.noise):
         raise UserError("fluctuation needs noise; give some with --noise")
     if only is not None and "means" in figures:
         raise UserError("--only fluctuation measures no activation means to plot")
-    chosen = FluctuationOptions(
-        only="fluctuation" if only else None,
-        threshold=THRESHOLD if threshold is None else threshold,
-        injections=tuple(dict.fromkeys(injections)),
-    )
     return Fluctuation(options=chosen, activation_means="means" in figures)
 
 

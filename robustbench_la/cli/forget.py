@@ -31,9 +31,9 @@ def command(
 ) -> None:
     """Read arguments, show, ask, remove."""
     from robustbench_la.analysis.tables.store_tables import overview
-    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
+    from robustbench_la.store.filters import select
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 

@@ -128,6 +128,7 @@ def measure(
         The results, and whether Ctrl-C ended the measurement early.
     """
     from robustbench_la.measuring.resume import Interrupted, measure_missing
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
 
     def say(found: int, wanted: int) -> None:
@@ -135,6 +136,7 @@ def measure(
             rest = "; nothing is left to measure (--fresh measures again)" if found == wanted else ""
             print(f"{found} of {wanted} {unit} were in {store}{rest}", file=sys.stderr)
 
+    keep_freed_memory()
     try:
         return measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=bar("images"), on_found=say), False
     except Interrupted as stop:

@@ -84,8 +84,8 @@ def command(
     """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
-    from robustbench_la.cli.store_filters import select
     from robustbench_la.output.figures import style
+    from robustbench_la.store.filters import select
 
     figure_kind = lookup({name: FIGURES[name] for name in OF_STORES}, kind, kind="figure")
     if columns not in style.WIDTHS:

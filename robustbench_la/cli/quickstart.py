@@ -29,10 +29,12 @@ def command(output: Folder = "runs/quickstart") -> None:
     from robustbench_la.cli.train import outcome
     from robustbench_la.errors import UserError
     from robustbench_la.measuring import session
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.training import train
     from robustbench_la.training.jobs import prepare_jobs
 
+    keep_freed_memory()
     meter = bar("images")
     jobs = prepare_jobs(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:

@@ -32,11 +32,11 @@ def command(
 ) -> None:
     """Read arguments, read the store, print."""
     from robustbench_la.analysis.tables import store_tables
-    from robustbench_la.cli.store_filters import select
     from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
     from robustbench_la.output.records_csv import cell_names, records_csv
     from robustbench_la.records.cells import SCHEMA
+    from robustbench_la.store.filters import select
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 

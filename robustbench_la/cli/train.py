@@ -99,10 +99,12 @@ def command(
         },
         purpose="train",
     )
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.training import train
     from robustbench_la.training.jobs import prepare_jobs
 
+    keep_freed_memory()
     meter = bar("images")
     jobs = prepare_jobs(plan, output, force=force, download=download, meter=meter)
     if plan.data is None:

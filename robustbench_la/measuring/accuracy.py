@@ -14,7 +14,6 @@ from robustbench_la.errors import RunError
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.forward import corrupted, finite_logits
 from robustbench_la.measuring.session import Evaluation, key_of
-from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import calibration
@@ -36,7 +35,6 @@ def measure_cells(evaluation: Evaluation, *, known: Container[Key] = (), meter: 
     Raises:
         RunError: If the outputs or losses of a network are not finite, or memory runs out.
     """
-    keep_freed_memory()
     todo: list[Evaluation] = []
     for condition, seed in evaluation.passes:
         networks = tuple(network for network in evaluation.networks if key_of(network, condition, seed) not in known)

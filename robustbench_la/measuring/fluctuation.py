@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Container, Iterator
 
 from robustbench_la.measuring.forward import corrupted
-from robustbench_la.measuring.layer_pass import ROWS, FluctuationOptions, LayerPass, padded
+from robustbench_la.measuring.layer_options import FluctuationOptions
+from robustbench_la.measuring.layer_pass import ROWS, LayerPass, padded
 from robustbench_la.measuring.layer_totals import Sample
 from robustbench_la.measuring.session import Evaluation, key_of
-from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key
@@ -45,7 +45,6 @@ def measure_layers(
         UserError: If the activations of a network cannot be detected.
         RunError: If the activations of a network are not finite.
     """
-    keep_freed_memory()
     options = options or FluctuationOptions()
     by_missing: dict[tuple[Condition, ...], list[Network]] = {}
     for network in evaluation.networks:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.measuring.forward import run_network
-from robustbench_la.measuring.inject import Injection, layer_keys
+from robustbench_la.measuring.inject import layer_keys
+from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_sums import (
     GROUP,
     CleanSums,
@@ -36,25 +36,11 @@ from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.records.cells import Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 
-THRESHOLD = 0.01
-"""Of the scale: below it an element counts as saturated."""
 ROWS = 32
 """Batches are padded to multiples of this. Below 16 images torch uses other convolutions, and it computes the remainder of a
 vector (two of 16 float32) one by one: in both cases the last bits differ."""
 _NEAR_ZERO = -1e-20
 """Replaces pre-activations that are exactly 0, for which g(y) / y does not give the scale."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FluctuationOptions:
-    """What to measure at every layer."""
-
-    only: Literal["fluctuation"] | None = None
-    """None for everything in records.layers.STATISTICS."""
-    threshold: float = THRESHOLD
-    """Of the scale: below it an element counts as saturated."""
-    injections: tuple[Injection, ...] = ()
-    """Noise on the pre-activations, instead of the conditions."""
 
 
 @dataclass(slots=True)

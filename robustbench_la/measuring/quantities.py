@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.measuring.fluctuation import conditions_of, measure_layers
-from robustbench_la.measuring.layer_pass import FluctuationOptions
+from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_totals import Sample
 from robustbench_la.measuring.session import Evaluation, key_of
 from robustbench_la.models.checkpoints.network import Network

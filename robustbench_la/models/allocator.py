@@ -10,7 +10,10 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_freed_memory() -> None:
-    """Let malloc reuse the memory of tensors: up to twice as fast on a CPU, the same bits. Linux with glibc only."""
+    """Let malloc reuse the memory of tensors: up to twice as fast on a CPU, with the same numbers. Linux with glibc only.
+
+    This holds for the whole process until it ends, so only commands call it, and programs that wish to.
+    """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 import robustbench_la
 from corruptions.draws import image_keys
 from robustbench_la.errors import RunError
-from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.file import save_checkpoint
 from robustbench_la.progress import Advance, Meter, silent
@@ -62,7 +61,6 @@ def train(job: Job, *, force: bool = False, meter: Meter = silent) -> Trained:
         RunError: If the loss becomes NaN or infinite, or a file cannot be written.
         UserError: If the unfinished run belongs to other settings.
     """
-    keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA matrix products are not deterministic
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

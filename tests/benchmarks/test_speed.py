@@ -21,7 +21,7 @@ from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, session
 from robustbench_la.measuring.accuracy import measure_cells
-from robustbench_la.measuring.layer_pass import FluctuationOptions
+from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.models.allocator import keep_freed_memory
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build

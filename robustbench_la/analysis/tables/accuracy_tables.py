@@ -13,7 +13,7 @@ from robustbench_la.records.cells import Cell
 from robustbench_la.records.networks import NetworkId
 
 
-def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
+def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -> Table:
     """One row per checkpoint: accuracy on clean images, under each corruption (mean over severities), and over all corruptions.
 
     Layer-level activations come first, each followed by its element-level counterpart and their difference. A checkpoint that was
@@ -22,6 +22,7 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
     Args:
         cells: Cells of any number of checkpoints.
         about: A sentence on images, levels and precision, shown below the table.
+        as_given: Keep the checkpoints in the order of the cells, with the differences below them.
 
     Returns:
         The table, with accuracies as fractions.
@@ -34,6 +35,9 @@ def summary(cells: Sequence[Cell], *, about: str = "") -> Table:
         for architecture in dict.fromkeys(cell.network.architecture for cell in cells)
         for row in _rows([cell for cell in cells if cell.network.architecture == architecture], corruptions, wanted)
     ]
+    if as_given:
+        places = {name: place for place, name in enumerate(dict.fromkeys(cell.network.checkpoint for cell in cells))}
+        rows.sort(key=lambda row: len(places) if row.is_difference else places[str(row.values[0])])
     columns = (
         Column(name="checkpoint"),
         Column(name="activation"),
