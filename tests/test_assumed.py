@@ -41,7 +41,7 @@ def test_what_a_foreign_file_leaves_open_is_recorded_as_assumed(foreign: Path, c
 
 
 def test_what_is_assumed_of_some_networks_names_them(foreign: Path) -> None:
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 9), la.LASiLU(), torch.nn.Linear(9, 10))
     models = {"mine": net, "file": str(foreign)}
     result = la.evaluate(models, "digits", noise="gaussian", severity=1, limit=20, activation="la_silu")
 

@@ -324,7 +324,8 @@ def test_a_network_of_torchvision_keeps_its_own_number_of_classes(tmp_path):
     model = torchvision.models.resnet18(num_classes=7).eval()
     torch.save(model.state_dict(), tmp_path / "model.pt")
 
-    network = load_network(tmp_path / "model.pt", LoadOverrides(architecture="torchvision:resnet18", activation="la_silu"))
+    overrides = LoadOverrides(architecture="torchvision:resnet18", exchange=("relu=la_silu",), activation="la_silu")
+    network = load_network(tmp_path / "model.pt", overrides)
 
     assert network.spec.classes == 7
     assert _same(network.model.state_dict(), model.state_dict())
@@ -364,8 +365,10 @@ def _own(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("function", ["with_activation", "without_activation", "fixed"])
 def test_a_network_of_the_users_own_gets_the_activation(own, function):
+    exchange = () if function == "with_activation" else ("relu=la_silu",)
     network = load_network(
-        Path("own.pt"), LoadOverrides(architecture=f"own_network.py:{function}", activation="la_silu", alpha=0.5)
+        Path("own.pt"),
+        LoadOverrides(architecture=f"own_network.py:{function}", exchange=exchange, activation="la_silu", alpha=0.5),
     )
 
     assert _same(network.model.state_dict(), own)

@@ -26,7 +26,7 @@ from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.session import Evaluation, has_convolutions
 from robustbench_la.models.architectures import NetworkSpec
-from robustbench_la.models.build import build
+from robustbench_la.models.build import build, exchange_for
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_silu
@@ -262,6 +262,7 @@ def table(architecture: str, activation: str, **more: object) -> Evaluation:
     torch.manual_seed(0)
     side = 32 if ":" in architecture else 16
     spec = NetworkSpec(architecture=architecture, classes=10, channels=3, height=side, width=side)
+    spec = dataclasses.replace(spec, exchange=exchange_for(spec, activation))
     return evaluation(build(spec, activation), activation, side=side, **more)
 
 

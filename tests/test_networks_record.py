@@ -23,8 +23,8 @@ EDITS = {
         "    normalization: str\n    bits: int | None = None\n    storage: str = 'float32'\n    pruned: bool = False\n",
     ),
     "robustbench_la/store/schema.py": (
-        ')\n"""MIGRATIONS[n] takes',
-        ', network_columns("bits", "storage", "pruned"))\n"""MIGRATIONS[n] takes',
+        '\n)\n"""MIGRATIONS[n] takes',
+        '\n    network_columns("bits", "storage", "pruned"),\n)\n"""MIGRATIONS[n] takes',
     ),
 }
 """The one edit, and the line that gives older files the column."""
@@ -86,7 +86,9 @@ def test_a_network_is_told_by_its_content_and_not_by_its_name() -> None:
     )  # fmt: skip
 
     assert type(record.id) is NetworkId
-    assert record.id == NetworkId(sha256="0" * 64, architecture="cnn", activation="silu", alpha=None, normalization="half")
+    assert record.id == NetworkId(
+        sha256="0" * 64, architecture="cnn", activation="silu", alpha=None, normalization="half", exchange=""
+    )
     assert [field.name for field in fields(record)] == list(NETWORK) == list(record.as_dict())
     known = {"checkpoint", "activation_level", "training_seed", "activations_seen", "architecture_label", "recipe", "weights"}
     assert {*NETWORK} - {*IDENTITY} == known

@@ -12,7 +12,7 @@ from robustbench_la.errors import ArgumentError, UserError
 P = ParamSpec("P")
 R = TypeVar("R")
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b")
-_OTHER_NAMES = {"ckpt": "model"}
+_OTHER_NAMES = {"ckpt": "model", "as": "arch_label"}
 """Flags whose argument has another name."""
 
 

@@ -233,11 +233,11 @@ def _networks(given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence
 
 
 def _from_files(name: str | None, files: Sequence[CheckpointFile], overrides: LoadOverrides, shape: Shape) -> list[Network]:
-    from robustbench_la.models.checkpoints.assemble import assemble_network
+    from robustbench_la.measuring.seen import load
 
     if name is not None and len(files) > 1:
         raise ArgumentError(f"the name {name!r} is of one network, but its pattern matches {len(files)} files")
-    networks = [assemble_network(file, overrides, shape) for file in files]
+    networks = [load(file, overrides, shape) for file in files]
     return [replace(network, name=name) for network in networks] if name is not None else networks
 
 
@@ -246,9 +246,14 @@ def _in_memory(name: str, model: nn.Module, overrides: LoadOverrides, shape: Sha
 
     if overrides.architecture is not None:
         raise ArgumentError("arch= is for checkpoint files; a network in memory has its code already")
-    return network_in_memory(
+    if overrides.exchange:
+        raise ArgumentError(
+            "exchange= is for checkpoint files; robustbench_la.models.exchange.exchange changes a network in memory"
+        )
+    network = network_in_memory(
         model, name, shape, activation=overrides.activation, alpha=overrides.alpha, normalization=overrides.normalization
     )
+    return replace(network, architecture_label=overrides.architecture_label)
 
 
 def _free_name(name: str, taken: Callable[[str], bool]) -> str:

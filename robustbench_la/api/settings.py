@@ -26,6 +26,10 @@ class NetworkSettings(TypedDict, total=False):
     """LayerAct's alpha, if it is neither recorded in the file nor seen in the network."""
     arch: str | None
     """The architecture of checkpoint files that do not record it."""
+    exchange: str | Sequence[str] | None
+    """Activations to exchange in the networks of checkpoint files, such as ``"relu=la_silu"``; not in networks in memory."""
+    arch_label: str | None
+    """What to call the architecture: networks with the same label are compared, whatever their code."""
     layout: str | None
     """The axes of images in memory, if their shape leaves them open: ``"NCHW"``, ``"NHWC"`` ..."""
     download: bool

@@ -51,6 +51,8 @@ Checkpoint = Annotated[
 def command(
     ckpt: Checkpoint = None,
     arch: options.Arch = None,
+    arch_label: options.ArchLabel = None,
+    exchange: options.Exchange = None,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -75,7 +77,15 @@ def command(
     """Read arguments, measure, write, report what moved."""
     from pathlib import Path
 
-    network = NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize)
+    network = NetworkFlags(
+        checkpoints=ckpt,
+        arch=arch,
+        arch_label=arch_label,
+        exchange=exchange,
+        activation=activation,
+        layeract_alpha=layeract_alpha,
+        normalize=normalize,
+    )
     images = ImageFlags(data=data, resize=resize, crop=crop, limit=limit)
     corruption = NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds)
     run = RunFlags(device=device, batch_size=batch_size, amp=amp)

@@ -29,6 +29,8 @@ Detail = Annotated[bool, options.switch("--detail", help="Also show every severi
 def command(
     ckpt: options.Checkpoints = None,
     arch: options.Arch = None,
+    arch_label: options.ArchLabel = None,
+    exchange: options.Exchange = None,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -56,7 +58,15 @@ def command(
     """Read arguments, measure, print."""
     plan = plan_flags.plan_of(
         config,
-        NetworkFlags(checkpoints=ckpt, arch=arch, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize),
+        NetworkFlags(
+            checkpoints=ckpt,
+            arch=arch,
+            arch_label=arch_label,
+            exchange=exchange,
+            activation=activation,
+            layeract_alpha=layeract_alpha,
+            normalize=normalize,
+        ),
         ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
         NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds),
         RunFlags(device=device, batch_size=batch_size, amp=amp),

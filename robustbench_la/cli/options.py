@@ -49,12 +49,30 @@ Arch = Annotated[
         rich_help_panel=CHECKPOINT,
     ),
 ]
+ArchLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="LABEL",
+        help="What to call the architecture: networks with the same label are compared, whatever their code.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+Exchange = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exchange",
+        metavar="OLD=NEW",
+        help="Exchange activation modules in a network given by --arch, as in relu=la_silu. Repeatable.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
 Activation = Annotated[
     str | None,
     typer.Option(
         "--activation",
         metavar="NAME",
-        help="Activation, if the file does not record it, such as relu or la_silu.",
+        help="Activation, if it is neither recorded in the file nor seen in the network, such as relu or la_silu.",
         rich_help_panel=CHECKPOINT,
     ),
 ]

@@ -22,6 +22,8 @@ class NetworkFlags(TypedDict):
 
     checkpoints: list[str] | None
     arch: str | None
+    arch_label: str | None
+    exchange: list[str] | None
     activation: str | None
     layeract_alpha: float | None
     normalize: str | None

@@ -49,7 +49,7 @@ def prepared(evaluation: Evaluation) -> Prepared:
 def given(plan: EvaluationPlan) -> dict[str, Any]:
     """What a plan specifies about its checkpoint."""
     settings = plan.model_dump(include={*NetworkPlan.model_fields}, exclude_defaults=True)
-    return {name: value[0] if isinstance(value, list) else value for name, value in settings.items()}
+    return {name: ",".join(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def prepare_by_baseline(

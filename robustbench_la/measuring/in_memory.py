@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
-from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION, in_order
-from robustbench_la.errors import UserError, first_line
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
-from robustbench_la.measuring.probe import Probe
+from robustbench_la.measuring.seen import TRIED, alpha_of, try_out
 from robustbench_la.models import paper_networks
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.checkpoints.recognise import recognise
-from robustbench_la.models.exchange import make_activation, native_activations
 from robustbench_la.models.in_memory import code_sha256, state_sha256, unwrapped, weights_sha256
-
-_TRIED = 4
-"""Number of images in the trial: below 3 torch uses other matrix kernels."""
 
 
 def network_in_memory(
@@ -50,72 +45,46 @@ def network_in_memory(
     """
     applied = normalization or NORMALIZATIONS["none"]
     applied.check(shape.channels)
-    called, classes = _tried(model, name, shape, applied)
+    _check_precision(model, name)
+    seen, logits = try_out(model, name, shape, applied)
+    classes = _classes(logits, name)
     remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
-    detected = _label(called, model)
-    label = activation or (name if name in ACTIVATIONS else detected)
-    if label != detected and label not in detected.split("+"):
-        remarks = (*remarks, f"labelled {label}, but the activations it calls are {detected}")
+    if activation is not None:
+        seen.check(activation, name)
+    label = activation or (name if name in ACTIVATIONS else seen.label)
+    if activation is None and label != seen.label and label not in seen.counts:
+        remarks = (*remarks, f"labelled {label}, but the activations it calls are {seen.label}")
     return Network(
         name=name,
         sha256=weights_sha256(model),
         model=model,
         spec=_spec(model, shape, classes),
         activation=label,
-        alpha=_alpha(model, label, alpha),
+        alpha=alpha_of(model, label, alpha),
         normalization=applied,
         data=None,
         seed=None,
         remarks=remarks,
         assumed=() if normalization else ("normalization none",),
+        activations_seen=str(seen) or None,
         code=code_sha256(model),
         weights=state_sha256(model),
     )
 
 
-def _tried(model: nn.Module, name: str, shape: Shape, normalization: Normalization) -> tuple[list[str], int]:
-    """The activations that a forward pass calls, in order, and the number of logits per image."""
-    weights = [*model.parameters(), *model.buffers()]
-    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in weights if tensor.is_floating_point()} - {"float32"}
+def _check_precision(model: nn.Module, name: str) -> None:
+    tensors = (*model.parameters(), *model.buffers())
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in tensors if tensor.is_floating_point()} - {"float32"}
     if dtypes:
         raise UserError(f"{name} has {', '.join(sorted(dtypes))} weights; networks are measured in float32: call .float() first")
-    images = torch.zeros((_TRIED, shape.channels, shape.height, shape.width), dtype=torch.uint8)
-    images = images.to(weights[0].device if weights else "cpu")
-    called: list[str] = []
-    try:
-        probe = Probe(model, lambda layer, function, *_: called.append(function))
-    except UserError:  # TorchScript: its calls cannot be intercepted, but its modules can be listed
-        probe = None
-    try:
-        with torch.inference_mode(), probe.watching() if probe else torch.no_grad():
-            logits: object = model(normalization.apply(images))
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        size = f"{shape.width}x{shape.height} px with {shape.channels} channel{'s' if shape.channels > 1 else ''}"
-        raise UserError(f"{name} fails on images of {size}: {first_line(error)}") from error
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != _TRIED:
+
+
+def _classes(logits: object, name: str) -> int:
+    """The number of logits per image."""
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != TRIED:
         output = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"{name} returns {output} for {_TRIED} images, not logits of shape ({_TRIED}, classes)")
-    return called, logits.shape[1]
-
-
-def _label(called: list[str], model: nn.Module) -> str:
-    """The activation label of a network: the names of the activations it uses, joined by ``+``."""
-    modules = native_activations(model)
-    if len(modules) == 1 and len(set(called)) <= 1:
-        return modules[0]
-    # nn.ReLU6 calls hardtanh; as in a checkpoint, it counts as relu.
-    relu6 = any(isinstance(module, nn.ReLU6) for module in model.modules())
-    names = ["relu" if name == "relu6" or (name == "hardtanh" and relu6) else name for name in called] or modules
-    return "+".join(in_order(names)) or NO_ACTIVATION
-
-
-def _alpha(model: nn.Module, label: str, given: float | None) -> float | None:
-    """LayerAct's alpha, as given or from its modules; None at the element level, or if the modules differ."""
-    if label not in ACTIVATIONS or ACTIVATIONS[label].level == "element":
-        return None
-    kind = type(make_activation(label))
-    alphas = {float(module.alpha) for module in model.modules() if type(module) is kind and isinstance(module.alpha, float)}
-    return given if given is not None else alphas.pop() if len(alphas) == 1 else None
+        raise UserError(f"{name} returns {output} for {TRIED} images, not logits of shape ({TRIED}, classes)")
+    return logits.shape[1]
 
 
 def _spec(model: nn.Module, shape: Shape, classes: int) -> NetworkSpec:

@@ -186,6 +186,8 @@ class _Watch(TorchFunctionMode):
         name = self.functions.get(func)
         if name is None:
             return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
+        if name == "hardtanh" and (*args[1:3], *(kwargs.get(bound) for bound in ("min_val", "max_val")))[:2] == (0.0, 6.0):
+            name = "relu6"  # what nn.ReLU6 calls
         received, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: value for key, value in kwargs.items() if key not in ("input", "out")}
 

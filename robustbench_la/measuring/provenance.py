@@ -69,7 +69,7 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
     kept = {entry.name: getattr(shared, entry.name) for entry in dataclasses.fields(Provenance) if entry.name in names}
     prepared = {entry.name: getattr(shared, entry.name) for entry in dataclasses.fields(ImageSetting)}
     return Provenance(
-        **kept,
+        **{**kept, "assumed": list(shared.assumed)},
         wall_time_s=round(wall_time_s, 3),
         checkpoints={
             network.name: {

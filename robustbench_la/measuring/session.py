@@ -14,7 +14,7 @@ from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import parse_normalization
-from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.measuring.seen import load
 from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.devices import batch_size_for, resolve
@@ -81,7 +81,7 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     files = [read_checkpoint(path) for path in paths]
     dataset = decoding.open_dataset(choice_for(plan, files), download=download)
     shape = dataset.shape()
-    networks = [assemble_network(file, overrides, shape) for file in files]
+    networks = [load(file, overrides, shape) for file in files]
     for network in networks:
         check_fit(network, shape, dataset.choice.name)
     check_alpha(networks, plan)
@@ -146,6 +146,8 @@ def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
         raise UserError(f"give one --activation for all checkpoints of a command, not {', '.join(plan.activation)}")
     return LoadOverrides(
         architecture=plan.arch,
+        architecture_label=plan.arch_label,
+        exchange=tuple(plan.exchange),
         activation=plan.activation[0] if plan.activation else None,
         alpha=plan.layeract_alpha,
         normalization=parse_normalization(plan.normalize) if plan.normalize else None,
@@ -241,7 +243,7 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
 def check_alpha(networks: Sequence[Network], plan: EvaluationPlan) -> None:
     """Raise UserError for a --layeract-alpha that no network would use."""
     if plan.layeract_alpha is not None and all(network.level == "element" for network in networks):
-        names = ", ".join(dict.fromkeys(network.activation for network in networks))
+        names = ", ".join(dict.fromkeys(network.record.activation for network in networks))
         raise UserError(f"--layeract-alpha is {plan.layeract_alpha:g}, but no network has a LayerAct ({names}); omit it")
 
 

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+LIBRARIES = ("torchvision", "timm")
+"""What stands before the colon of an architecture that a library builds."""
+HUGGING_FACE = "hf"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
     """Everything that determines the shape of a network, except its activation."""
 
     architecture: str
-    """A name of ARCHITECTURES, ``torchvision:<name>``, ``file.py:function`` or ``package.module:function``."""
+    """A name of ARCHITECTURES, or something that PATTERNS describes: a network that is taken as it is."""
     classes: int
     channels: int
     height: int
@@ -33,15 +38,22 @@ class NetworkSpec:
     """Whether convolutions have a bias; resnets only."""
     padding: Literal["centre", "end"] = "centre"
     """Where shortcuts add their zero channels; resnets only."""
+    exchange: tuple[str, ...] = ()
+    """Activations exchanged after it was built, such as ``relu=la_silu``; only for networks that are taken as they are."""
 
-    def as_dict(self) -> dict[str, str | int | bool]:
-        """Plain values, for a checkpoint."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, str | int | bool | list[str]]:
+        """Plain values, for a checkpoint and for JSON."""
+        return {**asdict(self), "exchange": list(self.exchange)}
 
     @property
     def is_code(self) -> bool:
         """Whether building it runs user code."""
-        return ":" in self.architecture and not self.architecture.startswith("torchvision:")
+        return is_code(self.architecture)
+
+    @property
+    def is_as_it_is(self) -> bool:
+        """Whether it is somebody else's network, which comes with its activation, and not one of the table."""
+        return is_as_it_is(self.architecture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +105,38 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 )
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {
-        "torchvision:NAME": "any torchvision classifier, with its ReLUs replaced by the activation",
-        "FILE.py:FUNCTION": "your own: a function that returns a network (it may take classes, channels, activation)",
-        "PACKAGE.MODULE:FUNCTION": "the same, from an installed package",
+        "torchvision:NAME": "any torchvision classifier, as it is",
+        "timm:NAME": "any timm classifier, as it is",
+        HUGGING_FACE: "the network that the config.json next to the weights describes, as it is",
+        "FILE.py:FUNCTION": "your own: a function or class that gives a network (it may take classes, channels, activation)",
+        "PACKAGE.MODULE:FUNCTION": "the same, from a package that can be imported",
     }
 )
+"""Networks that are taken as they are: nothing in them is exchanged unless ``--exchange`` says so."""
+
+
+def is_as_it_is(architecture: str) -> bool:
+    """Whether an architecture is one of PATTERNS.
+
+    >>> is_as_it_is("torchvision:resnet18"), is_as_it_is("net.py:Net"), is_as_it_is("resnet20")
+    (True, True, False)
+    """
+    return ":" in architecture or architecture == HUGGING_FACE
+
+
+def is_code(architecture: str) -> bool:
+    """Whether building an architecture runs the user's code.
+
+    >>> is_code("torchvision:resnet18"), is_code("net.py:Net"), is_code("resnet20")
+    (False, True, False)
+    """
+    source, colon, _ = architecture.partition(":")
+    return bool(colon) and source not in LIBRARIES
 
 
 def check_architecture(name: str) -> None:
     """Raise UserError unless ``name`` is a valid architecture; the hints consult torchvision, and the file that it names."""
-    if ":" in name or name in ARCHITECTURES:
+    if is_as_it_is(name) or name in ARCHITECTURES:
         return
     path = Path(name)
     if path.suffix == ".py" and path.is_file():

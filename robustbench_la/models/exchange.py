@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, resolve
@@ -18,30 +19,46 @@ def make_activation(name: str, alpha: float = DEFAULT_ALPHA) -> nn.Module:
     return module
 
 
-def with_activation(model: nn.Module, architecture: str, activation: str, alpha: float) -> nn.Module:
-    """Replace the ReLUs of a network by another activation, in place.
+def parse_exchange(words: str) -> tuple[str, str]:
+    """The two activations of ``relu=la_silu``.
+
+    Args:
+        words: As given with --exchange.
+
+    Returns:
+        What is replaced, and what replaces it.
+
+    Raises:
+        UserError: If it is not written like this, or a name is unknown.
+
+    >>> parse_exchange("relu=la_silu")
+    ('relu', 'la_silu')
+    """
+    from_, equals, to = (part.strip() for part in words.partition("="))
+    if not equals:
+        raise UserError(f"--exchange {words!r}: expected two activations, as in relu=la_silu")
+    for name in (from_, to):
+        lookup(ACTIVATIONS, name, kind="activation")
+    if from_ == to:
+        raise UserError(f"--exchange {words!r} would change nothing")
+    return from_, to
+
+
+def exchange_all(model: nn.Module, exchanges: Iterable[str], alpha: float = DEFAULT_ALPHA) -> dict[str, int]:
+    """Make several exchanges in a network, one after the other, in place.
 
     Args:
         model: The network.
-        architecture: Its name, for errors.
-        activation: A name of ACTIVATIONS.
+        exchanges: Such as ``relu=la_silu``.
         alpha: LayerAct's alpha.
 
     Returns:
-        ``model``.
+        The number of modules replaced by each.
 
     Raises:
-        UserError: If it has no ReLU modules and another activation than the one given.
+        UserError: If one of them replaces nothing.
     """
-    native = native_activations(model)
-    if activation == "relu" and "relu" in native:
-        return model  # unchanged, so that a ReLU6 stays one
-    if "relu" in native:
-        exchange(model, "relu", activation, alpha)
-    elif activation not in native and not (activation == "relu" and not native):
-        modules = f"its activation is {', '.join(native)}" if native else "it has no activation module"
-        raise UserError(f"{architecture} has no ReLU module to replace by {activation!r}: {modules}")
-    return model
+    return {words: exchange(model, *parse_exchange(words), alpha) for words in exchanges}
 
 
 def native_activations(model: nn.Module) -> list[str]:
@@ -76,7 +93,11 @@ def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA
                     made[child] = make_activation(to, alpha).train(child.training)
                 parent._modules[name] = made[child]
     if not made:
-        raise UserError(f"the network has no {from_} module to replace by {to}")
+        native = ", ".join(native_activations(model)) or "none"
+        raise UserError(
+            f"the network has no {from_} module to replace by {to} (its activation modules: {native}; calls of functions such as "
+            "F.relu cannot be exchanged)"
+        )
     return len(made)
 
 

@@ -28,6 +28,8 @@ class NetworkId:
     """LayerAct's alpha; None at the element level."""
     normalization: str
     """A name of NORMALIZATIONS, or means/standard deviations."""
+    exchange: str = ""
+    """Which activations were exchanged in it after it was built: ``relu=la_silu``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,16 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _as_words(value: object) -> object:
+    """A list of texts, of which each may hold several, separated by commas."""
+    texts = _as_list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return texts
+    return [word.strip() for text in texts for word in text.split(",")]
+
+
 _Strings = Annotated[list[str], BeforeValidator(_as_list)]
+_Words = Annotated[list[str], BeforeValidator(_as_words)]
 _Seeds = Annotated[list[int], BeforeValidator(_as_list)]
 _Positive = Annotated[int, Field(gt=0)]
 
@@ -65,6 +74,10 @@ class NetworkPlan(_Part):
     """What a checkpoint may not record about itself. A field added here is remembered by baselines, for the next checkpoint."""
 
     arch: str | None = None
+    arch_label: str | None = None
+    """What to call the architecture; networks with the same label are compared."""
+    exchange: _Words = []
+    """Activations to exchange in networks that are taken as they are, such as relu=la_silu."""
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None

@@ -90,7 +90,13 @@ _THIRD = (
     "ALTER TABLE settings ADD COLUMN assumed TEXT NOT NULL DEFAULT '[]'",
     *network_columns("activations_seen", "architecture_label"),
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, network_columns("recipe", "weights"))
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    network_columns("recipe", "weights"),
+    network_columns("exchange"),
+)
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
 

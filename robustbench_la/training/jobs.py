@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from robustbench_la.images.datasets import check_classes, is_split
 from robustbench_la.images.decoding import ImageChoice, ImageSet
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.build import exchange_for
 from robustbench_la.models.devices import resolve
 from robustbench_la.models.names import check_names
 from robustbench_la.progress import Meter, silent
@@ -118,7 +119,7 @@ def prepare_jobs(
     normalization = parse_normalization(plan.normalize or _NORMALIZATIONS.get(choice.name.partition(":")[0], "half"))
     return [
         Job(
-            spec=spec,
+            spec=replace(spec, exchange=exchange_for(spec, activation)),
             activation=activation,
             alpha=DEFAULT_ALPHA if plan.layeract_alpha is None else plan.layeract_alpha,
             seed=seed,

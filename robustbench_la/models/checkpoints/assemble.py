@@ -14,18 +14,22 @@ from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
-from robustbench_la.models.architectures import NetworkSpec, check_architecture
-from robustbench_la.models.build import build
+from robustbench_la.models.architectures import NetworkSpec, check_architecture, is_as_it_is
+from robustbench_la.models.build import build, exchange_for, takes_activation
 from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged
 from robustbench_la.models.checkpoints.formats import Candidate, is_state_dict, state_dicts
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
 from robustbench_la.models.checkpoints.recognise import recognise
+from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import state_sha256
 from robustbench_la.models.user_code import code_of
+from robustbench_la.text import counted
 
 _SHOWN = 3
 """How many keys an error message lists."""
+_LARGE_IMAGES = 200
+"""Pixels: from here on images are like those of ImageNet, for which the paper has another alpha."""
 
 
 def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
@@ -76,10 +80,13 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
         raise UserError(damaged(error)) from None
     if spec.is_code and overrides.architecture != spec.architecture:
         raise UserError(f"its network is built by the code {spec.architecture}; allow that with --arch {spec.architecture}")
+    if spec.is_as_it_is and "exchange" not in content["network"]:  # older files: ReLUs were exchanged without being asked
+        spec = replace(spec, exchange=exchange_for(spec, activation))
     settings = (
         ("--arch", overrides.architecture, spec.architecture),
         ("--activation", overrides.activation, activation),
         ("--layeract-alpha", overrides.alpha, alpha),
+        ("--exchange", ", ".join(overrides.exchange) or None, ", ".join(spec.exchange) or "none"),
         ("--normalize", overrides.normalization, normalization),
     )
     for flag, given, recorded in settings:
@@ -97,7 +104,8 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         check_architecture(overrides.architecture)
     remarks, candidates = state_dicts(content)
     state, removed = candidates[-1]
-    recognised = recognise(state)
+    # Keys of other networks may begin alike: what the user specifies decides.
+    recognised = None if is_as_it_is(overrides.architecture or "") else recognise(state)
     if recognised is not None and overrides.architecture in (None, recognised[0].architecture):
         spec, state = recognised
         removed = (*removed, f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
@@ -108,10 +116,15 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
     else:
         spec, (state, removed) = _measured(overrides, candidates, shape)
     remarks += removed
-    if overrides.activation is None:
+    if overrides.activation is None and not spec.is_as_it_is:
         raise UserError(
             f"the weights of {spec.architecture} do not show the activation; specify it with --activation, "
             f"one of {', '.join(ACTIVATIONS)}"
+        )
+    if overrides.exchange and not spec.is_as_it_is:
+        raise UserError(
+            f"--exchange is for networks that are taken as they are; a {spec.architecture} is built with the activation that "
+            "--activation names"
         )
     seed = seed_of(content)
     if seed is not None:
@@ -121,14 +134,23 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         spec,
         state,
         overrides.activation,
-        DEFAULT_ALPHA if overrides.alpha is None else overrides.alpha,
+        overrides.alpha,
         overrides.normalization or NORMALIZATIONS["none"],
         data=None,
         seed=seed,
         remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
-    alpha = () if network.alpha is None or overrides.alpha is not None else (f"layeract_alpha {network.alpha:g}",)
-    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))
+    alpha = () if network.alpha is None or overrides.alpha is not None else (_assumed_alpha(network.alpha, shape),)
+    return replace(
+        network,
+        assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha),
+        architecture_label=overrides.architecture_label,
+    )
+
+
+def _assumed_alpha(alpha: float, shape: Shape) -> str:
+    large = min(shape.height, shape.width) >= _LARGE_IMAGES
+    return f"layeract_alpha {alpha:g}" + (" (the paper's is 0.1 for images of this size)" if large else "")
 
 
 def _look_like(architecture: str) -> str:
@@ -142,11 +164,18 @@ def _measured(overrides: LoadOverrides, candidates: list[Candidate], shape: Shap
     the weights have in its place. For a user function without an argument ``classes`` it is that of the data.
     """
     assert overrides.architecture is not None
-    if ":" not in overrides.architecture:
+    if not is_as_it_is(overrides.architecture):
         raise UserError(f"these are not weights of a {overrides.architecture}: their keys start with {_some(candidates[-1][0])}")
     unlikely = 7919
-    spec = NetworkSpec(architecture=overrides.architecture, classes=unlikely, channels=shape.channels or 3, height=0, width=0)
-    expected = build(spec, overrides.activation or "relu").state_dict()
+    spec = NetworkSpec(
+        architecture=overrides.architecture,
+        classes=unlikely,
+        channels=shape.channels or 3,
+        height=0,
+        width=0,
+        exchange=overrides.exchange,
+    )
+    expected = build(spec, overrides.activation).state_dict()
     best = max(candidates, key=lambda candidate: len(candidate[0].keys() & expected.keys()))
     state = best[0]
     rows = {
@@ -161,21 +190,23 @@ def _measured(overrides: LoadOverrides, candidates: list[Candidate], shape: Shap
 def _network(
     spec: NetworkSpec,
     state: object,
-    activation: str,
-    alpha: float,
+    activation: str | None,
+    alpha: float | None,
     normalization: Normalization,
     *,
     data: ImageChoice | None,
     seed: int | None,
     remarks: tuple[str, ...],
 ) -> Network:
-    entry = lookup(ACTIVATIONS, activation, kind="activation")
+    layer_level = _built_with_layeract(spec, activation)
+    alpha = DEFAULT_ALPHA if alpha is None and layer_level else alpha
     if not isinstance(state, dict) or not is_state_dict(state):
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
     if not spec.is_code:  # first check the shapes without allocating memory: a file may demand any size
         with torch.device("meta"):
-            check_keys(build(spec, activation, alpha), state, spec.architecture)
-    model = build(spec, activation, alpha)
+            check_keys(build(spec, activation, alpha or DEFAULT_ALPHA), state, spec.architecture)
+    model = build(replace(spec, exchange=()), activation, alpha or DEFAULT_ALPHA)
+    exchanged = exchange_all(model, spec.exchange, alpha or DEFAULT_ALPHA)
     check_keys(model, state, spec.architecture)
     model.load_state_dict(state, strict=False)
     return Network(
@@ -184,12 +215,22 @@ def _network(
         model=model.eval(),
         spec=spec,
         activation=activation,
-        alpha=alpha if entry.level == "layer" else None,
+        alpha=alpha if layer_level or spec.is_as_it_is else None,
         normalization=normalization,
         data=data,
         seed=seed,
-        remarks=remarks,
+        remarks=(*remarks, *(f"{words}: {counted(count, 'module')} exchanged" for words, count in exchanged.items())),
     )
+
+
+def _built_with_layeract(spec: NetworkSpec, activation: str | None) -> bool:
+    """Whether a LayerAct module of ours, which takes an alpha, is put into the network."""
+    if not spec.is_as_it_is:
+        return lookup(ACTIVATIONS, activation or "", kind="activation").level == "layer"
+    put = [parse_exchange(words)[1] for words in spec.exchange]
+    if activation is not None and activation in ACTIVATIONS and takes_activation(spec.architecture):
+        put.append(activation)
+    return any(ACTIVATIONS[name].level == "layer" for name in put)
 
 
 def check_keys(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from robustbench_la.activations import ACTIVATIONS, Level
+from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION, Level
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
@@ -22,7 +22,8 @@ class Network:
     sha256: str
     model: nn.Module
     spec: NetworkSpec
-    activation: str
+    activation: str | None
+    """None as long as it was neither said nor seen."""
     alpha: float | None
     """None at the element level."""
     normalization: Normalization
@@ -38,13 +39,18 @@ class Network:
     """Digest of how it was trained, see ``recipe_of``; empty if unknown."""
     weights: str = ""
     """SHA-256 of its state dict; empty if it has none."""
+    activations_seen: str | None = None
+    """As in NetworkRecord; None before its trial."""
+    architecture_label: str | None = None
+    """What the user calls its architecture; None for its own name."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
     @property
     def level(self) -> Level:
-        """Whether its activation is layer-level or element-level; one that is not in the table counts as element-level."""
-        return ACTIVATIONS[self.activation].level if self.activation in ACTIVATIONS else "element"
+        """Whether any of its activations is layer-level; one that is not in the table counts as element-level."""
+        levels = {ACTIVATIONS[name].level for name in (self.activation or "").split("+") if name in ACTIVATIONS}
+        return "layer" if "layer" in levels else "element"
 
     @property
     def record(self) -> NetworkRecord:
@@ -54,11 +60,14 @@ class Network:
             sha256=self.sha256,
             architecture=self.spec.architecture,
             code=self.code,
-            activation=self.activation,
+            activation=self.activation or NO_ACTIVATION,
             activation_level=self.level,
             alpha=self.alpha,
             normalization=str(self.normalization),
             training_seed=self.seed,
+            exchange=", ".join(self.spec.exchange),
+            activations_seen=self.activations_seen,
+            architecture_label=self.architecture_label,
             recipe=self.recipe,
             weights=self.weights or self.sha256,
         )
@@ -69,6 +78,9 @@ class LoadOverrides:
     """What the user specifies about a checkpoint, because a foreign file does not record it; None: not specified."""
 
     architecture: str | None = None
+    architecture_label: str | None = None
+    exchange: tuple[str, ...] = ()
+    """Such as ``relu=la_silu``."""
     activation: str | None = None
     alpha: float | None = None
     normalization: Normalization | None = None
