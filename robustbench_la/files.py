@@ -12,7 +12,7 @@ from robustbench_la.errors import RunError, UserError
 
 
 def check_writable(path: Path) -> None:
-    """Raise UserError unless a file can be written at ``path``; creates nothing."""
+    """Raise UserError unless a file can be written at ``path``; leaves nothing behind."""
     try:
         is_folder, folder = path.is_dir(), path.absolute().parent
         while not folder.exists():
@@ -27,6 +27,12 @@ def check_writable(path: Path) -> None:
         raise UserError(f"cannot write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {path}: no permission to write in {folder}")
+    if path.exists() and not path.is_file():  # a device or a pipe
+        return
+    try:  # permissions do not tell everything: a file system may be full of rules of its own, as /proc is
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: no file can be made in {folder} ({error.strerror})") from None
 
 
 def is_there(path: Path) -> bool:

@@ -121,6 +121,26 @@ def test_commands_and_flags_are_completed() -> None:
 
     assert completed("larobust ba", 1) == ["baseline"]
     assert "--noise-seed" in completed("larobust eval --noise", 2)
+    assert completed("larobust eval --noise gaussian,p", 3) == ["gaussian,paper", "gaussian,poisson"]
+    assert completed("larobust compare --activation la", 3) == ["la_hardsilu", "la_silu"]
+    assert "resnet20" in completed("larobust train --arch r", 3)
+    assert completed("larobust plot s", 2) == ["scatter", "severity"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_shows_a_type_of_python(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(name, "--help", monkeypatch=monkeypatch, capsys=capsys)
+
+    assert "<bool>" not in text
+    assert "<str>" not in text
+
+
+def test_the_help_of_train_names_its_defaults(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(shown("train", "--help", monkeypatch=monkeypatch, capsys=capsys).replace("│", " ").split())
+
+    assert all(f"(default {value})" in text for value in ("30", "0.05", "128", "11"))
+    assert "digits (default)" in text
+    assert "partial" not in text
 
 
 def test_the_overview_takes_well_under_half_a_second() -> None:

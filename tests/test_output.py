@@ -233,9 +233,24 @@ def test_quickstart_reaches_95_percent_on_digits(tmp_path, monkeypatch, capsys) 
     monkeypatch.chdir(tmp_path)
 
     assert run(["quickstart"], monkeypatch) == 0
-    assert [path.name for path in Path("runs").iterdir()] == ["quickstart"]
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["quickstart", "results.sqlite"]
     capsys.readouterr()
     assert run(["eval", "--ckpt", "runs/quickstart/*.pt", "--noise=gaussian", "--severity=1", "--json"], monkeypatch) == 0
     clean = [cell for cell in json.loads(capsys.readouterr().out)["cells"] if cell["corruption"] == "clean"]
     assert len(clean) == 2
     assert all(cell["correct"] >= 0.95 * cell["total"] for cell in clean)
+    assert run(["compare", "--by", "checkpoint", "--ckpt", "runs/quickstart/*.pt"], monkeypatch) == 0
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which no file can be made")
+@pytest.mark.parametrize(
+    "words",
+    [["train", "--arch=cnn", "--activation=silu", "-o"], ["eval", "--no-store", "--ckpt=net.pt", "-o"]],
+    ids=["train", "eval"],
+)
+def test_a_file_that_cannot_be_made_is_found_before_anything_is_computed(words, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.pt").write_bytes(b"never read")
+
+    assert run([*words, "/proc/x.pt"], monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("larobust: cannot write /proc/x.pt: no")

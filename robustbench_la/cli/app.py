@@ -7,10 +7,24 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from robustbench_la import __version__
 from robustbench_la.cli.commands import ABOUT, COMMANDS, EXIT_CODES
+
+
+class _Command(TyperCommand):
+    """A command whose help shows what to give for a flag or an argument (its metavar), and never a type of Python."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The flags and arguments."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if isinstance(parameter, TyperArgument):
+                parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # only newer typer calls it
+            elif parameter.metavar is None:
+                parameter.metavar = ""  # --help, which typer makes
+        return list(parameters)
 
 
 class _Commands(Mapping[str, Any]):
@@ -25,7 +39,12 @@ class _Commands(Mapping[str, Any]):
             module = importlib.import_module(f"robustbench_la.cli.{entry.module}")
             only = typer.Typer(add_completion=False, rich_markup_mode="rich")
             only.command(
-                name, help=_paragraphs(module.HELP), short_help=entry.summary, epilog=module.EXAMPLE, rich_help_panel=entry.panel
+                name,
+                cls=_Command,
+                help=_paragraphs(module.HELP),
+                short_help=entry.summary,
+                epilog=module.EXAMPLE,
+                rich_help_panel=entry.panel,
             )(module.command)
             self._made[name] = typer.main.get_command(only)
         return self._made[name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import completion, options
 from robustbench_la.errors import lookup
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ EXAMPLE = "Example: larobust list corruptions"
 
 def command(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="corruptions, activations, architectures or datasets.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="corruptions, activations, architectures or datasets.",
+            show_default=False,
+            autocompletion=completion.lists,
+        ),
     ],
     json_: options.Json = False,
 ) -> None:

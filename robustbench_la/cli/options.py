@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import OptionInfo
 
+from robustbench_la.cli import completion
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,6 +48,7 @@ Arch = Annotated[
         "--arch",
         metavar="NAME",
         help="Architecture, if the file does not record it: see `larobust list architectures`.",
+        autocompletion=completion.architectures,
         rich_help_panel=CHECKPOINT,
     ),
 ]
@@ -73,6 +76,7 @@ Activation = Annotated[
         "--activation",
         metavar="NAME",
         help="Activation, if it is neither recorded in the file nor seen in the network, such as relu or la_silu.",
+        autocompletion=completion.activations,
         rich_help_panel=CHECKPOINT,
     ),
 ]
@@ -85,6 +89,7 @@ Data = Annotated[
         "--data",
         metavar="DATASET",
         help="digits, mnist:DIR, cifar10:DIR, folder:DIR ...: see `larobust list datasets`.",
+        autocompletion=completion.datasets,
         rich_help_panel=IMAGES,
     ),
 ]
@@ -116,6 +121,7 @@ Noise = Annotated[
         "--noise",
         metavar="NAMES",
         help="Corruption (gaussian, poisson, blur ...), group (paper, all) or custom levels (gaussian=0.05,0.1). Repeatable.",
+        autocompletion=completion.corruptions,
         rich_help_panel=NOISE,
     ),
 ]
@@ -129,6 +135,7 @@ Profile = Annotated[
         "--profile",
         metavar="NAME",
         help="Level table: cifar-c, tiny-c, imagenet-c or imagenet-c-299 (default: by image size).",
+        autocompletion=completion.profiles,
         rich_help_panel=NOISE,
     ),
 ]
@@ -147,7 +154,8 @@ NoiseSeeds = Annotated[
 ]
 
 Device = Annotated[
-    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION)
+    str | None,
+    typer.Option("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1 or mps.", rich_help_panel=COMPUTATION),
 ]
 BatchSize = Annotated[
     int | None,
@@ -163,6 +171,7 @@ Config = Annotated[
         "--config",
         metavar="PLAN",
         help="YAML plan, or the name of a bundled one, such as paper-mnist. Flags win over it.",
+        autocompletion=completion.plans,
         rich_help_panel=COMPUTATION,
     ),
 ]
@@ -199,10 +208,19 @@ FilterCheckpoint = Annotated[
 ]
 FilterActivation = Annotated[
     list[str] | None,
-    typer.Option("--activation", metavar="NAME", help="Only this activation.", rich_help_panel=FILTERS),
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Only this activation.",
+        autocompletion=completion.activations,
+        rich_help_panel=FILTERS,
+    ),
 ]
 FilterArch = Annotated[
-    list[str] | None, typer.Option("--arch", metavar="NAME", help="Only this architecture.", rich_help_panel=FILTERS)
+    list[str] | None,
+    typer.Option(
+        "--arch", metavar="NAME", help="Only this architecture.", autocompletion=completion.architectures, rich_help_panel=FILTERS
+    ),
 ]
 FilterData = Annotated[
     list[str] | None,
@@ -214,6 +232,7 @@ FilterNoise = Annotated[
         "--noise",
         metavar="NAMES",
         help="Only this corruption, group or custom level (gaussian=0.05), or clean.",
+        autocompletion=completion.corruptions,
         rich_help_panel=FILTERS,
     ),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import completion, options
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_STORES
 
@@ -25,7 +25,15 @@ HELP = "\n\n".join(
 EXAMPLE = "Example: larobust plot severity --data 'mnist:*' -o severity.pdf"
 
 FIGURE = "Figure"
-Kind = Annotated[str, typer.Argument(metavar="KIND", help=f"{', '.join(OF_STORES[:-1])} or {OF_STORES[-1]}.", show_default=False)]
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help=f"{', '.join(OF_STORES[:-1])} or {OF_STORES[-1]}.",
+        show_default=False,
+        autocompletion=completion.figures,
+    ),
+]
 Written = Annotated[
     str,
     typer.Option(
@@ -89,7 +97,7 @@ def command(
 
     figure_kind = lookup({name: FIGURES[name] for name in OF_STORES}, kind, kind="figure")
     if columns not in style.WIDTHS:
-        raise UserError(f"--columns is 1 or 2, not {columns}")
+        raise UserError(f"--columns must be 1 or 2, not {columns}")
     asked: dict[str, object] = {"metric": metric, "per_element": per_element or None}
     drawing = {"columns": columns, **{name: value for name, value in asked.items() if value is not None}}
     for name in drawing.keys() - {"columns"} - set(figure_kind.options):

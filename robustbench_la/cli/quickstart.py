@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import options, plan_flags
 
 HELP = """Train two small networks on real digits, corrupt the images, compare. Takes under a minute on a laptop."""
 EXAMPLE = "Example: larobust quickstart"
@@ -20,8 +21,8 @@ Folder = Annotated[
 ]
 
 
-def command(output: Folder = "runs/quickstart") -> None:
-    """Train what is missing, evaluate, print."""
+def command(output: Folder = "runs/quickstart", store: options.Store = None) -> None:
+    """Train what is missing, evaluate what the store lacks, print."""
     from robustbench_la.records.plan_file import read_plan
 
     plan = read_plan("quickstart", {}, purpose="train")
@@ -35,6 +36,7 @@ def command(output: Folder = "runs/quickstart") -> None:
     from robustbench_la.training.jobs import prepare_jobs
 
     keep_freed_memory()
+    path = plan_flags.results_of(store, fresh=False, no_store=False)
     meter = bar("images")
     jobs = prepare_jobs(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:
@@ -50,9 +52,11 @@ def command(output: Folder = "runs/quickstart") -> None:
         raise UserError(f"{error}; remove it, and quickstart trains it again") from None
     announce(evaluation)
     print(f"Digits are easy, so the levels are the strong ones of {plan.profile}, not those for small images.", file=sys.stderr)
-    measure_and_print(evaluation, detail=False, as_json=False, output=None)
+    measure_and_print(evaluation, detail=False, as_json=False, output=None, store=path)
+    kept = "" if store is None else f" --store {shlex.quote(store)}"
     print(
-        "One seed and 500 images prove nothing yet. Next:\n"
+        f"The results are kept in {path}. One seed and 500 images prove nothing yet. Next:\n"
+        f"  larobust compare --by checkpoint --ckpt '{output}/*.pt'{kept}\n"
         f"  larobust eval --ckpt '{output}/*.pt' --noise all --profile {plan.profile} --detail\n"
         "  larobust train --data digits --arch cnn --activation la_silu --activation silu --training-seed 11 --training-seed 22 "
         "-o 'runs/{activation}-{seed}.pt'",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import completion, options
 from robustbench_la.text import percent
 
 if TYPE_CHECKING:
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 HELP = """Train a network by a recipe, or several: one for each activation and training seed.
 
-To continue an interrupted training, give the same command again: it ends with the same weights."""
+Without a plan (--config): 30 epochs, learning rate 0.05, divided by 10 after epochs 15 and 25. To continue an interrupted
+training, give the same command again: it ends with the same weights."""
 EXAMPLE = "Example: larobust train --arch cnn --activation la_silu -o runs/la_silu.pt"
 
 NETWORK, RECIPE = "Network", "Recipe"
 Arch = Annotated[
     str | None,
-    typer.Option("--arch", metavar="NAME", help="Architecture: see `larobust list architectures`.", rich_help_panel=NETWORK),
+    typer.Option(
+        "--arch",
+        metavar="NAME",
+        help="Architecture: see `larobust list architectures`.",
+        autocompletion=completion.architectures,
+        rich_help_panel=NETWORK,
+    ),
 ]
 LayerActAlpha = Annotated[float | None, options.layeract_alpha(NETWORK)]
 Normalize = Annotated[str | None, options.normalize(NETWORK)]
@@ -38,7 +45,13 @@ Written = Annotated[
 ]
 Activations = Annotated[
     list[str] | None,
-    typer.Option("--activation", metavar="NAME", help="Activation, such as la_silu; repeatable.", rich_help_panel=NETWORK),
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Activation, such as la_silu; repeatable.",
+        autocompletion=completion.activations,
+        rich_help_panel=NETWORK,
+    ),
 ]
 TrainingSeeds = Annotated[
     list[int] | None,
@@ -49,12 +62,35 @@ TrainingSeeds = Annotated[
         rich_help_panel=RECIPE,
     ),
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data.", rich_help_panel=RECIPE)]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="NUMBER", help="Passes over the data (default 30).", rich_help_panel=RECIPE)
+]
 LearningRate = Annotated[
-    float | None, typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start.", rich_help_panel=RECIPE)
+    float | None,
+    typer.Option("--lr", metavar="NUMBER", help="Learning rate at the start (default 0.05).", rich_help_panel=RECIPE),
 ]
 StepSize = Annotated[
-    str | None, typer.Option("--batch-size", metavar="IMAGES", help="Images per step, or full.", rich_help_panel=RECIPE)
+    str | None,
+    typer.Option("--batch-size", metavar="IMAGES", help="Images per step, or full (default 128).", rich_help_panel=RECIPE),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATASET",
+        help="digits (default), mnist:DIR, cifar10:DIR, folder:DIR ...: see `larobust list datasets`.",
+        autocompletion=completion.datasets,
+        rich_help_panel=options.IMAGES,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="IMAGES",
+        help="Train on only the first IMAGES of a fixed permutation.",
+        rich_help_panel=options.IMAGES,
+    ),
 ]
 Force = Annotated[bool, options.switch("--force", help="Train again, and overwrite existing checkpoints.", panel=options.OUTPUT)]
 
@@ -65,11 +101,11 @@ def command(
     activation: Activations = None,
     layeract_alpha: LayerActAlpha = None,
     normalize: Normalize = None,
-    data: options.Data = None,
+    data: Data = None,
     download: options.Download = False,
     resize: options.Resize = None,
     crop: options.Crop = None,
-    limit: options.Limit = None,
+    limit: Limit = None,
     training_seed: TrainingSeeds = None,
     epochs: Epochs = None,
     lr: LearningRate = None,
