@@ -245,7 +245,7 @@ def test_noise_seeds_are_averaged_within_each_network(path) -> None:
     expected = 100 * np.mean([answers["relu", 11, condition, draw].mean() for draw in (0, 1, 2)])
     assert lines(figure.axes[1])["ReLU"][1][2] == pytest.approx(expected, rel=1e-12)
     assert not figure.axes[1].collections
-    assert "mean over 3 noise seeds" in small_print(figure)
+    assert "mean over noise seeds 0 to 2" in small_print(figure)
 
 
 def test_other_figures_of_a_cell_have_curves_too(path) -> None:
@@ -297,7 +297,7 @@ def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path
     whole = group_bars(one(tmp_path / "y.sqlite"))
 
     assert cut.axes[0].get_ylim()[0] > 0
-    assert "does not begin at 0" in small_print(cut)
+    assert "does not start at 0" in small_print(cut)
     assert whole.axes[0].get_ylim()[0] == 0
     assert "begin at 0" not in small_print(whole)
 
@@ -354,11 +354,11 @@ def test_what_lacks_is_refused_or_a_gap_never_a_mean_over_a_part(path) -> None:
     figure = severity(found)
     assert [math.isnan(value) for value in lines(figure.axes[1])["ReLU"][1]] == [False, False, True]
     assert [math.isnan(value) for value in lines(figure.axes[0])["ReLU"][1]] == [False, False, True]
-    assert "Gaps: not all measured." in small_print(figure)
+    assert "Gaps: missing cells." in small_print(figure)
     (axes,) = group_bars(found).axes
     heights = [bar.get_height() for box in axes.containers if box.get_label() == "ReLU" for bar in box]
     assert [math.isnan(height) for height in heights] == [False, True]
-    assert "Left out, as not all was measured: 1 of 18 networks." in small_print(scatter(found))
+    assert "Left out: 1 of 18 networks, with missing cells." in small_print(scatter(found))
 
 
 def test_clean_images_alone_have_neither_curve_nor_scatter(path) -> None:

@@ -116,11 +116,11 @@ def test_lines_are_the_means_over_checkpoints_layer_by_layer() -> None:
     for name, (calls, values) in zip(("la_silu", "silu", "relu"), drawn.values(), strict=True):
         own = [one for one in measured if one.layers[0].network.activation == name]
         expected = [
-            (own[0].layers[i].statistics["relative_mean"] + own[1].layers[i].statistics["relative_mean"]) / 2 for i in range(3)
+            50 * (own[0].layers[i].statistics["relative_mean"] + own[1].layers[i].statistics["relative_mean"]) for i in range(3)
         ]
         assert list(calls) == [0, 1, 2]
         assert values == pytest.approx(expected, rel=1e-12)
-    assert axes.get_ylabel() == "relative fluctuation"
+    assert axes.get_ylabel() == "relative fluctuation (%)"
     assert axes.get_xlabel() == "activation call, in forward order"
     assert axes.get_title() == "gaussian noise, severity 3"
 
@@ -133,8 +133,8 @@ def test_a_band_lies_between_the_quartiles_over_images() -> None:
     corners = axes.collections[0].get_paths()[0].vertices
     for layer in measured.layers:
         here = corners[corners[:, 0] == layer.index, 1]
-        assert here.min() == pytest.approx(layer.statistics["relative_q25"], rel=1e-12)
-        assert here.max() == pytest.approx(layer.statistics["relative_q75"], rel=1e-12)
+        assert here.min() == pytest.approx(100 * layer.statistics["relative_q25"], rel=1e-12)
+        assert here.max() == pytest.approx(100 * layer.statistics["relative_q75"], rel=1e-12)
 
 
 def test_per_element_divides_by_the_elements_of_each_layer() -> None:
@@ -180,9 +180,9 @@ def test_networks_of_one_layer_have_a_row_each() -> None:
     for row, (name, (x, y)) in enumerate(zip(("la_silu", "silu", "relu"), lines(axes).values(), strict=True)):
         own = [one.layers[0].statistics for one in measured if one.layers[0].network.activation == name]
         assert y == [row]
-        assert x == pytest.approx([np.mean([one["relative_mean"] for one in own])], rel=1e-12)
+        assert x == pytest.approx([100 * np.mean([one["relative_mean"] for one in own])], rel=1e-12)
         bar = axes.collections[row].get_segments()[0]
-        assert bar[:, 0] == pytest.approx([np.mean([one[f"relative_q{q}"] for one in own]) for q in (25, 75)], rel=1e-12)
+        assert bar[:, 0] == pytest.approx([100 * np.mean([one[f"relative_q{q}"] for one in own]) for q in (25, 75)], rel=1e-12)
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] > max(bar.get_segments()[0][1, 0] for bar in axes.collections)
     assert legend(figure) == ["layer level", "element level"]
@@ -210,7 +210,7 @@ def test_many_conditions_are_averaged_to_six_panels_at_most() -> None:
     assert [panel.title for panel in few][:2] == ["gaussian noise, severity 1", "gaussian noise, severity 2"]
     assert [panel.title for panel in some] == [f"{name.replace('_', ' ')}\nmean over severities 1, 2, 3" for name in names]
     assert [panel.title for panel in one] == ["mean over 3 corruptions"]
-    expected = [np.mean([own.layers[i].statistics["relative_mean"] for own in measured[3:6]]) for i in range(3)]
+    expected = [100 * np.mean([own.layers[i].statistics["relative_mean"] for own in measured[3:6]]) for i in range(3)]
     assert lines(layers.layers(measured).axes[1])["ReLU"][1] == pytest.approx(expected, rel=1e-12)
 
 

@@ -31,11 +31,11 @@ _COLUMNS: Mapping[str, Column] = {
 _NOTES = (
     "All values are means over images. Fluctuation: L1 norm of g(noisy) − g(clean), per element; relative: divided by the norm "
     "of g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: upper bound of the "
-    "fluctuation; of it scale: the share due to the change of the scale, in %, the rest is shift passed "
+    "fluctuation; of it scale: the fraction due to the change of the scale, in %, the rest is shift passed "
     "through; tight: fluctuation / bound.",
-    "Sat.: share of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over "
-    "elements; |act. mean|: of its absolute value. σ(y): median over images; √(σ²+α) > 1: share of images, in %. Cosine: between "
-    "clean and noisy activation.",
+    "Sat.: fraction of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over"
+    " elements; |act. mean|: of its absolute value. σ(y): median over images; √(σ²+α) > 1: fraction of images, in %. Cosine: "
+    "between clean and noisy activation.",
 )
 
 

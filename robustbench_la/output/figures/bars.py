@@ -98,8 +98,8 @@ def _sentences(kinds: Sequence[Kind], values: NDArray[np.float64], *, is_cut: bo
     if any(len(kind.places) > 1 for kind in kinds):
         sentences.append("Error bars: ± 1 standard deviation over them.")
     if is_cut:
-        sentences.append("The axis is cut and does not begin at 0: ends of bars compare, lengths do not.")
+        sentences.append("The vertical axis does not start at 0: compare the ends of the bars, not their lengths.")
     sentences.append("Filled: layer level; hollow: element level.")
     if any(np.isnan(values[list(kind.places)]).any() for kind in kinds):
-        sentences.append("Gaps: not all measured.")
+        sentences.append("Gaps: missing cells.")
     return sentences

@@ -49,23 +49,30 @@ def distribution(
     line_end = "\n" if columns == 1 else " "
     labels = {
         "fluctuation": f"fluctuation{line_end}(L1 norm)",
-        "relative": f"relative{line_end}fluctuation",
+        "relative": f"relative{line_end}fluctuation (%)",
         "input_fluctuation": f"input fluctuation{line_end}(L1 norm)",
     }
     rows = max(len(panel.series) for panel in shown)
     with themed():
         figure = canvas(columns, len(shown) * (0.5 + 0.27 * rows) + 0.3)
         grid = figure.subplots(len(shown), len(names), squeeze=False, sharex="col")
-        for panel, line in zip(shown, grid, strict=True):
+        drawn = {
+            name: [
+                [(one.look, (100 if name == "relative" else 1) * one.over_images(name)) for one in panel.series]
+                for panel in shown
+            ]
+            for name in names
+        }
+        for place, (panel, line) in enumerate(zip(shown, grid, strict=True)):
             line[0].set_title(panel.title, loc="left")
             for name, axes in zip(names, line, strict=True):
-                _distributions(axes, [(one.look, one.over_images(name)) for one in panel.series], log=log)
+                _distributions(axes, drawn[name][place], log=log)
                 axes.tick_params(labelleft=name == names[0])
         cut = False
         for name, column in zip(names, grid.T, strict=True):
             column[-1].set_xlabel(labels[name])
             if not log:
-                cut |= _cut(column[-1], [one.over_images(name) for panel in shown for one in panel.series])
+                cut |= _cut(column[-1], [values for rows_of_panel in drawn[name] for _, values in rows_of_panel])
         level_key(figure, [one.look for panel in shown for one in panel.series])
         each = "" if all(len(panel.layers) == 1 for panel in shown) else ", each the mean over layers"
         note(figure, f"Distribution over images{each}. {_ROW_NOTE} {images_and_checkpoints(shown)}.{_CUT_NOTE if cut else ''}")

@@ -79,7 +79,7 @@ def layers(
 
 def _draw(axes_of: Sequence[Axes], shown: Sequence[Panel], across: int, *, per_element: bool, log: bool) -> None:
     """Each panel in its axes, of which ``across`` are side by side."""
-    what = "fluctuation per element" if per_element else "relative fluctuation"
+    what = "fluctuation per element" if per_element else "relative fluctuation (%)"
     flat = [len(panel.layers) == 1 for panel in shown]
     for place, (axes, panel) in enumerate(zip(axes_of, shown, strict=True)):
         axes.set_title(panel.title)
@@ -103,11 +103,11 @@ def _draw(axes_of: Sequence[Axes], shown: Sequence[Panel], across: int, *, per_e
 
 
 def _value(per_element: bool, part: str) -> Callable[[LayerStats], float | None]:
-    """What is drawn of a layer. part: ``mean`` or a quantile such as ``q25``."""
+    """What is drawn of a layer, relative values in %. part: ``mean`` or a quantile such as ``q25``."""
 
     def value(layer: LayerStats) -> float | None:
-        found = layer.statistics.get(f"{'fluctuation' if per_element else 'relative'}_{part}")
-        return found if found is None or not per_element else found / layer.elements
+        known = layer.statistics.get(f"{'fluctuation' if per_element else 'relative'}_{part}")
+        return None if known is None else known / layer.elements if per_element else 100 * known
 
     return value
 
@@ -148,7 +148,7 @@ def _note(shown: Sequence[Panel], per_element: bool) -> str:
     definition = (
         "Fluctuation per element: L1 norm of noisy minus clean activation, divided by the layer's elements."
         if per_element
-        else "Relative fluctuation: L1 norm of noisy minus clean activation / L1 norm of the clean one."
+        else "Relative fluctuation: L1 norm of noisy minus clean activation / L1 norm of the clean one, in %."
     )
     flat = all(len(panel.layers) == 1 for panel in shown)
     some = "" if flat or all(banded(panel.series) == list(panel.series) for panel in shown) else " (LayerAct and counterparts)"

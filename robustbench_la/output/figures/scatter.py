@@ -58,12 +58,12 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
         names = ", ".join(group.corruptions) if len(group.corruptions) <= 6 else f"all {len(group.corruptions)} corruptions"
         sentences = [
             about_group(group),
-            f"A point: one network; its mean is over {names}, of each the mean over its levels.",
+            f"Each point is one network. Vertical axis: mean over {names}; each corruption: mean over its levels.",
             about_line,
             "Filled: layer level; hollow: element level.",
         ]
         if not whole.all():
-            sentences.append(f"Left out, as not all was measured: {(~whole).sum()} of {len(whole)} networks.")
+            sentences.append(f"Left out: {(~whole).sum()} of {len(whole)} networks, with missing cells.")
         note(figure, " ".join(sentences))
     return figure
 
@@ -75,8 +75,8 @@ def _line(points: NDArray[np.float64]) -> tuple[BaselineLine | None, str]:
     except ValueError as error:
         return None, f"No line of effective robustness: {error}."
     return line, (
-        f"Line: least squares through the {len(points)} element-level networks, on logits; effective robustness is the "
-        "height above it (Taori et al. 2020)."
+        f"Line: least-squares fit through the {len(points)} element-level networks, on logit axes; effective robustness is the "
+        "vertical distance from it (Taori et al. 2020)."
     )
 
 

@@ -165,5 +165,5 @@ def _note(group: Group, shown: Sequence[_Panel], kinds: Sequence[Kind], bands: s
     if CLEAN in group.conditions:
         sentences.append("Severity\u00a00: clean images.")
     if any(np.isnan(panel.values).any() for panel in shown):
-        sentences.append("Gaps: not all measured.")
+        sentences.append("Gaps: missing cells.")
     return " ".join(sentences)
