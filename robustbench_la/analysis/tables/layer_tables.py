@@ -33,9 +33,9 @@ _NOTES = (
     "of g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: upper bound of the "
     "fluctuation; of it scale: the fraction due to the change of the scale, in %, the rest is shift passed "
     "through; tight: fluctuation / bound.",
-    "Sat.: fraction of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then over"
-    " elements; |act. mean|: of its absolute value. σ(y): median over images; √(σ²+α) > 1: fraction of images, in %. Cosine: "
-    "between clean and noisy activation.",
+    "Sat.: fraction of elements whose scale is below the threshold, in %. Act. mean: over clean images for each element, then"
+    " over elements; |act. mean|: of its absolute value. σ(y): median over images; √(σ²+α) > 1: fraction of images, in %. "
+    "Cosine: between clean and noisy activation.",
 )
 
 
