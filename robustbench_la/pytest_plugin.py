@@ -147,8 +147,8 @@ class Judged(pytest.Item):
             pytest.skip("; ".join(remark for remark in verdict.remarks if "judged" in remark) or "not measured, so not judged")
         if judgement in verdict.failing(strict=bool(_option(self.config, "strict"))):
             raise RegressionError(report.explain(judgement))
-        if judgement.outcome == "inconclusive":
-            pytest.skip(report.explain(judgement))
+        if judgement.outcome in ("inconclusive", "arithmetic"):
+            pytest.skip(f"{judgement.outcome}: {report.explain(judgement)}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """One line for errors whose traceback says nothing more."""

@@ -14,10 +14,12 @@ import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
 from robustbench_la.analysis.statistics.power import images_to_settle, images_to_settle_mean
+from robustbench_la.analysis.statistics.sign_flip import sign_flip
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
 from robustbench_la.gate import baseline, judge
+from robustbench_la.gate.subjects import MEAN, Subject
 from robustbench_la.gate.tolerances import Rules, parse_rules
-from robustbench_la.gate.verdict import MEAN, Judgement
+from robustbench_la.gate.verdict import Judgement
 from robustbench_la.records.cells import CLEAN, Condition, ImageSetting, Pass
 from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, quantise
 
@@ -47,8 +49,14 @@ def side(*wrong: range | list[int], conditions: list[Condition] | None = None) -
     return dataclasses.replace(base, labels=labels, ids=np.arange(IMAGES), answers=tuple(answers))
 
 
+def other(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as another network's."""
+    return named(snapshot, sha256="e" * 64)
+
+
 def judged(was: Snapshot, now: Snapshot, rules: Rules | None = None) -> dict[str, Judgement]:
-    return {one.name: one for one in judge.judge(was, now, rules).judgements}
+    """The judgements on another network."""
+    return {one.name: one for one in judge.judge(was, other(now), rules).judgements}
 
 
 def test_a_fall_beyond_the_tolerance_that_is_significant_is_a_regression() -> None:
@@ -137,10 +145,14 @@ def test_the_p_values_are_binomial_tails_corrected_by_holm_over_the_conditions()
         lost = int(np.sum(was.correct(one) & ~now.correct(other)))
         gained = int(np.sum(~was.correct(one) & now.correct(other)))
         by_scipy.append(scipy.stats.binomtest(lost, lost + gained, 0.5, "greater").pvalue)
-    expected = multipletests(by_scipy, method="holm")[1]
+    gains = sum(
+        now.correct(other).astype(int) - was.correct(one) for one, other in zip(was.answers[1:], now.answers[1:], strict=True)
+    )
+    expected = multipletests([*by_scipy, sign_flip(gains)[0]], method="holm")[1]
 
     found = judged(was, now)
-    assert [found[str(one.condition)].p for one in was.answers] == pytest.approx(list(expected))
+    names = [*(str(one.condition) for one in was.answers), "gaussian_noise mean"]
+    assert [found[name].p for name in names] == pytest.approx(list(expected))
 
 
 def test_with_alpha_one_the_tolerance_alone_decides() -> None:
@@ -192,7 +204,7 @@ def test_the_worst_stands_first() -> None:
     was = side([], [], [], range(300), range(50))
     now = side([], range(40), range(60), range(45, 360), [])
 
-    outcomes = [(one.name, one.outcome) for one in judge.judge(was, now).judgements if one.subject == "accuracy"]
+    outcomes = [(one.name, one.outcome) for one in judge.judge(was, other(now)).judgements if one.subject == "accuracy"]
     assert outcomes == [
         ("gaussian_noise=2", "regression"),
         ("gaussian_noise=1", "regression"),
@@ -376,11 +388,15 @@ def test_tolerances_go_by_the_most_exact_name() -> None:
     )
     severe = Condition(corruption="gaussian_noise", severity=5, parameters=(0.1,), profile="cifar-c")
 
-    assert rules.drop_of(severe) == 3
-    assert rules.drop_of(dataclasses.replace(severe, severity=4)) == Fraction(3, 2)
-    assert rules.drop_of(dataclasses.replace(severe, corruption="shot_noise")) == 2
-    assert rules.drop_of(dataclasses.replace(severe, corruption="gaussian_blur")) == Fraction(1, 2)
-    assert rules.drop_of(CLEAN) == Fraction(1, 4)
+    def drop_of(condition: Condition) -> Fraction:
+        return rules.drop_of(Subject(str(condition), "accuracy", condition, (), (str(condition), condition.corruption)))
+
+    assert drop_of(severe) == 3
+    assert drop_of(dataclasses.replace(severe, severity=4)) == Fraction(3, 2)
+    assert drop_of(dataclasses.replace(severe, corruption="shot_noise")) == 2
+    assert drop_of(dataclasses.replace(severe, corruption="gaussian_blur")) == Fraction(1, 2)
+    assert drop_of(CLEAN) == Fraction(1, 4)
+    assert parse_rules(["noise mean:0.25"]).drops["shot_noise mean"] == Fraction(1, 4)
     assert rules.drops["mean"] == Fraction(1, 10)
     assert rules.rise == 20
 

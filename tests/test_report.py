@@ -92,12 +92,12 @@ def test_the_annotations(verdict: Verdict, golden: Callable[[str, str], None]) -
 
 
 def test_the_verdict_stands_first_and_says_what_is_worst(verdict: Verdict, passing: Verdict) -> None:
-    assert report.headline(verdict).startswith("REGRESSION: 3 of 18 became worse (gaussian_blur 4 no longer measured, ")
-    assert report.headline(passing) == "PASS: none of 17 regressed"
+    assert report.headline(verdict).startswith("REGRESSION: 3 of 20 became worse (gaussian_blur 4 no longer measured, ")
+    assert report.headline(passing) == "PASS: none of 20 regressed"
     assert printed(verdict, 80).startswith("REGRESSION: ")
     unclear = dataclasses.replace(verdict, judgements=tuple(verdict.having("inconclusive")))
-    assert report.headline(unclear).startswith("PASS: none of 1 regressed; 1 of 1 inconclusive (gaussian_blur 5")
-    assert report.headline(unclear, strict=True).startswith("INCONCLUSIVE: 1 of 1 inconclusive (gaussian_blur 5")
+    assert report.headline(unclear).startswith("INCONCLUSIVE: 1 of 1 cannot be decided by these images (gaussian_blur 5")
+    assert report.headline(unclear, strict=True).endswith("none regressed, but --strict asks for proof")
     assert report.headline(Verdict(judgements=(), rules=Rules(), baseline=None, now=None)).startswith("NO BASELINE")
 
 
@@ -112,7 +112,7 @@ def test_junit_read_back_has_a_test_case_for_each_condition(verdict: Verdict, st
     suite = read_junit(junit.junit(verdict, strict=strict))
     results = {case.name: [type(result).__name__ for result in case.result] for case in suite}
 
-    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (18, 4 if strict else 3, 0, 0 if strict else 1)
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (20, 4 if strict else 3, 0, 0 if strict else 1)
     assert results["gaussian_noise 5"] == results["gaussian_blur 4"] == ["Failure"]
     assert results["gaussian_blur 5"] == ["Failure" if strict else "Skipped"]
     assert results["clean"] == results["shot_noise 1"] == []
@@ -159,7 +159,7 @@ def test_sentences_below_a_table_say_only_what_it_does_not(verdict: Verdict) -> 
     (note,) = (note for note in report.verdict_tables(verdict)[0].notes if note.startswith("gaussian_blur 5"))
 
     assert (
-        note == "gaussian_blur 5: of 2,000 images 123 lost and 95 gained; may be chance, about 7,100 images are needed to decide."
+        note == "gaussian_blur 5: of 2,000 images 123 lost and 95 gained; may be chance, about 7,200 images are needed to decide."
     )
 
 
@@ -170,7 +170,7 @@ def test_names_that_would_break_a_format_do_not(passing: Verdict) -> None:
     )
     odd = dataclasses.replace(passing, now=now)
 
-    assert read_junit(junit.junit(odd)).tests == 17
+    assert read_junit(junit.junit(odd)).tests == 20
     page = github.verdict_markdown(odd)
     assert "\n::error" not in page
     assert "<b>" not in page.replace("\\<b\\>", "")
@@ -187,7 +187,7 @@ def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
 def test_json_holds_every_judgement_and_no_number_that_json_lacks(verdict: Verdict) -> None:
     told = json.loads(json.dumps(report.verdict_document(verdict), allow_nan=False))
 
-    assert (told["verdict"], told["failed"], told["schema"]) == ("regression", True, 2)
-    assert len(told["judgements"]) == 18
+    assert (told["verdict"], told["failed"], told["schema"]) == ("regression", True, 3)
+    assert len(told["judgements"]) == 20
     assert told["judgements"][0]["now"] is None
     assert told["baseline"]["checkpoint"] == "runs/mnist-silu-11.pt"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robustbench_la.gate.report import about, beside_table, change, explain, headline
-from robustbench_la.gate.verdict import Judgement, Verdict
+from robustbench_la.gate.verdict import POWER, Judgement, Verdict
 from robustbench_la.output.markdown import escaped
 
 
 def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
     """Markdown for a pull request or a job summary: the verdict, what needs attention, and a collapsed table of the rest."""
-    sign = "✅" if not verdict.failing(strict=strict) else "❌"
-    lines = [f"### {'⚪' if verdict.baseline is None else sign} larobust: {escaped(headline(verdict, strict=strict))}", ""]
+    undecided = verdict.having("inconclusive") or verdict.having("arithmetic")
+    sign = "⚪" if verdict.baseline is None else "❌" if verdict.failing(strict=strict) else "⚠️" if undecided else "✅"
+    lines = [f"### {sign} larobust: {escaped(headline(verdict, strict=strict))}", ""]
     if verdict.baseline is None or verdict.now is None:
         return "\n".join([*lines, *(escaped(f"{remark}.") for remark in verdict.remarks)]).rstrip() + "\n"
-    lines += [escaped(f"{about(verdict)}"), ""]
+    power = f"Smallest fall: in points, found with a probability of {100 * POWER:g} %."
+    lines += [escaped(f"{about(verdict)} {power}"), ""]
     news = [one for one in verdict.judgements if one.outcome != "pass"]
     rest = [one for one in verdict.judgements if one.outcome == "pass"]
     if news:
@@ -28,7 +30,8 @@ def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
 
 
 def _markdown_table(judgements: Sequence[Judgement]) -> list[str]:
-    lines = ["| condition | baseline | now | difference | 95 % interval | p | verdict |", "|---|--:|--:|--:|--:|--:|---|"]
+    lines = ["| condition | baseline | now | difference | 95 % interval | smallest fall | p | verdict |"]
+    lines.append("|---|--:|--:|--:|--:|--:|--:|---|")
     for one in judgements:
         interval = "–" if one.low is None or one.high is None else f"{100 * one.low:+.2f} to {100 * one.high:+.2f}"
         verdict = f"**{one.outcome}**" if one.outcome == "regression" else one.outcome
@@ -37,6 +40,7 @@ def _markdown_table(judgements: Sequence[Judgement]) -> list[str]:
             *(_value(one, value) for value in (one.baseline, one.now)),
             "gone" if one.difference is None else change(one),
             interval,
+            "–" if one.smallest_fall is None else f"{100 * one.smallest_fall:.2f}",
             "–" if one.p is None else f"{one.p:.2g}",
             verdict,
         )
@@ -49,9 +53,9 @@ def _value(one: Judgement, value: float | None) -> str:
 
 
 def github(verdict: Verdict, *, strict: bool = False) -> list[str]:
-    """Workflow commands of GitHub Actions: errors for what fails, warnings for inconclusive results, notices for improvements."""
+    """Workflow commands of GitHub Actions: errors for what fails, warnings for what is undecided, notices for improvements."""
     failing = verdict.failing(strict=strict)
-    commands = {"regression": "error", "inconclusive": "warning", "improved": "notice"}
+    commands = {"regression": "error", "inconclusive": "warning", "arithmetic": "warning", "improved": "notice"}
     lines = []
     for one in verdict.judgements:
         if one.outcome == "pass":

@@ -10,9 +10,10 @@ from robustbench_la.text import printable
 
 
 def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
-    """JUnit XML with one test case per condition: failed if it fails the gate, skipped if it is otherwise inconclusive."""
+    """JUnit XML with one test case per condition: failed if it fails the gate, skipped if it is otherwise undecided."""
     failing = verdict.failing(strict=strict)
-    skipped = [one for one in verdict.having("inconclusive") if one not in failing]
+    undecided = [one for outcome in ("inconclusive", "arithmetic") for one in verdict.having(outcome)]
+    skipped = [one for one in undecided if one not in failing]
     total = len(verdict.judgements) + (verdict.baseline is None)
     counts = {"tests": total, "failures": len(failing), "errors": 0, "skipped": len(skipped) + (verdict.baseline is None)}
     attributes = {"name": "larobust", **{name: str(count) for name, count in counts.items()}, "time": "0"}
@@ -28,8 +29,8 @@ def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
         if one in failing:
             failure = ElementTree.SubElement(case, "failure", {"type": one.outcome, "message": explain(one)})
             failure.text = explain(one)
-        elif one.outcome == "inconclusive":
-            ElementTree.SubElement(case, "skipped", {"message": explain(one)})
+        elif one in skipped:
+            ElementTree.SubElement(case, "skipped", {"type": one.outcome, "message": explain(one)})
     if verdict.baseline is None:
         case = ElementTree.SubElement(suite, "testcase", {"classname": "larobust", "name": "baseline", "time": "0"})
         ElementTree.SubElement(case, "skipped", {"message": headline(verdict)})
@@ -39,7 +40,12 @@ def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
 
 
 def _facts(verdict: Verdict) -> list[tuple[str, str]]:
-    facts = [("alpha", f"{verdict.rules.alpha:g}")]
+    facts = [("verdict", headline(verdict).partition(":")[0]), ("alpha", f"{verdict.rules.alpha:g}")]
+    facts += [
+        (f"smallest fall of {one.name}, points", f"{100 * one.smallest_fall:.2f}")
+        for one in verdict.judgements
+        if one.smallest_fall is not None
+    ]
     for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
         if snapshot is not None:
             facts.append((f"{side} checkpoint", printable(snapshot.network.checkpoint, "?")))

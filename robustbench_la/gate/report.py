@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from robustbench_la.analysis.metrics.means import mean
-from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
-from robustbench_la.gate.verdict import MEAN, Judgement, Verdict
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
+from robustbench_la.gate.subjects import MEAN
+from robustbench_la.gate.verdict import POWER, Judgement, Outcome, Verdict
 from robustbench_la.records.cells import Pass
 from robustbench_la.records.snapshot import Snapshot
 
-SCHEMA = 2
+SCHEMA = 3
 _NAMED = 3
 """The largest number of conditions that a line names."""
 
@@ -20,23 +21,31 @@ _NAMED = 3
 def headline(verdict: Verdict, *, strict: bool = False) -> str:
     """The verdict in one line.
 
-    It begins with PASS, REGRESSION, INCONCLUSIVE (only where that fails the gate) or NO BASELINE.
+    It begins with PASS, REGRESSION, INCONCLUSIVE, ARITHMETIC or NO BASELINE; only REGRESSION fails the gate without ``strict``.
     """
     if verdict.baseline is None:
         return "NO BASELINE: nothing was judged"
-    regressed, unclear, improved = (verdict.having(outcome) for outcome in ("regression", "inconclusive", "improved"))
     total = len(verdict.judgements)
-    parts = []
-    if regressed:
-        parts.append(f"REGRESSION: {len(regressed)} of {total} became worse ({_named(regressed)})")
-    if unclear:
-        word = "INCONCLUSIVE: " if strict and not regressed else ""
-        parts.append(f"{word}{len(unclear)} of {total} inconclusive ({_named(unclear)})")
-    if not verdict.failing(strict=strict):
-        parts.insert(0, f"PASS: none of {total} regressed")
-    if improved:
+    parts: list[str] = []
+    for outcome, words in _SAID.items():
+        if some := verdict.having(outcome):
+            word = "" if parts else f"{outcome.upper()}: "
+            parts.append(f"{word}{len(some)} of {total} {words} ({_named(some)})")
+    if not parts:
+        parts = [f"PASS: none of {total} regressed"]
+    elif not verdict.having("regression"):
+        parts.append("none regressed" + (", but --strict asks for proof" if strict else ""))
+    if improved := verdict.having("improved"):
         parts.append(f"{len(improved)} improved ({_named(improved)}); larobust baseline --update keeps that")
     return "; ".join(parts)
+
+
+_SAID: dict[Outcome, str] = {
+    "regression": "became worse",
+    "inconclusive": "cannot be decided by these images",
+    "arithmetic": "differ by the arithmetic of this machine, for the same checkpoint",
+}
+"""How the headline counts the judgements that are not passed, the worst first."""
 
 
 def _named(judgements: Sequence[Judgement]) -> str:
@@ -77,7 +86,9 @@ def _evidence(one: Judgement) -> list[str]:
     if one.lost is not None and one.gained is not None:
         evidence.append(f"of {one.images:,} images {one.lost} lost and {one.gained} gained")
     if one.outcome == "inconclusive":
-        evidence.append("may be chance" + (f", about {_settle(one)} images are needed to decide" if one.images_to_settle else ""))
+        beyond = one.difference is not None and abs(one.difference) > one.tolerance
+        what = "may be chance" if beyond else "a fall beyond the tolerance cannot be excluded"
+        evidence.append(what + (f", about {_settle(one)} images are needed to decide" if one.images_to_settle else ""))
     return evidence
 
 
@@ -95,8 +106,9 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
     tables = []
     if accuracy:
         notes = (
-            "Accuracy in %; difference in points with its 95 % interval; p: one-sided, that it fell, corrected by Holm over the "
-            f"conditions ({MEAN}: on its own). A regression fell by more than its tolerance, with p at most "
+            f"Accuracy in %; difference in points with its 95 % interval{_tolerance(accuracy)}; smallest fall: in points, found "
+            f"with a probability of {100 * POWER:g} %; p: one-sided, that it fell, corrected by Holm over conditions and "
+            f"corruptions ({MEAN}: on its own). A regression fell by more than its tolerance, with p at most "
             f"{verdict.rules.alpha:g}.",
             *(beside_table(one) + "." for one in accuracy if one.outcome == "inconclusive"),
         )
@@ -104,38 +116,37 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
     if fluctuation:
         notes = (
             "Relative fluctuation: L1 norm of g(noisy) - g(clean) over that of g(clean), mean over layers and images; difference "
-            "in % of the baseline with its 95 % bootstrap interval; p: one-sided, that it rose, corrected by Holm.",
+            f"in % of the baseline with its 95 % bootstrap interval{_tolerance(fluctuation)}; p: one-sided, that it rose, "
+            "corrected by Holm.",
             *(beside_table(one) + "." for one in fluctuation if one.outcome == "inconclusive"),
         )
         tables += [_table("Fluctuation against the baseline", fluctuation, "number", notes), *_layers(verdict)]
     return tables
 
 
+def _tolerance(judgements: Sequence[Judgement]) -> str:
+    """The tolerance in words, if it is the same for all: then it has no column."""
+    one, *others = {one.tolerance for one in judgements}
+    return "" if others else f"; tolerance {100 * one:g}"
+
+
 def _table(title: str, judgements: Sequence[Judgement], kind: Any, notes: tuple[str, ...]) -> Table:
-    rows = tuple(
-        Row(
-            values=(
-                one.name.removeprefix("fluctuation under "),
-                one.baseline,
-                one.now,
-                None if one.difference is None else Estimate(one.difference, one.low or 0.0, one.high or 0.0),
-                one.tolerance,
-                None if one.p is None else float(f"{one.p:.2g}"),
-                one.outcome.upper() if one.outcome == "regression" else one.outcome,
-            )
-        )
-        for one in judgements
-    )
-    columns = (
-        Column(name="condition"),
-        Column(name="baseline", kind=kind),
-        Column(name="now", kind=kind),
-        Column(name="difference", kind="percent", signed=True),
-        Column(name="tolerance", kind="percent"),
-        Column(name="p", kind="number"),
-        Column(name="verdict"),
-    )
-    return Table(title=title, columns=columns, rows=rows, notes=notes)
+    columns: dict[Column, Callable[[Judgement], Value]] = {
+        Column(name="condition"): lambda one: one.name.removeprefix("fluctuation under "),
+        Column(name="baseline", kind=kind): lambda one: one.baseline,
+        Column(name="now", kind=kind): lambda one: one.now,
+        Column(name="difference", kind="percent", signed=True): lambda one: (
+            None if one.difference is None else Estimate(one.difference, one.low or 0.0, one.high or 0.0)
+        ),
+        Column(name="tolerance", kind="percent"): lambda one: one.tolerance,
+        Column(name="smallest_fall", kind="percent"): lambda one: one.smallest_fall,
+        Column(name="p", kind="number"): lambda one: None if one.p is None else float(f"{one.p:.2g}"),
+        Column(name="verdict"): lambda one: one.outcome.upper() if one.outcome == "regression" else one.outcome,
+    }
+    hidden = {"tolerance" if _tolerance(judgements) else "", "smallest_fall" if kind == "number" else ""}
+    shown = {column: value for column, value in columns.items() if column.name not in hidden}
+    rows = tuple(Row(values=tuple(value(one) for value in shown.values())) for one in judgements)
+    return Table(title=title, columns=tuple(shown), rows=rows, notes=notes)
 
 
 def _layers(verdict: Verdict) -> list[Table]:
@@ -169,7 +180,8 @@ def about(verdict: Verdict) -> str:
     before, after = verdict.baseline, verdict.now
     if before is None or after is None:
         return headline(verdict)
-    answers = after.images * sum(one.now is not None and one.subject == "accuracy" for one in verdict.judgements)
+    judged = {one.condition for one in verdict.judgements if one.now is not None and one.subject == "accuracy"}
+    answers = after.images * sum(one.condition in judged for one in before.answers)
     part = f" of {after.dataset_images:,}" if after.images < after.dataset_images else ""
     sides = (f"{side.network.checkpoint} ({side.network.sha256[:8]})" for side in (after, before))
     images = f"{after.images:,}{part} images of {after.data}"

@@ -9,7 +9,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from robustbench_la.errors import UserError, did_you_mean
-from robustbench_la.records.cells import Condition
+from robustbench_la.gate.subjects import Subject
 
 _PLAIN = re.compile(r"[0-9]{0,20}\.?[0-9]{0,40}")
 _SHOWN = 6
@@ -23,7 +23,8 @@ class Rules:
     drop: Fraction = Fraction(1)
     """Tolerated drop in accuracy, in points."""
     drops: Mapping[str, Fraction] = field(default_factory=lambda: MappingProxyType({}))
-    """Tolerated drops by name: a corruption, a condition as tables show it (``gaussian_noise 5``), ``clean`` or ``mean``."""
+    """Tolerated drops by name: a corruption, a name in the table (``gaussian_noise 5``, ``gaussian_noise mean``), ``clean`` or
+    ``mean``."""
     rise: Fraction = Fraction(10)
     """Tolerated increase of the relative fluctuation, in percent."""
     alpha: float = 0.05
@@ -39,9 +40,9 @@ class Rules:
                 known = ", ".join(list(judged)[:_SHOWN]) + (", ..." if len(judged) > _SHOWN else "")
                 raise UserError(f"{option} {word}: nothing of that name is judged, only {known}")
 
-    def drop_of(self, condition: Condition) -> Fraction:
-        """The tolerance of a condition in points, by its most specific name."""
-        return self.drops.get(str(condition), self.drops.get(condition.corruption, self.drop))
+    def drop_of(self, subject: Subject) -> Fraction:
+        """The tolerance of what is judged, in points, by its most specific name."""
+        return next((self.drops[name] for name in subject.tolerances if name in self.drops), self.drop)
 
 
 def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: float = 0.05) -> Rules:
@@ -118,6 +119,8 @@ def _names(word: str) -> list[str]:
         raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, ('clean', 'mean', *known_words()))}")
     if not mark:
         return list(names)
+    if word.endswith(" mean"):
+        return [f"{name} mean" for name in names]
     try:
         level = "/".join(f"{float(number):g}" for number in word[len(corruption) + 1 :].split("/"))
     except ValueError:

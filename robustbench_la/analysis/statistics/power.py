@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from robustbench_la.analysis.statistics.samples import sample_of
@@ -31,12 +32,26 @@ def images_to_settle(lost: int, gained: int, total: int, level: float, power: fl
     >>> images_to_settle(30, 10, 2000, 0.05), images_to_settle(10, 30, 2000, 0.05)
     (1235, None)
     """
-    if lost <= gained or not 0 < level < 0.5:
+    return images_to_find((lost - gained) / total, (lost + gained) / total, level, power)
+
+
+def images_to_find(fall: float, changed: float, level: float, power: float = 0.8) -> int | None:
+    """The number of images at which a drop would be significant, by the formula of ``images_to_settle``.
+
+    Args:
+        fall: The drop, as a fraction.
+        changed: Mean square of the changes per image: the share of answers that differ.
+        level: Significance level, one-sided.
+        power: Probability that the drop is found significant, between 0 and 1.
+
+    Returns:
+        The number of images; None if the drop is not above 0, or ``level`` is not between 0 and one half.
+    """
+    if fall <= 0 or not 0 < level < 0.5:
         return None
     from scipy.special import ndtri
 
-    differ, fall = (lost + gained) / total, (lost - gained) / total
-    root = -float(ndtri(level)) * math.sqrt(differ) + float(ndtri(power)) * math.sqrt(max(differ - fall**2, 0.0))
+    root = -float(ndtri(level)) * math.sqrt(changed) + float(ndtri(power)) * math.sqrt(max(changed - fall**2, 0.0))
     return math.ceil((root / fall) ** 2)
 
 
@@ -109,3 +124,30 @@ def smallest_fall_among_changes(images: int, changed: float, level: float, power
         return None
     fall = math.sqrt(changed) * (significant * math.sqrt(images) + powerful * math.sqrt(inside)) / (images + powerful**2)
     return fall if fall <= changed else None
+
+
+def smallest_fall_given(changes: ArrayLike, level: float, power: float = 0.8) -> float | None:
+    """The smallest drop that a sign-flip test would show, if as many answers change, and each by as much, as in ``changes``.
+
+    It is never below the drop of the fewest losses that are significant: see ``smallest_fall``.
+
+    Args:
+        changes: The change of each image, in [-1, 1], shape (N,).
+        level: Significance level, one-sided, above 0.
+        power: Probability that the drop is found significant, between 0 and 1.
+
+    Returns:
+        A fraction: 0.01 is one point. 0 if ``level`` is one half or more; None if even losing every image is not significant.
+
+    >>> smallest_fall_given([0] * 100, 0.05) == smallest_fall(100, 0.05)
+    True
+    """
+    if level >= 0.5:
+        return 0.0
+    sample = sample_of(changes)
+    moved = np.abs(sample[sample != 0])
+    fewest = smallest_fall(len(sample), level, power)
+    if fewest is None:
+        return None
+    least = fewest * (float(moved.mean()) if len(moved) else 1.0)
+    return max(least, smallest_fall_among_changes(len(sample), float(np.mean(sample**2)), level, power) or 0.0)
