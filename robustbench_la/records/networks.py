@@ -51,6 +51,11 @@ class NetworkRecord(NetworkId):
     """SHA-256 of its weights, whatever the file that holds them; empty in records of older versions."""
 
     @property
+    def design(self) -> str:
+        """What its architecture is called: networks of one design are compared."""
+        return self.architecture_label or self.architecture
+
+    @property
     def known(self) -> dict[str, Any]:
         """What is known about it and may become known late, such as its training seed; what is unknown is left out."""
         return {name: value for name in LATE if (value := getattr(self, name)) not in (None, "")}

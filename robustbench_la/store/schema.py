@@ -181,7 +181,7 @@ class Selection:
             values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.sha256", self.sha256),
-            ("n.architecture", self.architectures),
+            ("ifnull(n.architecture_label, n.architecture)", self.architectures),
             ("n.activation", self.activations),
             ("c.severity", self.severities),
             ("c.noise_seed", self.noise_seeds),
