@@ -24,6 +24,8 @@ class NetworkFlags(TypedDict):
     arch: str | None
     arch_label: str | None
     exchange: list[str] | None
+    key: str | None
+    trust_file: bool
     activation: str | None
     layeract_alpha: float | None
     normalize: str | None

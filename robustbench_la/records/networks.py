@@ -21,6 +21,8 @@ class NetworkId:
     sha256: str
     """Of the checkpoint file."""
     architecture: str
+    weights_key: str = ""
+    """Which of the weights in the file, as the user says if it holds several; empty otherwise."""
     code: str | None = None
     """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
     activation: str

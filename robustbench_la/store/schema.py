@@ -96,6 +96,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _THIRD,
     network_columns("recipe", "weights"),
     network_columns("exchange"),
+    network_columns("weights_key"),
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
