@@ -15,6 +15,7 @@ from corruptions import families as _families  # noqa: F401  (fills the table)
 from corruptions.registry import (
     CORRUPTIONS,
     GROUPS,
+    NOISE_VERSION,
     PROFILES,
     Corruption,
     level_of,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CORRUPTIONS",
     "GROUPS",
+    "NOISE_VERSION",
     "PROFILES",
     "Corruption",
     "corrupt",

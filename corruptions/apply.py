@@ -18,7 +18,8 @@ def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, see
         images: uint8 (N, C, H, W).
         name: A key of CORRUPTIONS.
         level: The physical level (see ``level_of``): one number per parameter, or a plain number if there is only one.
-        ids: int64 (N,), the index of each image in the whole dataset. The noise depends on ``ids``, ``seed`` and ``name`` only.
+        ids: int64 (N,), the index of each image in the whole dataset. The random words depend on ``ids``, ``seed``, ``name`` and
+            ``level`` only.
         seed: The noise seed, any integer.
 
     Returns:
@@ -29,16 +30,26 @@ def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, see
 
     >>> grey = torch.full((2, 1, 2, 2), 128, dtype=torch.uint8)
     >>> corrupt(grey, "gaussian_noise", 0.1, ids=torch.tensor([0, 1]))[:, 0].tolist()
-    [[[115, 105], [176, 163]], [[165, 135], [129, 148]]]
+    [[[118, 94], [165, 128]], [[121, 136], [149, 96]]]
     """
     if images.dtype != torch.uint8 or images.dim() != 4:
         raise ValueError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
     if ids.shape != images.shape[:1]:
         raise ValueError(f"expected one id per image: {len(images)} images, but ids of shape {tuple(ids.shape)}")
-    operator = prepared(name, as_level(level))
+    numbers = as_level(level)
+    operator = prepared(name, numbers)
     if images.numel() == 0:
         return images.clone()
-    return operator(images, lambda: image_keys(seed, name, ids.to(images.device)))
+    return operator(images, lambda: image_keys(seed, purpose(name, numbers), ids.to(images.device)))
+
+
+def purpose(name: str, level: Level) -> str:
+    """What the random words of a corruption at one level are for: its name, and each number exactly.
+
+    >>> purpose("gaussian_noise", (0.1,))
+    'gaussian_noise=0.1'
+    """
+    return f"{name}={'/'.join(map(repr, level))}"
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEVERITIES = (1, 2, 3, 4, 5)
+NOISE_VERSION = 2
+"""How random words are keyed: 1 by seed, corruption and image; 2 also by the level. Another version gives other draws."""
 Level = tuple[float, ...]
 """The strength of a corruption: one number per parameter, in the order of ``Corruption.parameters``."""
 _LEAST = 1e-6
@@ -90,6 +92,8 @@ class Corruption:
     summary: str
     prepare: Callable[..., Operator]
     """Builds the operator; takes the numbers of a level as positional arguments."""
+    random: bool
+    """Whether it draws random words; otherwise images and level decide everything."""
 
     def check(self, level: float | Level) -> Level:
         """Check a level.
@@ -141,6 +145,7 @@ def corruption(
     imagenet_c: Sequence[float | Level],
     imagenet_c_299: Sequence[float | Level],
     aliases: tuple[str, ...] = (),
+    random: bool = True,
 ) -> Callable[[_Prepare], _Prepare]:
     """Register the decorated function in CORRUPTIONS under its own name.
 
@@ -157,6 +162,7 @@ def corruption(
         imagenet_c: The same above 128 px.
         imagenet_c_299: The same for 299 px.
         aliases: Other names that users may give.
+        random: Whether its operator draws random words.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -169,9 +175,7 @@ def corruption(
 
     def enter(prepare: _Prepare) -> _Prepare:
         name = prepare.__name__
-        arguments, names = tuple(inspect.signature(prepare).parameters), tuple(parameter.name for parameter in parameters)
-        if arguments != names or not names:
-            raise TypeError(f"{name} takes ({', '.join(arguments)}), but its parameters are named ({', '.join(names)})")
+        _check_arguments(prepare, parameters)
         entry = Corruption(
             name=name,
             group=group,
@@ -182,6 +186,7 @@ def corruption(
             source=source,
             summary=(prepare.__doc__ or "").strip().splitlines()[0],
             prepare=prepare,
+            random=random,
         )
         for level in (level for table in entry.levels.values() for level in table):
             entry.check(level)
@@ -189,6 +194,13 @@ def corruption(
         return prepare
 
     return enter
+
+
+def _check_arguments(prepare: Callable[..., Operator], parameters: Sequence[Parameter]) -> None:
+    """Raise TypeError unless the arguments of a corruption's function are named as its parameters."""
+    arguments, names = tuple(inspect.signature(prepare).parameters), tuple(parameter.name for parameter in parameters)
+    if arguments != names or not names:
+        raise TypeError(f"{prepare.__name__} takes ({', '.join(arguments)}), but its parameters are named ({', '.join(names)})")
 
 
 def as_level(level: float | Sequence[float]) -> Level:

@@ -229,7 +229,7 @@ def test_a_baseline_that_does_not_add_up_is_told_in_one_line(tmp_path: Path, con
 
 def test_a_baseline_of_the_first_version_is_read_and_written_in_the_present_one(tmp_path: Path) -> None:
     """Levels were single numbers then, and less was known of the network."""
-    path = MNIST.parent / "quickstart.json"
+    path = MNIST.parent / "quickstart-v1.json"
     old = baseline.read_baseline(path)
     baseline.write_baseline(tmp_path / "b.json", old)
     new = baseline.read_baseline(tmp_path / "b.json")

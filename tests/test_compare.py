@@ -21,6 +21,7 @@ from statsmodels.stats.multitest import multipletests
 
 from robustbench_la import cli
 from robustbench_la.analysis.comparison.request import Request
+from robustbench_la.analysis.groups.groups import group
 from robustbench_la.analysis.metrics import formulas
 from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON, GROUP_MEMBERS
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
@@ -231,6 +232,20 @@ def test_other_noise_seeds_are_refused_and_partial_data_are_marked(path) -> None
     fill(path, SMALL, activations=("silu",), noise_seeds=(1,), dataset_images=500)
     with pytest.raises(UserError, match=r"missing cells: .*\(noise seed [01]\)"):
         tables(path)
+
+
+def test_noise_of_two_versions_is_two_groups_and_blur_belongs_to_both(path) -> None:
+    """The same random words served all severities in an earlier version."""
+    gaussian, blur = noise("gaussian_noise", 3), noise("gaussian_blur", 3)
+    earlier = dataclasses.replace(gaussian, noise_version=1)
+    fill(path, [CLEAN, earlier, gaussian, blur])
+    with Store(path) as store:
+        before, now = group(store.cells())
+
+    assert before.conditions == (CLEAN, earlier, blur)
+    assert now.conditions == (CLEAN, gaussian, blur)
+    assert "noise drawn by an earlier larobust (noise version 1)" in before.title
+    assert "version" not in now.title
 
 
 def test_two_checkpoints_of_one_activation_and_seed_are_not_averaged(path) -> None:

@@ -26,8 +26,8 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_own.py").write_text("def test_own():\n    pass\n")
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\ntestpaths = ['tests']\nfilterwarnings = ['error']\n")
-    shutil.copy(digits_pair[1], tmp_path / "model.pt")
-    shutil.copy(digits_pair[0], tmp_path / "other.pt")
+    shutil.copy(digits_pair[0], tmp_path / "model.pt")
+    shutil.copy(digits_pair[1], tmp_path / "other.pt")
     plan = {"checkpoints": [str(tmp_path / "model.pt")], "noise": ["gaussian_noise=0.3", "blur=1"], "limit": 200}
     ready = for_gate.prepared(session.prepare_evaluation(read_plan(None, plan)))
     measured = for_gate.measure_snapshot(ready, fluctuation=False, said={})

@@ -635,14 +635,17 @@ def test_a_file_of_every_schema_is_read_and_written(tmp_path: Path, version: int
     before = path.read_bytes()
     with Store(path, reading=True) as store:
         stored = store.cells(predictions=True)
-        assert [one.cell for one in stored] == [cell(condition=CLEAN, noise_seed=None), cell(), cell(condition=OWN, noise_seed=4)]
+        drawn, own = (dataclasses.replace(condition, noise_version=1) for condition in (NOISE, OWN))  # these files say so
+        expected = [cell(condition=CLEAN, noise_seed=None), cell(condition=drawn), cell(condition=own, noise_seed=4)]
+        assert [one.cell for one in stored] == expected
         assert {one.setting.started for one in stored} == {setting().started}
         assert stored[0].setting == setting()
         assert store.labels("f" * 64).tolist() == LABELS
-        assert store.layers() == [(setting(), LAYER)]
+        assert store.layers() == [(setting(), layer(pass_=Pass(drawn, 0)))]
     assert path.read_bytes() == before
     with Store(path) as store:
-        assert store.add(setting(), [cell(), cell(noise_seed=9)]) == 1
+        assert store.add(setting(), [cell(condition=drawn), cell(noise_seed=9)]) == 1
+        assert store.add(setting(), [cell()]) == 1  # the same severity under today's draws is another condition
         assert [one.cell for one in store.cells(predictions=True)][:3] == [one.cell for one in stored]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     aliases=("blur",),
     parameters=(Parameter("sigma", "standard deviation in pixels", bound=200),),
     noisier="higher",
+    random=False,
     source="Hendrycks & Dietterich 2019 (skimage.filters.gaussian: border 'nearest', truncated at 4 sigma)",
     cifar_c=(0.4, 0.6, 0.7, 0.8, 1.0),
     tiny_c=(0.5, 0.75, 1.0, 1.25, 1.5),

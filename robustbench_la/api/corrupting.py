@@ -47,7 +47,7 @@ def corrupt(
         profile: The table of levels for ``severity``: ``"cifar-c"``, ``"tiny-c"``, ``"imagenet-c"`` or
             ``"imagenet-c-299"``. Chosen by the size of the images if not given.
         seed: Seed of the noise.
-        ids: Each image's index in its dataset; with ``seed`` and the corruption it alone decides the noise. 0, 1, 2 ... if not
+        ids: Each image's index in its dataset; with ``seed``, corruption and level it alone decides the noise. 0, 1, 2 ... if not
             given.
         layout: Where the axes of an array are, if its shape does not show it: ``"NCHW"``, ``"NHWC"``, ``"NHW"``, ``"CHW"``,
             ``"HWC"`` or ``"HW"``.
@@ -63,8 +63,8 @@ def corrupt(
     >>> import robustbench_la as la
     >>> image = np.full((2, 2), 128, dtype=np.uint8)
     >>> la.corrupt(image, "gaussian", level=0.1)
-    array([[115, 105],
-           [176, 163]], dtype=uint8)
+    array([[118,  94],
+           [165, 128]], dtype=uint8)
     """
     import numpy as np
     import PIL.Image

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import CORRUPTIONS
+from corruptions import CORRUPTIONS, NOISE_VERSION
 from corruptions.registry import SEVERITIES, Level, as_level
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import NotComparableError, UserError, first_line
@@ -149,7 +149,8 @@ def _fluctuations(rows: list[Any], layers: int, images: int, seeds: range) -> tu
 
 
 def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | None]:
-    known = {**defaults_of(Condition), **row} if isinstance(row, dict) else row
+    oldest = {"noise_version": _oldest_version(row)}
+    known = {**defaults_of(Condition), **oldest, **row} if isinstance(row, dict) else row
     values = table_of(known, None, {**_CONDITION, "noise_seed": (int, None)}, where)
     seed = values.pop("noise_seed")
     condition = Condition(**values, parameters=_level(row, where))
@@ -169,6 +170,12 @@ def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | 
         except ValueError as error:
             refuse(f"{where}: {error}")
     return condition, seed
+
+
+def _oldest_version(row: object) -> int:
+    """The noise version of a condition in files that do not record it: their random words did not depend on the level."""
+    entry = CORRUPTIONS.get(str(row.get("corruption"))) if isinstance(row, dict) else None
+    return NOISE_VERSION if entry is None or not entry.random else 1
 
 
 def _level(row: object, where: str) -> Level:

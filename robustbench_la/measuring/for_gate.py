@@ -151,9 +151,14 @@ def measure_snapshot(
 
 
 def _check_level(condition: Condition) -> None:
-    """Raise NotComparableError if a condition of a baseline has another level in this version of larobust."""
-    from corruptions import PROFILES, level_of
+    """Raise NotComparableError if a condition of a baseline has another level or other draws in this version of larobust."""
+    from corruptions import NOISE_VERSION, PROFILES, level_of
 
+    if condition.noise_version != NOISE_VERSION:
+        raise NotComparableError(
+            f"not comparable; the noise of {condition} in the baseline was drawn in another way than by this larobust (noise "
+            f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline"
+        )
     if condition.severity is None or condition.profile is None:  # clean, or a custom level
         return
     if condition.profile not in PROFILES:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Padding = Literal["centre", "end"]
-Shortcut = Literal["padding", "convolution"]
 MakeActivation = Callable[[], nn.Module]
 
 
@@ -51,18 +50,10 @@ class Cnn(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016): without parameters (option A), or a 1x1 convolution (option B)."""
+    """Two 3x3 convolutions and a parameter-free shortcut (He et al. 2016, option A)."""
 
     def __init__(
-        self,
-        make: MakeActivation,
-        *,
-        width_in: int,
-        width: int,
-        stride: int,
-        conv_bias: bool,
-        padding: Padding,
-        shortcut: Shortcut,
+        self, make: MakeActivation, *, width_in: int, width: int, stride: int, conv_bias: bool, padding: Padding
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width_in, width, 3, stride=stride, padding=1, bias=conv_bias)
@@ -74,17 +65,10 @@ class BasicBlock(nn.Module):
         self.stride = stride
         before = (width - width_in) // 2 if padding == "centre" else 0
         self.pad = (0, 0, 0, 0, before, width - width_in - before)
-        self.shortcut: nn.Sequential | None = None
-        if shortcut == "convolution" and stride != 1:
-            convolution = nn.Conv2d(width_in, width, 1, stride=stride, bias=conv_bias)
-            self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """From (N, width_in, H, W) to (N, width, H / stride, W / stride)."""
-        if self.shortcut is not None:
-            shortcut = self.shortcut(x)
-        else:
-            shortcut = x if self.stride == 1 else F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
+        shortcut = x if self.stride == 1 else F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
         x = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
         out: Tensor = self.act2(x + shortcut)
         return out
@@ -97,15 +81,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self,
-        make: MakeActivation,
-        *,
-        blocks: int,
-        channels: int,
-        classes: int,
-        conv_bias: bool,
-        padding: Padding,
-        shortcut: Shortcut = "padding",
+        self, make: MakeActivation, *, blocks: int, channels: int, classes: int, conv_bias: bool, padding: Padding
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=conv_bias)
@@ -122,7 +98,6 @@ class ResNet(nn.Module):
                         stride=1 if block or width == width_in else 2,
                         conv_bias=conv_bias,
                         padding=padding,
-                        shortcut=shortcut,
                     )
                     for block in range(blocks)
                 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from corruptions import CORRUPTIONS
+from corruptions import CORRUPTIONS, NOISE_VERSION
 from corruptions.registry import Level
 from robustbench_la.records.networks import NetworkId, NetworkRecord
 
@@ -27,11 +27,18 @@ class Condition:
     """The physical level, one number per parameter of the corruption; empty for clean."""
     profile: str | None
     """The level table of the severity; None for clean and for a custom level."""
+    noise_version: int = NOISE_VERSION
+    """How its random words were keyed, see ``corruptions.NOISE_VERSION``; the current version if nothing is random."""
 
     def __str__(self) -> str:
         if not self.parameters:
             return self.corruption
         return f"{self.corruption}={self.level_text}" if self.severity is None else f"{self.corruption} {self.severity}"
+
+    @property
+    def is_random(self) -> bool:
+        """Whether random words were drawn."""
+        return self.corruption in CORRUPTIONS and CORRUPTIONS[self.corruption].random
 
     @property
     def parameter(self) -> float | None:
@@ -56,6 +63,7 @@ class Condition:
             "parameter": self.parameter,
             "profile": self.profile,
             "parameters": dict(zip(_parameter_names(self.corruption, len(self.parameters)), self.parameters, strict=True)),
+            "noise_version": self.noise_version,
         }
 
 

@@ -90,13 +90,29 @@ _THIRD = (
     "ALTER TABLE settings ADD COLUMN assumed TEXT NOT NULL DEFAULT '[]'",
     *network_columns("activations_seen", "architecture_label"),
 )
+# Before this column, the random words of a noise did not depend on its level: those are other draws.
+_KEY_WITH_VERSION = _KEY.replace("parameters,", "parameters, noise_version,")
+_NOISE_VERSION = (
+    *(
+        statement
+        for table in ("cells", "layers")
+        for statement in (
+            f"DROP INDEX one_{table[:-1]}",
+            f"ALTER TABLE {table} ADD COLUMN noise_version INTEGER NOT NULL DEFAULT 2",
+            f"UPDATE {table} SET noise_version = 1 "
+            "WHERE corruption IN ('gaussian_noise', 'shot_noise', 'impulse_noise', 'speckle_noise')",
+        )
+    ),
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_VERSION})",
+    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_VERSION}, layer, position)",
+)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
     _THIRD,
     network_columns("recipe", "weights"),
     network_columns("exchange"),
-    network_columns("weights_key"),
+    _NOISE_VERSION,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
@@ -110,7 +126,7 @@ JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.settin
 """Joins a cell or a layer (``c``) with its network, setting and dataset."""
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
-    AND parameters = :parameters AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
+    AND parameters = :parameters AND noise_version = :noise_version AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
 """Finds a cell with the index ``one_cell``."""
 
 NETWORK_MATCHES = " AND ".join(
@@ -182,7 +198,7 @@ class Selection:
             values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.sha256", self.sha256),
-            ("ifnull(n.architecture_label, n.architecture)", self.architectures),
+            ("n.architecture", self.architectures),
             ("n.activation", self.activations),
             ("c.severity", self.severities),
             ("c.noise_seed", self.noise_seeds),

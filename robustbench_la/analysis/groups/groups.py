@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from corruptions import NOISE_VERSION
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.gaps import require_complete
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
@@ -16,7 +16,7 @@ from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
-_COMPARED = ("sha256", "weights", "activation", "alpha", "exchange")
+_COMPARED = ("sha256", "weights", "activation", "alpha")
 """The properties in which networks of a group may differ."""
 SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
 """Those that they share."""
@@ -50,6 +50,8 @@ class Group:
     precision: str
     profile: str | None
     """Level table; None for custom levels, or where only clean images were measured."""
+    noise_version: int
+    """How the noise was drawn, see ``Condition``."""
     data: tuple[str, ...]
     """Names under which the dataset was measured."""
     images: int
@@ -60,13 +62,11 @@ class Group:
     """Everything that any of the networks was measured under."""
     title: str = ""
     """What distinguishes the group from all others: architecture, images, levels, and what else differs from a similar group."""
-    code_changed: bool = False
-    """Whether another group differs in nothing but the code of its networks."""
 
     @property
     def architecture(self) -> str:
         """The architecture of every network."""
-        return self.networks[0].network.design
+        return self.networks[0].network.architecture
 
     @property
     def subject(self) -> str:
@@ -75,6 +75,7 @@ class Group:
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
             parts.append(f"levels of {self.profile}" if self.profile else "custom levels")
+        parts += drawn_by(self.noise_version)
         if self.precision != "float32":
             parts.append(self.precision)
         return ", ".join(parts)
@@ -120,14 +121,13 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
         shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
-    codes = Counter(comparable_key(entries[0].cell.network, entries[0].setting, code=False) for entries in shared.values())
     found = []
     for entries in shared.values():
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
-        network, setting = entries[0].cell.network, entries[0].setting
-        changed = codes[comparable_key(network, setting, code=False)] > 1
-        common = traits(network, setting, SHARED)
-        found += [(replace(_group(entries, profile), code_changed=changed), common) for profile in profiles or (None,)]
+        common = traits(entries[0].cell.network, entries[0].setting, SHARED)
+        for profile in profiles or (None,):
+            under = [entry.cell.condition for entry in entries if entry.cell.condition.profile == profile]
+            found += [(_group(entries, profile, version), common) for version in noise_versions(under)]
     titles = distinguished([each.subject for each, _ in found], [common for _, common in found])
     groups = [replace(each, title=title) for (each, _), title in zip(found, titles, strict=True)]
     if not allow_missing:
@@ -136,28 +136,38 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     return groups
 
 
-def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True) -> tuple[object, ...]:
-    """What two measurements must share to be comparable: an architecture that the user named counts whatever its code.
-
-    Args:
-        network: Of a measurement.
-        setting: Of its run.
-        code: Whether the code of the network matters; False tells whether it is all that differs.
-    """
-    shared = {name: getattr(network, name) for name in SHARED} | {"architecture": network.design}
-    if not code or network.architecture_label is not None:
-        del shared["code"]
-    return (*shared.values(), setting.fingerprint, setting.precision)
+def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
+    """What two measurements must share to be comparable."""
+    return (*(getattr(network, name) for name in SHARED), setting.fingerprint, setting.precision)
 
 
-def _group(stored: Sequence[Stored], profile: str | None) -> Group:
+def noise_versions(conditions: Iterable[Condition]) -> list[int]:
+    """How the noise of these conditions was drawn: draws of different versions are never mixed."""
+    return list(dict.fromkeys(condition.noise_version for condition in conditions if condition.is_random)) or [NOISE_VERSION]
+
+
+def drawn_by(version: int) -> list[str]:
+    """What the title of a group says about noise that this version of larobust would draw in another way."""
+    return [] if version == NOISE_VERSION else [f"noise drawn by an earlier larobust (noise version {version})"]
+
+
+def is_drawn_by(condition: Condition, version: int) -> bool:
+    """Whether a condition belongs to the noise of a version; what is not random belongs to all."""
+    return condition.noise_version == version or not condition.is_random
+
+
+def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) -> Group:
     networks: dict[NetworkId, list[Stored]] = {}
     for entry in stored:
         networks.setdefault(entry.cell.network.id, []).append(entry)
     measured = []
     for entries in networks.values():
         corrupted = [entry for entry in entries if entry.cell.condition != CLEAN]
-        at_profile = [entry for entry in corrupted if entry.cell.condition.profile == profile]
+        at_profile = [
+            entry
+            for entry in corrupted
+            if entry.cell.condition.profile == profile and is_drawn_by(entry.cell.condition, noise_version)
+        ]
         if (
             at_profile or not corrupted
         ):  # with clean cells only, the rest is missing; cells of another profile only belong to that group
@@ -171,6 +181,7 @@ def _group(stored: Sequence[Stored], profile: str | None) -> Group:
         fingerprint=setting.fingerprint,
         precision=setting.precision,
         profile=profile,
+        noise_version=noise_version,
         data=tuple(sorted({entry.setting.data for entry in stored})),
         images=setting.images,
         dataset_images=setting.dataset_images,

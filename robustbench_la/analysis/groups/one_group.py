@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.groups.gaps import require_complete
-from robustbench_la.analysis.groups.groups import SHARED, Group, comparable_key, group, require_complete_group
+from robustbench_la.analysis.groups.groups import (
+    SHARED,
+    Group,
+    comparable_key,
+    drawn_by,
+    group,
+    is_drawn_by,
+    noise_versions,
+    require_complete_group,
+)
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.errors import UserError
 from robustbench_la.store.layer_rows import LayerRow, networks
@@ -62,10 +71,14 @@ def layers_of_one(
     for setting, row in stored:
         key = comparable_key(row.network, setting)
         shared.setdefault((*key, row.condition.profile, row.noise_seed), (setting, []))[1].append(row)
-    groups = list(shared.values())
+    groups = [
+        (setting, [row for row in rows if is_drawn_by(row.condition, version)])
+        for setting, rows in shared.values()
+        for version in noise_versions(row.condition for row in rows)
+    ]
     seeds = len({rows[0].noise_seed for _, rows in groups}) > 1
     titles = distinguished(
-        [_title(setting, rows[0], seeds=seeds) for setting, rows in groups],
+        [_title(setting, rows, seeds=seeds) for setting, rows in groups],
         [traits(rows[0].network, setting, SHARED) for setting, rows in groups],
     )
     index = _chosen(titles, number)
@@ -75,11 +88,13 @@ def layers_of_one(
     return titles[index], measured
 
 
-def _title(setting: RunSetting, row: LayerRow, *, seeds: bool) -> str:
+def _title(setting: RunSetting, rows: Sequence[LayerRow], *, seeds: bool) -> str:
+    row = rows[0]
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
     profile = row.condition.profile
     levels = f"levels of {profile}" if profile else "custom levels"
-    parts = [f"{row.network.design} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    parts = [f"{row.network.architecture} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    parts += drawn_by(*noise_versions(each.condition for each in rows))
     parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
     return ", ".join(parts)
 

@@ -19,7 +19,6 @@ from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
-from robustbench_la.models.checkpoints.kinds import Kind
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1
@@ -70,7 +69,6 @@ class CheckpointFile:
     path: Path
     sha256: str
     content: dict[str, Any]
-    kind: Kind = "torch"
 
     @property
     def data(self) -> ImageChoice | None:
@@ -83,13 +81,11 @@ class CheckpointFile:
             raise UserError(f"{self.path}: {damaged(error)}") from None
 
 
-def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = None) -> CheckpointFile:
+def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a checkpoint of any format.
 
     Args:
         path: The file.
-        trusted: Whether code in the file may be run.
-        source: The architecture that the user specifies; see ``unpack``.
 
     Returns:
         Its content, with the SHA-256 of the file.
@@ -99,8 +95,7 @@ def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = N
     """
     raw = read_bytes(path)
     try:
-        kind, content = unpack(raw, path, trusted=trusted, source=source)
-        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), content, kind)
+        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
