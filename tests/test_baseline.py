@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.gate import baseline
 from robustbench_la.records.cells import CLEAN, Condition, Pass
+from robustbench_la.records.image_digests import DIGEST, ImageDigests
 from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
-from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, quantise, unquantise
+from robustbench_la.records.snapshot import Answers, Fluctuation, Snapshot, differences, quantise, unquantise
 
 MNIST = Path(__file__).parent / "baselines" / "mnist-silu-11.json"
 
@@ -102,6 +103,79 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert np.array_equal(moved.per_image, before.per_image)
 
 
+def with_content(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the content of each image."""
+    digests = np.arange(snapshot.images, dtype=DIGEST) * 77
+    names = tuple(f"{label}/{place}.png" for place, label in enumerate(snapshot.labels))
+    return dataclasses.replace(snapshot, content=ImageDigests(digests=digests, names=names))
+
+
+def test_the_content_of_each_image_is_read_again_and_older_files_do_without(tmp_path: Path) -> None:
+    baseline.write_baseline(tmp_path / "b.json", with_content(made()))
+    read = baseline.read_baseline(tmp_path / "b.json").content
+    expected = with_content(made()).content
+
+    assert read is not None
+    assert expected is not None
+    assert np.array_equal(read.digests, expected.digests)
+    assert read.names == expected.names
+    assert baseline.read_baseline(MNIST).content is None
+
+
+def test_the_content_of_two_thousand_images_takes_less_than_twenty_kilobytes() -> None:
+    plain = made(images=2000)
+
+    assert len(baseline.encode(with_content(plain))) - len(baseline.encode(plain)) < 20_000
+
+
+def test_a_wrong_image_is_named() -> None:
+    was = with_content(made())
+    assert was.content is not None
+    digests = was.content.digests.copy()
+    digests[[3, 20, 21, 30]] += np.uint32(1)
+    other = dataclasses.replace(was, fingerprint="e" * 64, content=dataclasses.replace(was.content, digests=digests))
+    names = [was.content.names[place] for place in (3, 20, 21)]
+
+    assert differences(was, other)[1] == f"4 of 40 images differ ({', '.join(names)}, ...)"
+    assert len(differences(was, dataclasses.replace(other, content=None))) == 1
+
+
+def test_an_image_that_is_missing_is_named_from_the_baseline_and_one_that_is_new_from_here() -> None:
+    was = with_content(dataclasses.replace(made(), dataset_images=40, ids=np.arange(40)))
+    assert was.content is not None
+    kept = np.r_[0:7, 8:40]
+    content = ImageDigests(digests=was.content.digests[kept], names=tuple(was.content.names[place] for place in kept))
+    fewer = dataclasses.replace(
+        was, fingerprint="e" * 64, dataset_images=39, ids=np.arange(39), labels=was.labels[kept], content=content
+    )
+
+    assert differences(was, fewer)[2] == f"1 of the 40 images is not here ({was.content.names[7]})"
+    assert differences(fewer, was)[2] == f"1 image here is new ({was.content.names[7]})"
+
+
+def test_a_file_that_was_replaced_under_another_name_moves_others_and_only_it_is_named() -> None:
+    was = with_content(dataclasses.replace(made(), labels=np.zeros(40, dtype=np.uint16)))
+    assert was.content is not None
+    names, digests = was.content.names, was.content.digests
+    content = ImageDigests(digests=np.r_[digests[1:], np.uint32(5)].astype(DIGEST), names=(*names[1:], "0/z.png"))
+    moved = ImageDigests(digests=digests[::-1], names=names[::-1])
+
+    assert differences(was, dataclasses.replace(was, fingerprint="e" * 64, content=content))[1] == (
+        f"1 of the 40 images is not here ({names[0]}), 1 image here is new (0/z.png)"
+    )
+    assert (
+        "the same in another order: 40 of 40 moved"
+        in differences(was, dataclasses.replace(was, fingerprint="e" * 64, content=moved))[1]
+    )
+
+
+def test_another_part_of_a_dataset_that_grew_is_told_as_such() -> None:
+    was = with_content(made())
+
+    grown = dataclasses.replace(was, fingerprint="e" * 64, dataset_images=201)
+    assert differences(was, grown)[1] == "images in the dataset: 200 in the baseline, 201 in this measurement"
+
+
 def test_sixteen_conditions_of_two_thousand_images_take_seven_kilobytes() -> None:
     snapshot = baseline.read_baseline(MNIST)
 
@@ -146,6 +220,14 @@ def _edit(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 def _packed(count: int) -> str:
     return base64.b64encode(pack_classes(np.zeros(count))).decode()
+
+
+def _digests(count: int) -> str:
+    return base64.b64encode(bytes(4 * count)).decode()
+
+
+def _names(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode())).decode()
 
 
 def _bomb(document: dict[str, Any]) -> None:
@@ -209,6 +291,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "layers that are numbers": (_edit(lambda d: d.update(layers=[1, 2])), "layers is a list of names"),
     "a layer too few": (_edit(lambda d: d["fluctuations"][0].update(relative=[0.5])), "each of 2 layers"),
     "a fluctuation below zero": (_edit(lambda d: d["fluctuations"][0].update(absolute=[1, -1])), "each of 2 layers"),
+    "digests of other images": (_edit(lambda d: d.update(digests="AAAA")), "digests are not those of 40 images"),
+    "names of other images": (_edit(lambda d: d.update(digests=_digests(40), files=_names("a.png"))), "the names of 40 images"),
+    "a name that colours": (_edit(lambda d: d.update(digests=_digests(40), files=_names("\x1b[1m\n" * 39))), "is not a name"),
+    "names that fill the memory": (_edit(lambda d: d.update(digests=_digests(40), files=_names("a" * 2**28))), "the names of 40"),
     "provenance that is a list": (_edit(lambda d: d.update(provenance=[])), "provenance: a table"),
 }
 

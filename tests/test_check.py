@@ -531,6 +531,29 @@ def test_a_baseline_never_makes_code_run(project: Path) -> None:
     assert "allow that with --arch evil.py:make" in done.stderr
 
 
+def test_a_file_that_was_changed_or_removed_is_named(project: Path) -> None:
+    from PIL import Image
+
+    for label in range(10):
+        (project / "files" / str(label)).mkdir(parents=True)
+        for place in range(4):
+            Image.new("L", (8, 8), 25 * label + 3 * place).save(project / "files" / str(label) / f"{place}.png")
+    words = ["--ckpt", "model.pt", "--data", "folder:files"]
+    made = command("baseline", *words, "--noise", "blur=1", "-o", "files.json", folder=project)
+    assert made.returncode == 0, made.stderr
+    check = ["check", *words, "--baseline", "files.json"]
+    assert command(*check, folder=project).returncode == 0
+
+    Image.new("L", (8, 8), 250).save(project / "files" / "3" / "2.png")
+    changed = command(*check, folder=project)
+    (project / "files" / "3" / "2.png").unlink()
+    removed = command(*check, folder=project)
+
+    assert (changed.returncode, removed.returncode) == (4, 4)
+    assert "; 1 of 40 images differs (3/2.png)" in changed.stderr
+    assert "; 1 of the 40 images is not here (3/2.png)" in removed.stderr
+
+
 def test_a_level_that_means_something_else_now_is_not_comparable(project: Path) -> None:
     text = (project / "robustness-baseline.json").read_text()
     (project / "level.json").write_text(text.replace('"parameters": [0.18', '"parameters": [0.17'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,21 @@ def test_a_new_baseline_says_what_it_holds_and_what_it_can_show() -> None:
         "Accuracy of runs/mnist-silu-11.pt: "
         f"{100 * clean:.2f} % on clean images, {100 * np.mean(noisy):.2f} % in the mean over 3 corruptions."
     )
-    best = smallest_fall(2000, 0.05 / 16)
+    best, mean = smallest_fall(2000, 0.05 / 19), smallest_fall(2000, 0.05)
     assert best is not None
-    assert f"2,000 images can show: {100 * best:.2g} points if answers only get worse" in falls
-    assert falls.endswith("(power 80 %, alpha 0.05 over 16 conditions).")
+    assert mean is not None
+    assert f"2,000 images can show: {100 * best:.2g} points under one condition if answers only get worse, up to 2 if" in falls
+    assert f"; {100 * mean:.2g} points of the mean if images are lost under every condition (power 80 %, " in falls
+    assert "alpha 0.05 over 19 tests)" in falls
+
+
+def test_a_baseline_records_the_smallest_falls_of_each_condition_and_of_the_mean() -> None:
+    known = baseline.read_baseline(Path(__file__).parent / "baselines" / "mnist-silu-11.json")
+    document = json.loads(baseline.encode(known))
+
+    assert document["smallest_falls"] == {"mean": pytest.approx(smallest_fall(2000, 0.05), rel=1e-5), "power": 0.8, "alpha": 0.05}
+    blur = next(row for row in document["conditions"] if (row["corruption"], row["severity"]) == ("gaussian_blur", 5))
+    accuracy = blur["correct"] / 2000
+    expected = (smallest_fall(2000, 0.05 / 19), smallest_fall_among_changes(2000, 2 * accuracy * (1 - accuracy), 0.05 / 19))
+    assert blur["smallest_fall"] == pytest.approx(expected, rel=1e-5)
+    assert all(len(row["smallest_fall"]) == 2 for row in document["conditions"])

@@ -148,7 +148,7 @@ def _measure_and_write(
     new = for_gate.measure_snapshot(ready, fluctuation=wanted, said=given, meter=meter)
     if old is not None:
         _show_what_moved(old, new)
-    size = baselines.write_baseline(path, new)
+    size = baselines.write_baseline(path, for_gate.with_content(new, ready))
     for line in recorded(new):
         print(line)
     conditions = counted(len(new.answers), "condition")

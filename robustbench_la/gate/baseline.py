@@ -14,11 +14,15 @@ import numpy as np
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.files import write_whole
 from robustbench_la.gate import untrusted
-from robustbench_la.gate.baseline_decoding import OF_IMAGES, SINGLE_NUMBER, decode
+from robustbench_la.gate.baseline_decoding import MOST_NAMES, OF_IMAGES, SINGLE_NUMBER, decode
+from robustbench_la.gate.recorded import ALPHA, smallest_falls
 from robustbench_la.gate.untrusted import refuse, shown
+from robustbench_la.gate.verdict import POWER
 from robustbench_la.records.cells import CLEAN
+from robustbench_la.records.image_digests import DIGEST
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.records.snapshot import Snapshot
+from robustbench_la.text import is_printable
 
 VERSION = 2
 
@@ -42,13 +46,15 @@ def encode(snapshot: Snapshot) -> bytes:
     """The content of the file.
 
     Predictions are stored as the XOR with those on the clean images, and these as the XOR with the labels: mostly zeros, which
-    zlib compresses to a few bytes per hundred.
+    zlib compresses to a few bytes per hundred. The smallest falls are for readers; they follow from the rest.
     """
     clean = next((one.predictions for one in snapshot.answers if one.condition == CLEAN), snapshot.labels)
+    falls = smallest_falls(snapshot) if snapshot.answers else None
     conditions = [
         {
             **dataclasses.asdict(one.condition),
             "noise_seed": one.noise_seed,
+            "smallest_fall": [] if falls is None else [_rounded(fall) for fall in falls.conditions[one.condition]],
             "correct": int(np.count_nonzero(snapshot.correct(one))),
             "predictions": _text(pack_classes(one.predictions ^ (snapshot.labels if one.condition == CLEAN else clean))),
         }
@@ -80,15 +86,28 @@ def encode(snapshot: Snapshot) -> bytes:
             "noise_seed": snapshot.seed,
             "noise_seeds": snapshot.noise_seeds,
         },
+        "smallest_falls": {"mean": None if falls is None else _rounded(falls.mean), "power": POWER, "alpha": ALPHA},
         "given": dict(snapshot.given),
         "provenance": dict(snapshot.provenance),
         "ids": _text(zlib.compress(steps.tobytes(), level=9)),
         "labels": _text(pack_classes(snapshot.labels)),
+        **_content(snapshot),
         "conditions": conditions,
         "layers": list(snapshot.layers),
         "fluctuations": fluctuations,
     }
     return ("{\n" + ",\n".join(f' "{name}": {_lines(part)}' for name, part in parts.items()) + "\n}\n").encode()
+
+
+def _content(snapshot: Snapshot) -> dict[str, str]:
+    """The content of each image, if it is known: 5.3 characters for its digest, and about as many for its name."""
+    content = snapshot.content
+    if content is None:
+        return {}
+    names = "\n".join(content.names).encode()
+    kept = content.names and len(names) <= MOST_NAMES and all(map(is_printable, content.names))
+    digests = _text(content.digests.astype(DIGEST).tobytes())
+    return {"digests": digests, **({"files": _text(zlib.compress(names, level=9))} if kept else {})}
 
 
 def _lines(part: object) -> str:

@@ -27,6 +27,7 @@ from robustbench_la.gate.untrusted import (
     table_of,
 )
 from robustbench_la.records.cells import CLEAN, Condition, ImageSetting, Pass
+from robustbench_la.records.image_digests import DIGEST, ImageDigests
 from robustbench_la.records.layers import SAMPLE
 from robustbench_la.records.networks import NETWORK, UNSAID, NetworkRecord, defaults_of, kinds_of
 from robustbench_la.records.packing import unpack_classes
@@ -37,6 +38,8 @@ SINGLE_NUMBER = 1
 _MOST_ANSWERS = 20_000_000
 _MOST_IMAGES = 2_000_000
 """The largest number of images in a baseline, above any image classification dataset; their ids alone take 16 MB."""
+MOST_NAMES = 8 * 2**20
+"""The most characters that the names of all images take."""
 _NETWORK: Kinds = {name: as_json(kinds) for name, kinds in NETWORK.items()}
 OF_IMAGES: Kinds = {name: as_json(kinds) for name, kinds in kinds_of(ImageSetting).items() if name not in ("data", "precision")}
 """What a baseline's ``data`` holds besides the name and the number of images; the precision is part of its plan."""
@@ -77,6 +80,7 @@ def decode(document: Mapping[str, Any]) -> Snapshot:
         layers=tuple(name_of(name, "layers") for name in names),
         fluctuations=_fluctuations(measured, len(names), images, seeds),
         given=_given(document),
+        content=_content(document, images),
         provenance=table_of(document, "provenance", dict.fromkeys(keys_of(document, "provenance"), (str, bool, None))),
     )
 
@@ -199,6 +203,26 @@ def _ids(document: Mapping[str, Any], images: int, total: int) -> NDArray[np.int
     if len(content) != 4 * images or not stream.eof or ids[0] < 0 or (np.diff(ids) < 1).any() or ids[-1] >= total:
         refuse(f"ids are not {images} images of {total}")
     return ids
+
+
+def _content(document: Mapping[str, Any], images: int) -> ImageDigests | None:
+    """The content of each image; None in files that do not record it."""
+    if "digests" not in document:
+        return None
+    digests = np.frombuffer(bytes_of(document, "digests", "digests"), dtype="u1")
+    if len(digests) != DIGEST.itemsize * images:
+        refuse(f"digests are not those of {images} images")
+    names: tuple[str, ...] = ()
+    if "files" in document:
+        stream = zlib.decompressobj()
+        try:
+            text = stream.decompress(bytes_of(document, "files", "files"), MOST_NAMES + 1).decode()
+        except (zlib.error, UnicodeDecodeError) as error:
+            refuse(f"files cannot be read ({first_line(error)})")
+        if not stream.eof or text.count("\n") != images - 1:
+            refuse(f"files are not the names of {images} images")
+        names = tuple(name_of(name, "files") for name in text.split("\n"))
+    return ImageDigests(digests=digests.view(DIGEST), names=names)
 
 
 def _classes(row: Mapping[str, Any], key: str, count: int, where: str = "") -> NDArray[np.uint16]:

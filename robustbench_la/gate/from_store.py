@@ -78,7 +78,10 @@ def _only_comparable(candidates: Sequence[Snapshot], baseline: Snapshot, path: P
     obstacles = [differences(baseline, candidate, names=("the baseline", str(path))) for candidate in candidates]
     comparable = [index for index, reasons in enumerate(obstacles) if not reasons]
     if not comparable:
-        raise NotComparableError("not comparable; " + "; ".join(sorted(obstacles, key=len)[0]))
+        reasons = sorted(obstacles, key=len)[0]
+        hint = "; a store does not keep which images they were, check --ckpt names those that differ"
+        other_images = any(reason.startswith("data") for reason in reasons) and baseline.content is not None
+        raise NotComparableError("not comparable; " + "; ".join(reasons) + hint * other_images)
     if len(comparable) > 1:
         networks = [candidates[index].network for index in comparable]
         names = sorted({f"{network.checkpoint} ({network.sha256[:8]}) with {network.activation}" for network in networks})

@@ -40,6 +40,8 @@ class Source:
     """Default for the shorter side, in pixels."""
     crop: int | None = None
     """Default for the side of the centre crop, in pixels."""
+    file: Callable[[int], str] | None = None
+    """The path of the image with a given id within the dataset; None if the images are not files."""
     array: NDArray[np.uint8] | None = field(default=None, repr=False)
     """All images (N, C, H, W), if the dataset already is an array."""
 
@@ -122,7 +124,8 @@ def _imagenet(root: Path, split: Split, download: bool) -> Source:
             "--crop 224"
         ) from None
     classes = tuple(names[0] for names in dataset.classes)
-    return _from_files([(Path(path), label) for path, label in dataset.samples], classes, resize=256, crop=224)
+    samples = [(Path(path), label) for path, label in dataset.samples]
+    return _from_files(Path(dataset.split_folder), samples, classes, resize=256, crop=224)
 
 
 def _folder(root: Path, split: Split, download: bool) -> Source:
@@ -146,7 +149,7 @@ def _folder(root: Path, split: Split, download: bool) -> Source:
         if not files:
             raise UserError(f"class folder {folder} holds no images")
         samples += [(path, label) for path in files]
-    return _from_files(samples, tuple(folder.name for folder in folders))
+    return _from_files(root, samples, tuple(folder.name for folder in folders))
 
 
 def _with_classes(folder: Path) -> Path | None:
@@ -170,9 +173,14 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _from_files(
-    samples: Sequence[tuple[Path, int]], classes: tuple[str, ...], *, resize: int | None = None, crop: int | None = None
+    root: Path,
+    samples: Sequence[tuple[Path, int]],
+    classes: tuple[str, ...],
+    *,
+    resize: int | None = None,
+    crop: int | None = None,
 ) -> Source:
-    """A dataset of image files: grey if all are grey, otherwise all are converted to colour."""
+    """A dataset of image files below a folder: grey if all are grey, otherwise all are converted to colour."""
     import PIL.Image
 
     def is_grey(path: Path) -> bool:
@@ -198,6 +206,7 @@ def _from_files(
         classes=classes,
         image=image,
         describe=lambda index: str(samples[index][0]),
+        file=lambda index: samples[index][0].relative_to(root).as_posix(),
         resize=resize,
         crop=crop,
     )

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,8 @@ class ImageSet:
     resize: int | None = None
     crop: int | None = None
     """As in ``ImageChoice``."""
+    files: tuple[str, ...] = field(default=(), repr=False)
+    """Paths within the dataset, (N,); empty if the images are not files."""
 
     @property
     def partial(self) -> bool:
@@ -134,6 +136,7 @@ class UndecodedImages:
             total=len(source.labels),
             resize=self.choice.resize,
             crop=self.choice.crop,
+            files=() if source.file is None else tuple(map(source.file, ids.tolist())),
         )
 
 

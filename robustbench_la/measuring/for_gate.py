@@ -18,6 +18,7 @@ from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import Evaluation, prepare_evaluation
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, RunSetting, encode_level
+from robustbench_la.records.image_digests import ImageDigests, digests_of
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
@@ -101,7 +102,8 @@ def prepare_by_baseline(
     plan = read_plan(None, {**settings, **flags})
     ready = prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
     if not flags.keys() & _REPLANNING:
-        check_comparable(baseline, _frame(ready))
+        frame = _frame(ready)
+        check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
     if other_noise:
         return ready
     for condition in conditions:
@@ -148,6 +150,12 @@ def measure_snapshot(
     if fluctuation and any(condition != CLEAN for condition in evaluation.conditions):
         moved = measure_missing(evaluation, Fluctuation(), store=store, setting=setting, meter=meter).records
     return with_fluctuations(dataclasses.replace(_frame(ready), answers=answers, given=dict(said)), moved)
+
+
+def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
+    """A snapshot with the content of each of its images, so that another set of images can be told from it image by image."""
+    images = ready.evaluation.images
+    return dataclasses.replace(snapshot, content=ImageDigests(digests=digests_of(images.images), names=images.files))
 
 
 def _check_level(condition: Condition) -> None:

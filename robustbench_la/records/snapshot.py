@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from robustbench_la.errors import NotComparableError
 from robustbench_la.records.cells import ImageSetting, OfPass, RunSetting
+from robustbench_la.records.image_digests import ImageDigests, Measured, what_differs
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.networks import NetworkRecord
 
@@ -57,6 +58,8 @@ class Snapshot(ImageSetting):
     """What the user had to specify to load the checkpoint: arch, activation, layeract_alpha, normalize."""
     provenance: Mapping[str, str | bool | None] = field(default_factory=lambda: MappingProxyType({}))
     """When, where and with which versions it was measured."""
+    content: ImageDigests | None = field(default=None, repr=False)
+    """Of each image; None if that is not known, as in stores and older baselines."""
 
     @property
     def images(self) -> int:
@@ -175,9 +178,20 @@ def differences(one: Snapshot, other: Snapshot, *, names: tuple[str, str] = ("th
     reasons += [phrase(name.replace("_", " "), left, sides[1][name]) for name, left in sides[0].items() if left != sides[1][name]]
     if one.fingerprint != other.fingerprint:
         reasons.append(phrase("data (fingerprint)", *(f"{side.data} {side.fingerprint[:12]}" for side in (one, other))))
+        reasons += _other_images(one, other, phrase)
     elif not reasons and not (np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)):
         reasons.append(f"labels or ids of the images: those in {names[0]} do not match its fingerprint")
     return reasons
+
+
+def _other_images(one: Snapshot, other: Snapshot, phrase: Callable[[str, object, object], str]) -> list[str]:
+    """Which images are others, as far as that is known."""
+    if one.dataset_images != other.dataset_images and one.images < one.dataset_images:  # so that another part of it was chosen
+        return [phrase("images in the dataset", f"{one.dataset_images:,}", f"{other.dataset_images:,}")]
+    if one.content is None or other.content is None or (one.resize, one.crop) != (other.resize, other.crop):
+        return []
+    found = what_differs(*(Measured(side.ids, side.labels, side.content) for side in (one, other) if side.content is not None))
+    return [found or "each image is the same, but not the number of classes"]
 
 
 def check_comparable(one: Snapshot, other: Snapshot) -> None:
