@@ -164,6 +164,13 @@ def test_a_contradiction_says_how_to_exchange(evaluate: Evaluate) -> None:
         evaluate("--arch", "net.py:Modules", "--activation", "la_silu")
 
 
+def test_what_cannot_be_seen_is_labelled(folder: Path) -> None:
+    bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    (cell,) = la.evaluate(bare, "digits", noise="clean", limit=20, activation="elu").cells
+    assert (cell.network.activation, cell.network.activations_seen) == ("elu", None)
+
+
 def test_a_label_that_is_seen_is_accepted(evaluate: Evaluate) -> None:
     assert evaluate("--arch", "net.py:Modules", "--activation", "silu")["activation"] == "silu"
 
