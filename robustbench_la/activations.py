@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from robustbench_la.errors import lookup
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -205,15 +203,6 @@ _TABLE: dict[str, Activation] = {
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(_TABLE)
 NO_ACTIVATION = "none"
 """The label of a network that calls none of them."""
-
-
-def check_label(label: str) -> None:
-    """Raise UserError unless a label names known activations: one, several joined by ``+`` (``la_silu+relu``), or ``none``.
-
-    >>> check_label("la_silu+relu")
-    """
-    for name in () if label == NO_ACTIVATION else label.split("+"):
-        lookup(ACTIVATIONS, name, kind="activation")
 
 
 def resolve(dotted: str) -> Any:

@@ -20,6 +20,7 @@ TORCH_FREE = [
     "progress",
     "text",
     "activations",
+    "other_activations",
     "records",
     "store",
     "analysis",

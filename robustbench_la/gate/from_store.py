@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from robustbench_la.activations import check_label
 from robustbench_la.errors import NotComparableError, NothingSelectedError, UserError
 from robustbench_la.files import is_there
+from robustbench_la.other_activations import check_label
 from robustbench_la.records.cells import Cell, Pass
 from robustbench_la.records.layers import SAMPLE, NetworkFluctuation
 from robustbench_la.records.snapshot import Answers, Snapshot, differences, snapshot_of, with_fluctuations

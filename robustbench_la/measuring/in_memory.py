@@ -10,7 +10,7 @@ from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
-from robustbench_la.measuring.seen import TRIED, alpha_of, try_out
+from robustbench_la.measuring.seen import TRIED, try_out
 from robustbench_la.models import paper_networks
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.network import Network
@@ -60,7 +60,8 @@ def network_in_memory(
         model=model,
         spec=_spec(model, shape, classes),
         activation=label,
-        alpha=alpha_of(model, label, alpha),
+        alpha=seen.alpha(label, alpha, name),
+        composed=seen.composed,
         normalization=applied,
         data=None,
         seed=None,

@@ -30,9 +30,11 @@ from robustbench_la.measuring.layer_sums import (
     sums_without_scale,
 )
 from robustbench_la.measuring.layer_totals import LayerTotals, Sample
-from robustbench_la.measuring.probe import Apply, Probe, activation_paths, has_scale, watched_functions
+from robustbench_la.measuring.probe import Probe, activation_paths
 from robustbench_la.measuring.session import Evaluation
+from robustbench_la.measuring.watch import Apply, Observe, watched_functions
 from robustbench_la.models.checkpoints.network import Network
+from robustbench_la.other_activations import has_scale
 from robustbench_la.records.cells import Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 
@@ -83,7 +85,7 @@ class LayerPass:
     ) -> None:
         self.evaluation, self.network, self.conditions = evaluation, network, conditions
         self.options, self.sample = options, sample
-        self.probe = Probe(network.model, self._observe)
+        self.probe = Probe(network.model, self._observe, network.composed)
         self.batch: list[_Call] = []
         """The calls of the current forward pass so far."""
         self.layers: list[tuple[str, str, int]] = []
@@ -126,7 +128,8 @@ class LayerPass:
     def _look(self, few: Tensor, rows: int) -> Tensor:
         """Record the calls for a few images, whose shapes later reveal the axis of the images; returns their logits."""
         seen: list[tuple[str, tuple[int, ...]]] = []
-        probe = Probe(self.network.model, lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape))))
+        record: Observe = lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape)))  # noqa: E731
+        probe = Probe(self.network.model, record, self.network.composed)
         with probe.watching():
             logits = run_network(self.network, few, self.evaluation)
         self.called = [_Shape(layer, shape, Fraction(rows, len(few))) for layer, shape in seen]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION, in_order
+from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, NO_ACTIVATION, in_order
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.probe import Probe
+from robustbench_la.measuring.watch import Apply
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import CheckpointFile
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
-from robustbench_la.models.exchange import make_activation, native_activations, parse_exchange
+from robustbench_la.models.composed import Composed, candidates, recognise_function
+from robustbench_la.models.exchange import native_activations, parse_exchange
 from robustbench_la.text import counted
 
 TRIED = 4
@@ -36,6 +40,10 @@ class Seen:
     """The activations that the network contains as modules of the table."""
     calls: tuple[tuple[str, str], ...] = ()
     """Name of each call, and of its activation, in order."""
+    composed: Mapping[str, Composed] = field(default_factory=dict)
+    """The modules, by path, that were seen as one call each."""
+    alphas: frozenset[float | None] = frozenset()
+    """Those of its LayerActs; None for one that is not known."""
 
     @property
     def label(self) -> str:
@@ -52,8 +60,27 @@ class Seen:
         """``silu x 12 + relu x 1``, the most frequent first."""
         return " + ".join(f"{name} x {count}" for name, count in sorted(self.counts.items(), key=lambda entry: -entry[1]))
 
+    def alpha(self, label: str, given: float | None, name: str) -> float | None:
+        """LayerAct's alpha; None at the element level, and if it is not known or not the same everywhere.
+
+        Args:
+            label: The activation.
+            given: What the user or the file says.
+            name: Of the network, for errors.
+
+        Raises:
+            UserError: If what was seen contradicts what was said.
+        """
+        if not any(_is_layeract(part) for part in label.split("+")):
+            return None
+        known = {alpha for alpha in self.alphas if alpha is not None}
+        if given is not None and known and not any(math.isclose(given, alpha, rel_tol=1e-3) for alpha in known):
+            computed = ", ".join(f"{alpha:g}" for alpha in sorted(known))
+            raise UserError(f"{name}: --layeract-alpha is {given:g}, but the network computes with {computed}; omit it")
+        return given if given is not None else known.pop() if len(known) == 1 and len(self.alphas) == 1 else None
+
     def check(self, label: str, name: str) -> None:
-        """Raise UserError if the network calls others than an activation that it is said to have; a label says what is not seen."""
+        """Raise UserError if the network calls others than what it is said to have; a label says what cannot be seen."""
         called = {*self.counts, *(_COUNTS_AS.get(one, one) for one in self.counts)}
         missing = [part for part in label.split("+") if part not in called and part != NO_ACTIVATION]
         if not missing or not self.counts:
@@ -98,12 +125,19 @@ def look(network: Network, shape: Shape) -> Network:
     seen, _ = try_out(network.model, network.name, shape, network.normalization)
     if network.activation is not None:
         seen.check(network.activation, network.name)
-    network = replace(network, activations_seen=str(seen) or None, activation=network.activation or seen.label)
+    network = replace(
+        network, activations_seen=str(seen) or None, activation=network.activation or seen.label, composed=seen.composed
+    )
     if not network.spec.is_as_it_is:
         return network
-    alpha = alpha_of(network.model, network.activation or NO_ACTIVATION, network.alpha)
+    alpha = seen.alpha(network.activation or NO_ACTIVATION, network.alpha, network.name)
+    assumed = network.assumed
+    if alpha is None and network.level == "layer":
+        alpha = DEFAULT_ALPHA
+        assumed = (*assumed, f"layeract_alpha {alpha:g}")
     calls = (f"its activations: {seen}",) if seen.counts else ()
-    return replace(network, alpha=alpha, remarks=(*network.remarks, *_not_exchanged(network, seen), *calls))
+    remarks = (*network.remarks, *_not_exchanged(network, seen), *calls)
+    return replace(network, alpha=alpha, assumed=assumed, remarks=remarks)
 
 
 def _not_exchanged(network: Network, seen: Seen) -> list[str]:
@@ -136,26 +170,70 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
     size = (TRIED, shape.channels, shape.height, shape.width)
     images = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images = images.to(weights[0].device if weights else "cpu")
-    calls: list[tuple[str, str]] = []
+    inputs = normalization.apply(images)
     try:
-        probe = Probe(model, lambda layer, function, *_: calls.append((layer, function)))
-    except UserError:  # TorchScript: its calls cannot be intercepted, but its modules can be listed
-        probe = None
-    try:
-        with torch.inference_mode(), probe.watching() if probe else torch.no_grad():
-            output: object = model(normalization.apply(images))
+        with torch.inference_mode():
+            composed = _composed(model, inputs)
+            calls, output = _called(model, inputs, composed)
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         pixels = f"{shape.width}x{shape.height} px with {counted(shape.channels, 'channel')}"
         raise UserError(f"{name} fails on images of {pixels}: {first_line(error)}") from error
-    counts = Counter(function for _, function in calls)
-    return Seen(counts, tuple(native_activations(model)), tuple(calls)), output
+    counts = Counter(function for _, function, _ in calls)
+    alphas = frozenset(alpha for _, function, alpha in calls if _is_layeract(function))
+    named = tuple((call, function) for call, function, _ in calls)
+    return Seen(counts, tuple(native_activations(model)), named, composed, alphas), output
 
 
-def alpha_of(model: nn.Module, label: str, given: float | None) -> float | None:
-    """LayerAct's alpha, as given or from its modules; None at the element level, or if the modules differ."""
-    names = [name for name in label.split("+") if name in ACTIVATIONS and ACTIVATIONS[name].level == "layer"]
-    if not names:
-        return None
-    kinds = {type(make_activation(name)) for name in names}
-    alphas = {float(module.alpha) for module in model.modules() if type(module) in kinds and isinstance(module.alpha, float)}
-    return given if given is not None else alphas.pop() if len(alphas) == 1 else None
+def _is_layeract(function: str) -> bool:
+    return function in ACTIVATIONS and ACTIVATIONS[function].level == "layer"
+
+
+def _composed(model: nn.Module, inputs: Tensor) -> dict[str, Composed]:
+    """The modules of others that are activations as a whole, by path; of nested ones the outermost."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def remember(path: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:
+            if len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor) and given[0].dim() > 1:
+                shapes.setdefault(path, tuple(given[0].shape))
+
+        return hook
+
+    possible = candidates(model)
+    hooks = [module.register_forward_hook(remember(path)) for path, module in possible.items()]
+    try:
+        if possible:
+            model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found: dict[str, Composed] = {}
+    for path, shape in shapes.items():
+        module = possible[path]
+        if not any(path.startswith(f"{outer}.") for outer in found):
+            entry = recognise_function(module, shape, inputs.device, type(module).__name__)
+            if entry is not None:
+                found = {inner: other for inner, other in found.items() if not inner.startswith(f"{path}.")} | {path: entry}
+    return found
+
+
+def _called(
+    model: nn.Module, inputs: Tensor, composed: Mapping[str, Composed]
+) -> tuple[list[tuple[str, str, float | None]], object]:
+    """Name, function and alpha (of a LayerAct) of each call, and what the network returns."""
+    calls: list[tuple[str, str, float | None]] = []
+
+    def observe(layer: str, function: str, y: Tensor, a: Tensor, apply: Apply) -> None:
+        alpha = None
+        if _is_layeract(function) and not getattr(apply, "is_rough", False):
+            found = recognise_function(apply, tuple(y.shape), y.device, function)
+            alpha = None if found is None else found.alpha
+        calls.append((layer, function, alpha))
+
+    try:
+        probe = Probe(model, observe, composed)
+    except UserError:  # TorchScript: its calls cannot be intercepted, but its modules can be listed
+        probe = None
+    with probe.watching() if probe else contextlib.nullcontext():
+        output: object = model(inputs)
+    return calls, output

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from corruptions.registry import SEVERITIES
-from robustbench_la.activations import check_label
 from robustbench_la.errors import UserError, lookup
+from robustbench_la.other_activations import check_label
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.noise_words import parse_noise, parse_severities
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.titles import named_apart
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.tables.table import Column, Row, Table
+from robustbench_la.other_activations import has_scale
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
 
 _COLUMNS: Mapping[str, Column] = {
@@ -147,7 +148,7 @@ def _remarks(measured: Sequence[NetworkFluctuation]) -> Iterable[str]:
 
 
 def _has_no_scale(layer: LayerStats) -> bool:
-    return layer.function in ACTIVATIONS and not ACTIVATIONS[layer.function].has_scale and "gain" in layer.statistics
+    return not has_scale(layer.function) and "gain" in layer.statistics
 
 
 def activations(measured: Sequence[NetworkFluctuation]) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -10,6 +11,7 @@ from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION, Level
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.composed import Composed
 from robustbench_la.records.networks import NetworkRecord
 
 
@@ -39,6 +41,8 @@ class Network:
     """Digest of how it was trained, see ``recipe_of``; empty if unknown."""
     weights: str = ""
     """SHA-256 of its state dict; empty if it has none."""
+    composed: Mapping[str, Composed] = field(default_factory=dict)
+    """Modules of others, by path, that are activations as a whole; known after its trial."""
     activations_seen: str | None = None
     """As in NetworkRecord; None before its trial."""
     architecture_label: str | None = None
