@@ -22,8 +22,9 @@ from robustbench_la.measuring import session
 from robustbench_la.measuring.accuracy import measure_cells
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.assemble import assemble_network, check_keys
+from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import read_checkpoint, save_checkpoint
+from robustbench_la.models.checkpoints.keys import check_keys
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.exchange import make_activation
 from robustbench_la.models.layeract import LASiLU
@@ -588,8 +589,7 @@ UNREADABLE = {
     "truncated zip": _truncated,
     "picture": _picture,
     "random bytes": lambda path: path.write_bytes(np.random.default_rng(0).bytes(4096)),
-    "text": lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-    "HTML": lambda path: path.write_text("<!DOCTYPE html><html><body>Not found</body></html>"),
+    "text": lambda path: path.write_text("epoch 3: 91.7"),
     "zeros": lambda path: path.write_bytes(bytes(1000)),
 }
 

@@ -194,7 +194,7 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
     from robustbench_la.models.names import check_names
 
     check_names(plan)
-    files = {model: _read(model) for _, model in given.models if isinstance(model, str)}
+    files = {model: _read(model, plan) for _, model in given.models if isinstance(model, str)}
     if given.data is None or isinstance(given.data, str):
         choice = session.choice_for(plan, [file for own in files.values() for file in own])
         undecoded = decoding.open_dataset(choice, download=given.download)
@@ -211,11 +211,11 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
     return session.evaluation_of(networks, with_classes(images, networks[0].spec.classes), plan)
 
 
-def _read(pattern: str) -> list[CheckpointFile]:
+def _read(pattern: str, plan: EvaluationPlan) -> list[CheckpointFile]:
     from robustbench_la.measuring.session import find_checkpoints
     from robustbench_la.models.checkpoints.file import read_checkpoint
 
-    return [read_checkpoint(path) for path in find_checkpoints([pattern])]
+    return [read_checkpoint(path, trusted=plan.trust_file, source=plan.arch) for path in find_checkpoints([pattern])]
 
 
 def _networks(given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence[CheckpointFile]], shape: Shape) -> list[Network]:

@@ -30,6 +30,10 @@ class NetworkSettings(TypedDict, total=False):
     """Activations to exchange in the networks of checkpoint files, such as ``"relu=la_silu"``; not in networks in memory."""
     arch_label: str | None
     """What to call the architecture: networks with the same label are compared, whatever their code."""
+    key: str | None
+    """Which weights of checkpoint files that hold several, such as ``"ema"``."""
+    trust_file: bool
+    """Also load pickled networks and TorchScript, which runs code in the file: for files of people you trust."""
     layout: str | None
     """The axes of images in memory, if their shape leaves them open: ``"NCHW"``, ``"NHWC"`` ..."""
     download: bool

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,8 @@ def command(
     arch: options.Arch = None,
     arch_label: options.ArchLabel = None,
     exchange: options.Exchange = None,
+    key: options.WeightsKey = None,
+    trust_file: options.TrustFile = False,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -77,23 +79,18 @@ def command(
     """Read arguments, measure, write, report what moved."""
     from pathlib import Path
 
+    file = FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file)
     network = NetworkFlags(
-        checkpoints=ckpt,
-        arch=arch,
-        arch_label=arch_label,
-        exchange=exchange,
-        activation=activation,
-        layeract_alpha=layeract_alpha,
-        normalize=normalize,
+        arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
     )
     images = ImageFlags(data=data, resize=resize, crop=crop, limit=limit)
     corruption = NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds)
     run = RunFlags(device=device, batch_size=batch_size, amp=amp)
     path = Path(output)
     old = _replaced(path, update=update)
-    plan = plan_flags.plan_of(config, network, images, corruption, run, fluctuation=fluctuation)
+    plan = plan_flags.plan_of(config, file, network, images, corruption, run, fluctuation=fluctuation)
     _check_not_measured(path, plan)
-    flags = {**network, **images, **corruption, **run}
+    flags = {**file, **network, **images, **corruption, **run}
     _measure_and_write(path, plan, old, flags=flags if old is not None and config is None else None, download=download)
 
 

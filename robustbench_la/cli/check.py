@@ -121,6 +121,8 @@ def command(
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
     arch: options.Arch = None,
+    key: options.WeightsKey = None,
+    trust_file: options.TrustFile = False,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -141,8 +143,14 @@ def command(
         for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
-        network = {"arch": arch, "activation": activation, "layeract_alpha": layeract_alpha, "normalize": normalize}
-        where = {"data": data, "device": device, "batch_size": batch_size, "download": download or None}
+        network = {"arch": arch, "key": key, "activation": activation, "layeract_alpha": layeract_alpha, "normalize": normalize}
+        where = {
+            "data": data,
+            "device": device,
+            "batch_size": batch_size,
+            "download": download or None,
+            "trust_file": trust_file or None,
+        }
         source = _Source(one, results, network, where)
         from robustbench_la.gate.tolerances import parse_rules
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,8 @@ def command(
     arch: options.Arch = None,
     arch_label: options.ArchLabel = None,
     exchange: options.Exchange = None,
+    key: options.WeightsKey = None,
+    trust_file: options.TrustFile = False,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -58,14 +60,9 @@ def command(
     """Read arguments, measure, print."""
     plan = plan_flags.plan_of(
         config,
+        FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file),
         NetworkFlags(
-            checkpoints=ckpt,
-            arch=arch,
-            arch_label=arch_label,
-            exchange=exchange,
-            activation=activation,
-            layeract_alpha=layeract_alpha,
-            normalize=normalize,
+            arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
         ),
         ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
         NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_LAYERS
 
@@ -79,6 +79,8 @@ def command(
     arch: options.Arch = None,
     arch_label: options.ArchLabel = None,
     exchange: options.Exchange = None,
+    key: options.WeightsKey = None,
+    trust_file: options.TrustFile = False,
     activation: options.Activation = None,
     layeract_alpha: options.LayerActAlpha = None,
     normalize: options.Normalize = None,
@@ -110,14 +112,9 @@ def command(
     """Read arguments, measure, print."""
     plan = plan_flags.plan_of(
         config,
+        FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file),
         NetworkFlags(
-            checkpoints=ckpt,
-            arch=arch,
-            arch_label=arch_label,
-            exchange=exchange,
-            activation=activation,
-            layeract_alpha=layeract_alpha,
-            normalize=normalize,
+            arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
         ),
         ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
         NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=1),

@@ -80,6 +80,23 @@ Activation = Annotated[
         rich_help_panel=CHECKPOINT,
     ),
 ]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="NAME",
+        help="Which weights, if the file holds several, such as model, ema or teacher.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+TrustFile = Annotated[
+    bool,
+    switch(
+        "--trust-file",
+        help="Also load pickled networks and TorchScript, which runs code in the file: for files of people you trust.",
+        panel=CHECKPOINT,
+    ),
+]
 LayerActAlpha = Annotated[float | None, layeract_alpha(CHECKPOINT)]
 Normalize = Annotated[str | None, normalize(CHECKPOINT)]
 

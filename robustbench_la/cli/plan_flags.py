@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from robustbench_la.records.plan import EvaluationPlan
 
 
-class NetworkFlags(TypedDict):
-    """Which checkpoints, and what their files do not record."""
+class FileFlags(TypedDict):
+    """Which checkpoints, of which architecture, and how their files are read."""
 
     checkpoints: list[str] | None
     arch: str | None
+    key: str | None
+    trust_file: bool
+
+
+class NetworkFlags(TypedDict):
+    """What else the files of checkpoints do not record."""
+
     arch_label: str | None
     exchange: list[str] | None
     activation: str | None
@@ -58,6 +65,7 @@ class RunFlags(TypedDict):
 
 def plan_of(
     config: str | None,
+    file: FileFlags,
     network: NetworkFlags,
     images: ImageFlags,
     noise: NoiseFlags,
@@ -68,7 +76,7 @@ def plan_of(
     """The plan of a file, overridden by the flags of a command; None, and a switch that is off, override nothing."""
     from robustbench_la.records.plan_file import read_plan
 
-    flags = {**network, **images, **noise, **run, "fluctuation": fluctuation}
+    flags = {**file, **network, **images, **noise, **run, "fluctuation": fluctuation}
     return read_plan(config, {name: value for name, value in flags.items() if value is not False})
 
 

@@ -95,6 +95,7 @@ def _is_as_given(cell: Cell, given: Mapping[str, str | float]) -> bool:
     network = cell.network
     properties = {
         "arch": network.architecture,
+        "key": network.weights_key,
         "activation": network.activation,
         "layeract_alpha": network.alpha,
         "normalize": network.normalization,

@@ -78,7 +78,7 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     resolve(plan.device)
     paths = find_checkpoints(plan.checkpoints)
     overrides = overrides_of(plan)
-    files = [read_checkpoint(path) for path in paths]
+    files = [read_checkpoint(path, trusted=plan.trust_file, source=plan.arch) for path in paths]
     dataset = decoding.open_dataset(choice_for(plan, files), download=download)
     shape = dataset.shape()
     networks = [load(file, overrides, shape) for file in files]
@@ -148,6 +148,7 @@ def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
         architecture=plan.arch,
         architecture_label=plan.arch_label,
         exchange=tuple(plan.exchange),
+        key=plan.key,
         activation=plan.activation[0] if plan.activation else None,
         alpha=plan.layeract_alpha,
         normalization=parse_normalization(plan.normalize) if plan.normalize else None,

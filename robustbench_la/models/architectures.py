@@ -40,6 +40,8 @@ class NetworkSpec:
     """Where shortcuts add their zero channels; resnets only."""
     exchange: tuple[str, ...] = ()
     """Activations exchanged after it was built, such as ``relu=la_silu``; only for networks that are taken as they are."""
+    shortcut: Literal["padding", "convolution"] = "padding"
+    """What shortcuts do where the number of channels grows (options A and B); resnets only."""
 
     def as_dict(self) -> dict[str, str | int | bool | list[str]]:
         """Plain values, for a checkpoint and for JSON."""
@@ -87,6 +89,7 @@ def _resnet(spec: NetworkSpec, make: Callable[[], nn.Module], *, blocks: int) ->
         classes=spec.classes,
         conv_bias=spec.conv_bias,
         padding=spec.padding,
+        shortcut=spec.shortcut,
     )
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Padding = Literal["centre", "end"]
+Shortcut = Literal["padding", "convolution"]
 MakeActivation = Callable[[], nn.Module]
 
 
@@ -50,10 +51,18 @@ class Cnn(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a parameter-free shortcut (He et al. 2016, option A)."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016): without parameters (option A), or a 1x1 convolution (option B)."""
 
     def __init__(
-        self, make: MakeActivation, *, width_in: int, width: int, stride: int, conv_bias: bool, padding: Padding
+        self,
+        make: MakeActivation,
+        *,
+        width_in: int,
+        width: int,
+        stride: int,
+        conv_bias: bool,
+        padding: Padding,
+        shortcut: Shortcut,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width_in, width, 3, stride=stride, padding=1, bias=conv_bias)
@@ -65,10 +74,17 @@ class BasicBlock(nn.Module):
         self.stride = stride
         before = (width - width_in) // 2 if padding == "centre" else 0
         self.pad = (0, 0, 0, 0, before, width - width_in - before)
+        self.shortcut: nn.Sequential | None = None
+        if shortcut == "convolution" and stride != 1:
+            convolution = nn.Conv2d(width_in, width, 1, stride=stride, bias=conv_bias)
+            self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """From (N, width_in, H, W) to (N, width, H / stride, W / stride)."""
-        shortcut = x if self.stride == 1 else F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
+        if self.shortcut is not None:
+            shortcut = self.shortcut(x)
+        else:
+            shortcut = x if self.stride == 1 else F.pad(x[:, :, :: self.stride, :: self.stride], self.pad)
         x = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
         out: Tensor = self.act2(x + shortcut)
         return out
@@ -81,7 +97,15 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, make: MakeActivation, *, blocks: int, channels: int, classes: int, conv_bias: bool, padding: Padding
+        self,
+        make: MakeActivation,
+        *,
+        blocks: int,
+        channels: int,
+        classes: int,
+        conv_bias: bool,
+        padding: Padding,
+        shortcut: Shortcut = "padding",
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=conv_bias)
@@ -98,6 +122,7 @@ class ResNet(nn.Module):
                         stride=1 if block or width == width_in else 2,
                         conv_bias=conv_bias,
                         padding=padding,
+                        shortcut=shortcut,
                     )
                     for block in range(blocks)
                 )

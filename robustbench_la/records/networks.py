@@ -21,6 +21,8 @@ class NetworkId:
     sha256: str
     """Of the checkpoint file."""
     architecture: str
+    weights_key: str = ""
+    """Which of the weights in the file, as the user says if it holds several; empty otherwise."""
     code: str | None = None
     """SHA-256 of the user's file that builds the network; None for an architecture of the table."""
     activation: str
@@ -49,6 +51,11 @@ class NetworkRecord(NetworkId):
     """Digest of how it was trained, without the seed; empty if unknown. Different recipes are not compared as training seeds."""
     weights: str = ""
     """SHA-256 of its weights, whatever the file that holds them; empty in records of older versions."""
+
+    @property
+    def design(self) -> str:
+        """What its architecture is called: networks of one design are compared."""
+        return self.architecture_label or self.architecture
 
     @property
     def known(self) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class NetworkPlan(_Part):
     """What to call the architecture; networks with the same label are compared."""
     exchange: _Words = []
     """Activations to exchange in networks that are taken as they are, such as relu=la_silu."""
+    key: str | None = None
+    """Which of the weights in a file that holds several."""
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
@@ -127,6 +129,8 @@ class EvaluationPlan(_SharedPlan):
     """How many: noise_seed, noise_seed + 1, ..."""
     batch_size: _Positive | None = None
     amp: bool = False
+    trust_file: bool = False
+    """Whether code in a checkpoint may be run."""
     fluctuation: bool = False
     """Whether a baseline also records the fluctuation of activations."""
 

@@ -112,6 +112,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _THIRD,
     network_columns("recipe", "weights"),
     network_columns("exchange"),
+    network_columns("weights_key"),
     _NOISE_VERSION,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
@@ -198,7 +199,7 @@ class Selection:
             values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("n.sha256", self.sha256),
-            ("n.architecture", self.architectures),
+            ("ifnull(n.architecture_label, n.architecture)", self.architectures),
             ("n.activation", self.activations),
             ("c.severity", self.severities),
             ("c.noise_seed", self.noise_seeds),

@@ -39,6 +39,11 @@ def comparison_notes(
         notes.append(unequal)
     if contrasts:
         notes.append(_difference_note(contrasts, request, measured, rows))
+    if group.code_changed:
+        notes.append(
+            "The network code changed between runs, so other networks of this architecture are in a table of their own; if they "
+            "are comparable, join them with --as LABEL on eval of all of them."
+        )
     if group.images < group.dataset_images:
         notes.append(f"Partial: {group.images:,} of {group.dataset_images:,} images.")
     if any(None in row.values for row in rows) and request.allow_missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
-_COMPARED = ("sha256", "weights", "activation", "alpha")
+_COMPARED = ("sha256", "weights", "activation", "alpha", "exchange")
 """The properties in which networks of a group may differ."""
 SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
 """Those that they share."""
@@ -62,11 +63,13 @@ class Group:
     """Everything that any of the networks was measured under."""
     title: str = ""
     """What distinguishes the group from all others: architecture, images, levels, and what else differs from a similar group."""
+    code_changed: bool = False
+    """Whether another group differs in nothing but the code of its networks."""
 
     @property
     def architecture(self) -> str:
         """The architecture of every network."""
-        return self.networks[0].network.architecture
+        return self.networks[0].network.design
 
     @property
     def subject(self) -> str:
@@ -121,13 +124,18 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
         shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
+    codes = Counter(comparable_key(entries[0].cell.network, entries[0].setting, code=False) for entries in shared.values())
     found = []
     for entries in shared.values():
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
-        common = traits(entries[0].cell.network, entries[0].setting, SHARED)
+        network, setting = entries[0].cell.network, entries[0].setting
+        changed = codes[comparable_key(network, setting, code=False)] > 1
+        common = traits(network, setting, SHARED)
         for profile in profiles or (None,):
             under = [entry.cell.condition for entry in entries if entry.cell.condition.profile == profile]
-            found += [(_group(entries, profile, version), common) for version in noise_versions(under)]
+            found += [
+                (replace(_group(entries, profile, version), code_changed=changed), common) for version in noise_versions(under)
+            ]
     titles = distinguished([each.subject for each, _ in found], [common for _, common in found])
     groups = [replace(each, title=title) for (each, _), title in zip(found, titles, strict=True)]
     if not allow_missing:
@@ -136,9 +144,18 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     return groups
 
 
-def comparable_key(network: NetworkRecord, setting: RunSetting) -> tuple[object, ...]:
-    """What two measurements must share to be comparable."""
-    return (*(getattr(network, name) for name in SHARED), setting.fingerprint, setting.precision)
+def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True) -> tuple[object, ...]:
+    """What two measurements must share to be comparable: an architecture that the user named counts whatever its code.
+
+    Args:
+        network: Of a measurement.
+        setting: Of its run.
+        code: Whether the code of the network matters; False tells whether it is all that differs.
+    """
+    shared = {name: getattr(network, name) for name in SHARED} | {"architecture": network.design}
+    if not code or network.architecture_label is not None:
+        del shared["code"]
+    return (*shared.values(), setting.fingerprint, setting.precision)
 
 
 def noise_versions(conditions: Iterable[Condition]) -> list[int]:

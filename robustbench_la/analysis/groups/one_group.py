@@ -93,7 +93,7 @@ def _title(setting: RunSetting, rows: Sequence[LayerRow], *, seeds: bool) -> str
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
     profile = row.condition.profile
     levels = f"levels of {profile}" if profile else "custom levels"
-    parts = [f"{row.network.architecture} on {setting.data}", f"{setting.images:,}{partial} images", levels]
+    parts = [f"{row.network.design} on {setting.data}", f"{setting.images:,}{partial} images", levels]
     parts += drawn_by(*noise_versions(each.condition for each in rows))
     parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
     return ", ".join(parts)

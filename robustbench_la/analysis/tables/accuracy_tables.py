@@ -32,8 +32,8 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
     rows = [
         row
-        for architecture in dict.fromkeys(cell.network.architecture for cell in cells)
-        for row in _rows([cell for cell in cells if cell.network.architecture == architecture], corruptions, wanted)
+        for architecture in dict.fromkeys(cell.network.design for cell in cells)
+        for row in _rows([cell for cell in cells if cell.network.design == architecture], corruptions, wanted)
     ]
     if as_given:
         places = {name: place for place, name in enumerate(dict.fromkeys(cell.network.checkpoint for cell in cells))}

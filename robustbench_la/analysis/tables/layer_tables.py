@@ -180,7 +180,7 @@ def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, li
     """Records by architecture, then by activation."""
     networks: dict[str, dict[str, list[NetworkFluctuation]]] = {}
     for record in measured:
-        networks.setdefault(record.layers[0].network.architecture, {}).setdefault(record.layers[0].network.activation, []).append(
+        networks.setdefault(record.layers[0].network.design, {}).setdefault(record.layers[0].network.activation, []).append(
             record
         )
     return networks

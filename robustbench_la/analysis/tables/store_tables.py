@@ -55,7 +55,7 @@ def overview(cells: Sequence[Stored], layers: Sequence[tuple[RunSetting, LayerRo
                 group.network.checkpoint,
                 *([group.network.sha256[:8]] if ambiguous else []),
                 group.network.activation,
-                group.network.architecture,
+                group.network.design,
                 group.data,
                 *([group.precision] if rounded else []),
                 group.images,

@@ -8,26 +8,24 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
-from robustbench_la.models.architectures import NetworkSpec, check_architecture, is_as_it_is
+from robustbench_la.models.architectures import NetworkSpec, check_architecture
 from robustbench_la.models.build import build, exchange_for, takes_activation
 from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged
-from robustbench_la.models.checkpoints.formats import Candidate, is_state_dict, state_dicts
+from robustbench_la.models.checkpoints.keys import check_keys
+from robustbench_la.models.checkpoints.layouts import is_state_dict
+from robustbench_la.models.checkpoints.locate import locate
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
-from robustbench_la.models.checkpoints.recognise import recognise
 from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import state_sha256
 from robustbench_la.models.user_code import code_of
 from robustbench_la.text import counted
 
-_SHOWN = 3
-"""How many keys an error message lists."""
 _LARGE_IMAGES = 200
 """Pixels: from here on images are like those of ImageNet, for which the paper has another alpha."""
 
@@ -55,6 +53,7 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
         network,
         name=str(file.path),
         sha256=file.sha256,
+        weights_key=overrides.key or "",
         code=code_of(network.spec.architecture),
         recipe=recipe_of(file.content),
         weights=state_sha256(network.model),
@@ -102,20 +101,8 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
 def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) -> Network:
     if overrides.architecture is not None:
         check_architecture(overrides.architecture)
-    remarks, candidates = state_dicts(content)
-    state, removed = candidates[-1]
-    # Keys of other networks may begin alike: what the user specifies decides.
-    recognised = None if is_as_it_is(overrides.architecture or "") else recognise(state)
-    if recognised is not None and overrides.architecture in (None, recognised[0].architecture):
-        spec, state = recognised
-        removed = (*removed, f"recognised as {spec.architecture} for {spec.classes} classes, {spec.channels} channels")
-    elif overrides.architecture is None:
-        raise UserError(f"architecture not recognised from the weights (keys start with {_some(state)}); specify it with --arch")
-    elif recognised is not None and ":" not in overrides.architecture:
-        raise UserError(_look_like(recognised[0].architecture) + f" (not those of {overrides.architecture})")
-    else:
-        spec, (state, removed) = _measured(overrides, candidates, shape)
-    remarks += removed
+    located = locate(content, overrides, shape)
+    spec, remarks = located.spec, list(located.remarks)
     if overrides.activation is None and not spec.is_as_it_is:
         raise UserError(
             f"the weights of {spec.architecture} do not show the activation; specify it with --activation, "
@@ -132,7 +119,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
     network = _network(
         spec,
-        state,
+        located.state,
         overrides.activation,
         overrides.alpha,
         overrides.normalization or NORMALIZATIONS["none"],
@@ -151,40 +138,6 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
 def _assumed_alpha(alpha: float, shape: Shape) -> str:
     large = min(shape.height, shape.width) >= _LARGE_IMAGES
     return f"layeract_alpha {alpha:g}" + (" (the paper's is 0.1 for images of this size)" if large else "")
-
-
-def _look_like(architecture: str) -> str:
-    return f"these look like the weights of {architecture}; omit --arch"
-
-
-def _measured(overrides: LoadOverrides, candidates: list[Candidate], shape: Shape) -> tuple[NetworkSpec, Candidate]:
-    """The spec of an architecture that is not in the table, and the candidate whose keys match it best.
-
-    The number of classes is found by building the network for a number that no layer has by chance, and looking up the size that
-    the weights have in its place. For a user function without an argument ``classes`` it is that of the data.
-    """
-    assert overrides.architecture is not None
-    if not is_as_it_is(overrides.architecture):
-        raise UserError(f"these are not weights of a {overrides.architecture}: their keys start with {_some(candidates[-1][0])}")
-    unlikely = 7919
-    spec = NetworkSpec(
-        architecture=overrides.architecture,
-        classes=unlikely,
-        channels=shape.channels or 3,
-        height=0,
-        width=0,
-        exchange=overrides.exchange,
-    )
-    expected = build(spec, overrides.activation).state_dict()
-    best = max(candidates, key=lambda candidate: len(candidate[0].keys() & expected.keys()))
-    state = best[0]
-    rows = {
-        state[key].shape[0]
-        for key, tensor in expected.items()
-        if key in state and state[key].dim() and tensor.shape[:1] == (unlikely,)
-    }
-    last = next((len(tensor) for tensor in reversed(state.values()) if tensor.dim()), 1)
-    return replace(spec, classes=max(rows) if rows else shape.classes or last), best
 
 
 def _network(
@@ -231,37 +184,3 @@ def _built_with_layeract(spec: NetworkSpec, activation: str | None) -> bool:
     if activation is not None and activation in ACTIVATIONS and takes_activation(spec.architecture):
         put.append(activation)
     return any(ACTIVATIONS[name].level == "layer" for name in put)
-
-
-def check_keys(model: nn.Module, state: dict[str, Tensor], architecture: str) -> None:
-    """Check that weights fit a network.
-
-    Args:
-        model: The network.
-        state: The weights.
-        architecture: Its name, for errors.
-
-    Raises:
-        UserError: If keys are missing or unexpected, shapes differ, or weights are not finite.
-    """
-    expected = model.state_dict()
-    # BatchNorm counters: files from before torch 0.4.1 do not have them, and evaluation does not use them.
-    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in expected]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    faults = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in
-              (("missing", missing), ("unexpected", extra), ("of the wrong shape", misshapen)) if keys]  # fmt: skip
-    if faults:
-        raise UserError(f"the weights do not fit {architecture}; keys: {'; '.join(faults)}")
-    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
-        raise UserError(f"NaN or infinite weights in {_some(broken)}")
-
-
-def _some(keys: object) -> str:
-    names = [str(key) for key in keys]  # type: ignore[attr-defined]  # any collection of names
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -19,6 +19,7 @@ from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
+from robustbench_la.models.checkpoints.kinds import Kind
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1
@@ -69,6 +70,7 @@ class CheckpointFile:
     path: Path
     sha256: str
     content: dict[str, Any]
+    kind: Kind = "torch"
 
     @property
     def data(self) -> ImageChoice | None:
@@ -81,11 +83,13 @@ class CheckpointFile:
             raise UserError(f"{self.path}: {damaged(error)}") from None
 
 
-def read_checkpoint(path: Path) -> CheckpointFile:
+def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = None) -> CheckpointFile:
     """Read a checkpoint of any format.
 
     Args:
         path: The file.
+        trusted: Whether code in the file may be run.
+        source: The architecture that the user specifies; see ``unpack``.
 
     Returns:
         Its content, with the SHA-256 of the file.
@@ -95,7 +99,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     """
     raw = read_bytes(path)
     try:
-        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), unpack(raw, path))
+        kind, content = unpack(raw, path, trusted=trusted, source=source)
+        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), content, kind)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

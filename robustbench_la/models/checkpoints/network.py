@@ -47,6 +47,8 @@ class Network:
     """As in NetworkRecord; None before its trial."""
     architecture_label: str | None = None
     """What the user calls its architecture; None for its own name."""
+    weights_key: str = ""
+    """Which of the weights in its file, if the user says so."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
 
@@ -63,6 +65,7 @@ class Network:
             checkpoint=self.name,
             sha256=self.sha256,
             architecture=self.spec.architecture,
+            weights_key=self.weights_key,
             code=self.code,
             activation=self.activation or NO_ACTIVATION,
             activation_level=self.level,
@@ -85,6 +88,8 @@ class LoadOverrides:
     architecture_label: str | None = None
     exchange: tuple[str, ...] = ()
     """Such as ``relu=la_silu``."""
+    key: str | None = None
+    """Which of the weights in a file that holds several."""
     activation: str | None = None
     alpha: float | None = None
     normalization: Normalization | None = None

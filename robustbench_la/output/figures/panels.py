@@ -100,7 +100,7 @@ def panels(measured: Sequence[NetworkFluctuation], *, most: int) -> list[Panel]:
 
     Raises: UserError if nothing is there to draw, or checkpoints were measured on different images.
     """
-    architectures = {record.layers[0].network.architecture for record in measured}
+    architectures = {record.layers[0].network.design for record in measured}
     conditions = list(dict.fromkeys(_condition(record) for record in measured))
     groups = [[one] for one in conditions]
     if len(groups) * len(architectures) > most:
@@ -118,10 +118,10 @@ def _found(measured: Sequence[NetworkFluctuation], groups: Sequence[Sequence[Con
     if any(not np.array_equal(record.sample, measured[0].sample) for record in measured):
         raise UserError("these networks were measured on different images, so they cannot be drawn together")
     looks = _looks(measured)
-    architectures = list(dict.fromkeys(record.layers[0].network.architecture for record in measured))
+    architectures = list(dict.fromkeys(record.layers[0].network.design for record in measured))
     found = []
     for architecture in architectures:
-        own = [record for record in measured if record.layers[0].network.architecture == architecture]
+        own = [record for record in measured if record.layers[0].network.design == architecture]
         for group in groups:
             if panel := _panel(own, group, looks, architecture if len(architectures) > 1 else ""):
                 found.append(panel)
@@ -145,7 +145,7 @@ def _condition(record: NetworkFluctuation) -> Condition:
 
 def _looks(measured: Sequence[NetworkFluctuation]) -> dict[_Kind, Look]:
     """In the order of legends. The label says alpha or the number of layers where that tells lines of one panel apart."""
-    kinds = {_kind(record): record.layers[0].network.architecture for record in measured}
+    kinds = {_kind(record): record.layers[0].network.design for record in measured}
     looks: dict[_Kind, Look] = {}
     for activation in in_order(kind[0] for kind in kinds):
         own = sorted((kind for kind in kinds if kind[0] == activation), key=lambda kind: (kind[1] or 0, kind[2]))

@@ -1,0 +1,110 @@
+"""Recognises torchvision's classifiers from the keys and shapes of a state dict, without building more than a few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from robustbench_la.models.architectures import NetworkSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_COUNTER = "num_batches_tracked"
+_BY_NUMBER_OF_TENSORS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        16: ("alexnet",),
+        22: ("vgg11",),
+        26: ("vgg13",),
+        32: ("vgg16",),
+        38: ("vgg19",),
+        52: ("squeezenet1_1", "squeezenet1_0"),
+        54: ("vgg11_bn",),
+        66: ("vgg13_bn",),
+        84: ("vgg16_bn",),
+        102: ("vgg19_bn", "resnet18"),
+        152: ("vit_b_16", "vit_b_32"),
+        182: ("convnext_tiny", "resnet34"),
+        185: ("swin_t",),
+        210: ("mobilenet_v3_small",),
+        233: ("swin_v2_t",),
+        262: ("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3", "mobilenet_v2"),
+        266: ("mobilenet_v3_large",),
+        267: ("resnet50", "resnext50_32x4d", "wide_resnet50_2", "regnet_x_800mf"),
+        282: ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+        293: ("regnet_y_800mf",),
+        296: ("vit_l_16", "vit_l_32"),
+        297: ("regnet_x_1_6gf",),
+        305: ("googlenet",),
+        311: ("efficientnet_b0",),
+        331: ("regnet_y_400mf",),
+        344: ("convnext_base", "convnext_large", "convnext_small"),
+        350: ("regnet_y_8gf",),
+        353: ("swin_b", "swin_s"),
+        357: ("regnet_x_16gf", "regnet_x_400mf"),
+        369: ("regnet_y_16gf",),
+        372: ("regnet_x_8gf", "regnet_x_32gf"),
+        392: ("vit_h_14",),
+        402: ("regnet_x_3_2gf",),
+        407: ("regnet_y_32gf",),
+        426: ("regnet_y_3_2gf",),
+        439: ("efficientnet_b1", "efficientnet_b2"),
+        449: ("swin_v2_b", "swin_v2_s"),
+        484: ("inception_v3",),
+        496: ("efficientnet_b3",),
+        522: ("resnet101", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2"),
+        540: ("regnet_y_128gf", "regnet_y_1_6gf"),
+        548: ("maxvit_t",),
+        606: ("densenet121",),
+        610: ("efficientnet_b4",),
+        672: ("efficientnet_v2_s",),
+        738: ("efficientnet_b5",),
+        777: ("resnet152",),
+        806: ("densenet161",),
+        846: ("densenet169",),
+        852: ("efficientnet_b6",),
+        963: ("efficientnet_v2_m",),
+        1006: ("densenet201",),
+        1037: ("efficientnet_b7",),
+        1331: ("efficientnet_v2_l",),
+    }
+)
+"""Classifiers by the number of entries of their state dict, without the counters of BatchNorm: which of them are worth building.
+A classifier that is missing here needs ``--arch torchvision:NAME``."""
+
+
+def recognise_torchvision(state: Mapping[str, Tensor]) -> NetworkSpec | None:
+    """Recognise a classifier of torchvision.
+
+    Args:
+        state: A state dict.
+
+    Returns:
+        The network, if all keys and shapes are equal; None otherwise.
+    """
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items() if not key.endswith(_COUNTER)}
+    if len(shapes) not in _BY_NUMBER_OF_TENSORS:
+        return None
+    classes = max((shape[0] for key, shape in list(shapes.items())[-2:] if shape), default=0)
+    first = next((shape for shape in shapes.values() if len(shape) == 4), (0, 0))
+    if not classes or first[1] != 3:
+        return None
+    for name in _BY_NUMBER_OF_TENSORS[len(shapes)]:
+        expected = {
+            key: tuple(tensor.shape) for key, tensor in _built(name, classes).state_dict().items() if not key.endswith(_COUNTER)
+        }
+        if expected == shapes:
+            return NetworkSpec(architecture=f"torchvision:{name}", classes=classes, channels=3, height=0, width=0)
+    return None
+
+
+def _built(name: str, classes: int) -> nn.Module:
+    """A classifier whose weights take no memory; except RegNets, whose widths are computed with tensors."""
+    import torch
+    import torchvision
+
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+        model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
+    return model
