@@ -47,6 +47,7 @@ def fill(
     name: str = "runs/{activation}-{seed}.pt",
     architecture: str = "mlp",
     left_out: Callable[[str, int | None, Condition], bool] = lambda *_: False,
+    properties: Callable[[str, int | None], dict[str, object]] = lambda *_: {},
     **changes: object,
 ) -> dict[tuple[str, int | None, Condition, int | None], np.ndarray]:
     """Put answers into a store, and give them: right or wrong of each image."""
@@ -75,6 +76,7 @@ def fill(
                                     alpha=1e-5 if activation.startswith("la_") else None,
                                     normalization="half",
                                     training_seed=seed,
+                                    **properties(activation, seed),  # type: ignore[arg-type]
                                 ),
                                 pass_=Pass(condition, draw),
                                 correct=int(right.sum()),

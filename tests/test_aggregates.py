@@ -252,7 +252,8 @@ def test_severities_that_nobody_was_measured_at_are_named_corruption_by_corrupti
 
     with pytest.raises(ValueError, match=r"missing cells: frost 1 5, fog 3$"):
         columns("unnormalised-mce", cells)
-    assert "mCE" not in columns("mce", cells)
+    with pytest.raises(ValueError, match="over severities 1 to 5, but frost was measured at 2, 3, 4 only"):
+        columns("mce", cells)
 
 
 @pytest.mark.parametrize("gap", [None, math.nan, "absent"])
@@ -286,9 +287,10 @@ def test_the_baseline_line_agrees_with_statsmodels_on_the_logit_scale() -> None:
     clean, corrupted = np.array(NETWORKS).T
     logits = np.log(clean / (1 - clean)), np.log(corrupted / (1 - corrupted))
     intercept, slope = statsmodels.api.OLS(logits[1], statsmodels.api.add_constant(logits[0])).fit().params
-    line = fit_baselines(clean.tolist(), corrupted.tolist())
+    fitted = statsmodels.api.OLS(logits[1], statsmodels.api.add_constant(logits[0])).fit()
+    line = fit_baselines(clean.tolist(), corrupted.tolist(), "abcde")
 
-    assert (line.intercept, line.slope) == pytest.approx((intercept, slope))
+    assert (line.intercept, line.slope, line.standard_error) == pytest.approx((intercept, slope, fitted.bse[1]))
     assert line.predict(0.74) == pytest.approx(1 / (1 + math.exp(-intercept - slope * math.log(0.74 / 0.26))))
     assert effective_robustness(0.74, 0.5, line) == pytest.approx(0.5 - line.predict(0.74))
 
@@ -296,26 +298,32 @@ def test_the_baseline_line_agrees_with_statsmodels_on_the_logit_scale() -> None:
 @given(st.floats(0.2, 2), st.floats(-2, 2), st.floats(0.05, 0.95))
 def test_a_network_on_the_line_has_no_effective_robustness(slope: float, intercept: float, clean: float) -> None:
     line = BaselineLine(slope=slope, intercept=intercept)
-    across = [0.3, 0.5, 0.6, 0.9]
-    fitted = fit_baselines(across, [line.predict(value) for value in across])
+    across = [0.3, 0.5, 0.6, 0.9, 0.7]
+    fitted = fit_baselines(across, [line.predict(value) for value in across], "abcde")
 
     assert effective_robustness(clean, line.predict(clean), fitted) == pytest.approx(0, abs=1e-6)
     assert effective_robustness(clean, line.predict(clean) + 0.02, fitted) == pytest.approx(0.02, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("clean", "corrupted", "message"),
+    ("clean", "corrupted", "of", "message"),
     [
-        ([0.5, 0.6], [0.3, 0.4], "3 baselines or more"),
-        ([0.5, 0.6, 0.7], [0.3, 0.4], "not 3 and 2"),
-        ([0.5, 0.5, 0.5], [0.3, 0.4, 0.5], "same clean accuracy"),
-        ([0.5, 0.6, 1.0], [0.3, 0.4, 0.5], "have no logit, so 1 "),
-        ([0.5, 0.6, 0.7], [0.3, 0.4, 0.0], "have no logit, so 0 "),
+        (
+            [0.5, 0.6, 0.7, 0.8],
+            [0.3, 0.4, 0.5, 0.6],
+            "abcd",
+            "at least 5 .* of at least 3 .* here are 4 of 4",
+        ),
+        ([0.5, 0.6, 0.7, 0.8, 0.9], [0.3, 0.4, 0.5, 0.6, 0.7], "aabbb", "here are 5 of 2"),
+        ([0.5, 0.6, 0.7, 0.8, 0.9], [0.3, 0.4], "abcde", "each baseline needs"),
+        ([0.5] * 5, [0.3, 0.4, 0.5, 0.6, 0.7], "abcde", "same clean accuracy"),
+        ([0.5, 0.6, 1.0, 0.8, 0.9], [0.3, 0.4, 0.5, 0.6, 0.7], "abcde", "have no logit, so 1 "),
+        ([0.5, 0.6, 0.7, 0.8, 0.9], [0.3, 0.4, 0.0, 0.6, 0.7], "abcde", "have no logit, so 0 "),
     ],
 )
-def test_baselines_without_a_line_are_refused(clean: list[float], corrupted: list[float], message: str) -> None:
+def test_baselines_without_a_line_are_refused(clean: list[float], corrupted: list[float], of: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        fit_baselines(clean, corrupted)
+        fit_baselines(clean, corrupted, of)
 
 
 def test_relative_robustness_is_what_the_measure_adds() -> None:

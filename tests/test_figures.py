@@ -315,16 +315,17 @@ def test_bars_of_relative_robustness_are_those_of_layer_level_activations(path) 
 
 
 def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_logits(path) -> None:
-    answers = fill(path, SMALL)
+    for architecture in ("mlp", "cnn", "wide"):
+        answers = fill(path, SMALL, architecture=architecture, name=architecture + "/{activation}-{seed}.pt")
 
-    figure = scatter(one(path))
+    figure = scatter(one(path, across=True))
 
     (axes,) = figure.axes
     points = {}
     for label, drawn in lines(axes).items():
         clean = each_seed(answers, NAMES[label], CLEAN)
         corrupted = np.mean([each_seed(answers, NAMES[label], own) for own in SMALL[1:]], axis=0)
-        assert drawn == pytest.approx(np.array([clean, corrupted]), rel=1e-12)
+        assert drawn == pytest.approx(np.tile([clean, corrupted], 3), rel=1e-12)  # each architecture gives the same answers
         points[label] = drawn / 100
     logit = lambda share: np.log(share / (1 - share))  # noqa: E731
     across, up = np.concatenate([points["SiLU"], points["ReLU"]], axis=1)
@@ -332,7 +333,9 @@ def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_lo
     (line,) = [np.array(one.get_data()) / 100 for one in axes.lines if one.get_label() == "_line"]
     assert logit(line[1]) == pytest.approx(intercept + slope * logit(line[0]), rel=1e-6)
     assert scipy.stats.linregress(logit(across), logit(up)).slope == pytest.approx(slope)
-    assert "12 element-level networks" in small_print(figure)
+    fitted = scipy.stats.linregress(logit(across), logit(up))
+    assert "36 element-level networks" in small_print(figure)
+    assert f"slope {fitted.slope:.2f} ± {fitted.stderr:.2f}, standard error" in small_print(figure)
 
 
 def test_with_few_element_level_networks_there_is_no_line_and_the_small_print_says_why(path) -> None:
@@ -341,7 +344,7 @@ def test_with_few_element_level_networks_there_is_no_line_and_the_small_print_sa
     figure = scatter(one(path))
 
     assert not [one for one in figure.axes[0].lines if one.get_label() == "_line"]
-    assert "No line of effective robustness: a line needs 3 baselines" in small_print(figure)
+    assert "No line: effective robustness needs a line through at least 5 element-level networks" in small_print(figure)
 
 
 def test_what_lacks_is_refused_or_a_gap_never_a_mean_over_a_part(path) -> None:

@@ -50,7 +50,7 @@ def compare(
     by: Literal["activation", "checkpoint"] = "activation",
     metric: str = "top1",
     detail: Literal["group", "corruption", "severity"] | None = None,
-    against: Literal["counterpart", "best", "both", "none"] = "both",
+    against: str = "both",
     reference: str | None = None,
     published: str | None = None,
     columns: Iterable[str] = (),
@@ -67,7 +67,8 @@ def compare(
         by: What a row is.
         metric: A name that ``larobust compare --help`` lists, such as ``"top1"``, ``"nll"`` or ``"mce"``.
         detail: What a column is; if not given, corruption, or group next to published numbers.
-        against: What layer-level activations are compared with.
+        against: What layer-level activations are compared with: ``"counterpart"``, ``"best"``, ``"both"`` or ``"none"``. By
+            checkpoint also ``"first"``, or a checkpoint that all others are compared with.
         reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"``.
         published: Published numbers to show next to the measured ones: a file, or ``"published"`` (the paper's).
         columns: Only these columns, in this order.
@@ -106,13 +107,18 @@ def compare(
 
 def _request(by: str, metric: str, detail: str, against: str, reference: str | None) -> Request:
     """What these words ask for. Raises: ArgumentError for one that is unknown."""
-    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request
+    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request, against_of
 
+    row = one_of("by", by, BYS)
+    if row == "activation":
+        one_of("against", against, tuple(AGAINST))
+    rivals, opponent = against_of(against, row)
     return Request(
-        by=one_of("by", by, BYS),
+        by=row,
         metric=_metric(metric, reference),
         detail=one_of("detail", detail, DETAILS),
-        against=AGAINST[one_of("against", against, tuple(AGAINST))],
+        against=rivals,
+        opponent=opponent,
         reference=reference,
     )
 

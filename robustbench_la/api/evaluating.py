@@ -96,7 +96,7 @@ class EvaluationResult(ShownAsTables):
 
         figure = lookup({name: entry for name, entry in FIGURES.items() if entry.drawn_from == "cells"}, kind, kind="figure")
         stored = [Stored(id=index, setting=self.setting, cell=cell) for index, cell in enumerate(self.cells)]
-        shown = cells_of_one(stored, number=group, allow_missing=False)
+        shown = cells_of_one(stored, number=group, allow_missing=False, across=figure.across)
         return figure.draw(shown, **{"metric": metric} if "metric" in figure.options else {})
 
 

@@ -65,7 +65,8 @@ AgainstName = Annotated[
     typer.Option(
         "--against",
         metavar="WHAT",
-        help="What layer-level activations are compared with: counterpart, best, both or none.",
+        help="What layer-level activations are compared with: counterpart, best, both or none. By checkpoint also first, or a "
+        "checkpoint that all others are compared with.",
         rich_help_panel=TESTS,
     ),
 ]
@@ -111,16 +112,19 @@ def command(
 ) -> None:
     """Read arguments, read the store, print or write."""
     from robustbench_la.analysis.comparison.of_store import compare_store
-    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request
+    from robustbench_la.analysis.comparison.request import BYS, DETAILS, Request, against_of
     from robustbench_la.analysis.metrics.metrics import METRICS
     from robustbench_la.errors import UserError
     from robustbench_la.store.filters import select
 
+    row = _one_of("--by", by, BYS)
+    rivals, opponent = against_of(against, row)
     request = Request(
-        by=_one_of("--by", by, BYS),
+        by=row,
         metric=_one_of("--metric", metric, tuple(METRICS)),
         detail=_one_of("--detail", detail or ("corruption" if published is None else "group"), DETAILS),
-        against=AGAINST[_one_of("--against", against, tuple(AGAINST))],
+        against=rivals,
+        opponent=opponent,
         reference=reference,
         columns=tuple(word for word in (columns or "").split(",") if word.strip()),
         sort=sort,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -115,20 +116,22 @@ def command(
     results = options.store_path(store)
     if path.resolve() == results.resolve():
         raise UserError(f"-o {output} would overwrite the store")
-    read = _cells if figure_kind.drawn_from == "cells" else _layers
+    read = partial(_cells, across=figure_kind.across) if figure_kind.drawn_from == "cells" else _layers
     records, about = read(results, select(*filters), group, allow_missing=allow_missing)
     style.save(figure_kind.draw(records, **about, **drawing), path)
     print(f"{output} written", file=sys.stderr)
 
 
-def _cells(path: Path, selection: Selection, number: int | None, *, allow_missing: bool) -> tuple[object, dict[str, object]]:
+def _cells(
+    path: Path, selection: Selection, number: int | None, *, allow_missing: bool, across: bool
+) -> tuple[object, dict[str, object]]:
     """The group of cells that a figure shows, and nothing more to say about it."""
     from robustbench_la.analysis.groups.one_group import cells_of_one
 
     def read(store: Store) -> list[Stored]:
         return store.cells(selection)
 
-    return cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing), {}
+    return cells_of_one(_read(path, read, "cell"), number=number, allow_missing=allow_missing, across=across), {}
 
 
 def _layers(path: Path, selection: Selection, number: int | None, *, allow_missing: bool) -> tuple[object, dict[str, object]]:

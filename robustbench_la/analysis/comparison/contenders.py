@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from robustbench_la.analysis.groups.groups import Group, Variant
+from robustbench_la.analysis.groups.groups import Group
+from robustbench_la.analysis.groups.variants import Variant
 from robustbench_la.errors import UserError
 
 By = Literal["activation", "checkpoint"]
@@ -19,20 +20,25 @@ BEST = "best element-level"
 class Contender:
     """One row of a comparison: all networks of an activation, or a single network."""
 
+    name: str
+    """What rows of differences call it: its activation, or its checkpoint."""
     variant: Variant
     level: str
     indices: tuple[int, ...]
     """Indices of its networks in the group."""
     seeds: Mapping[int, int] = field(repr=False)
     """Training seed -> index in the group."""
+    duplicates: tuple[tuple[int, int], ...] = ()
+    """Indices of networks that are left out, each with that of the one whose weights it repeats."""
 
 
-def contenders_of(group: Group, by: By) -> list[Contender]:
+def contenders_of(group: Group, by: By, *, by_name: bool = False) -> list[Contender]:
     """The contenders of a group, in the order of its networks.
 
     Args:
         group: The networks to compare.
         by: ``activation`` puts the networks of an activation (with the same alpha) together, ``checkpoint`` keeps each separate.
+        by_name: Name the contenders by their checkpoints.
 
     Returns:
         One contender per activation or network.
@@ -43,21 +49,38 @@ def contenders_of(group: Group, by: By) -> list[Contender]:
     indices: dict[object, list[int]] = {}
     for index, results in enumerate(group.networks):
         indices.setdefault(results.variant if by == "activation" else index, []).append(index)
-    contenders = []
     names = group.names
-    for members in indices.values():
-        networks = [group.networks[index].network for index in members]
-        seeds: dict[int, int] = {}
-        for index, network in zip(members, networks, strict=True):
-            if network.training_seed is None:
-                continue
-            if network.training_seed in seeds:
-                first = names[seeds[network.training_seed]]
-                raise UserError(
-                    f"{group.title}: {first} and {names[index]} are both {network.activation} with training seed "
-                    f"{network.training_seed}; select one with --ckpt, or compare --by checkpoint"
-                )
-            seeds[network.training_seed] = index
-        variant, level = group.networks[members[0]].variant, networks[0].activation_level
-        contenders.append(Contender(variant=variant, level=level, indices=tuple(members), seeds=seeds))
-    return contenders
+    contenders = [_contender(group, members, names, once=by == "activation") for members in indices.values()]
+    return [replace(one, name=names[one.indices[0]]) for one in contenders] if by_name else contenders
+
+
+def _contender(group: Group, members: Sequence[int], names: Sequence[str], *, once: bool) -> Contender:
+    """once: leave out networks that repeat the weights of another."""
+    seeds: dict[int, int] = {}
+    first_with: dict[str, int] = {}
+    kept: list[int] = []
+    duplicates: list[tuple[int, int]] = []
+    for index in members:
+        network = group.networks[index].network
+        if once and network.weights and network.weights in first_with:
+            duplicates.append((index, first_with[network.weights]))
+            continue
+        first_with[network.weights] = index
+        kept.append(index)
+        if network.training_seed is None:
+            continue
+        if network.training_seed in seeds:
+            raise UserError(
+                f"{group.title}: {names[seeds[network.training_seed]]} and {names[index]} are both {network.activation} with "
+                f"training seed {network.training_seed}; select one with --ckpt, or compare --by checkpoint"
+            )
+        seeds[network.training_seed] = index
+    first = group.networks[members[0]]
+    return Contender(
+        name=first.network.activation,
+        variant=first.variant,
+        level=first.network.activation_level,
+        indices=tuple(kept),
+        seeds=seeds,
+        duplicates=tuple(duplicates),
+    )

@@ -1,23 +1,30 @@
-"""Layer-level against element-level activations: differences over shared training seeds or shared images, with their tests."""
+"""Differences between contenders, over shared training seeds or shared images, with their tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.comparison.contenders import BEST, Against, Contender
-from robustbench_la.analysis.comparison.image_differences import Answers, ImageDifferences
-from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.statistics.max_t import best_of_rivals
 from robustbench_la.analysis.statistics.paired_tests import holm
-from robustbench_la.analysis.statistics.seed_tests import compare_seeds
+from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS, TestName, compare_seeds
 from robustbench_la.analysis.tables.table import Column, Estimate, Evidence
 from robustbench_la.records.cells import Condition
 
-_Test = tuple[int, int, str | frozenset[tuple[Condition, float]]]
-"""Two contenders and what is compared: weighted conditions, or a metric that is not a mean. Several columns may share one."""
+_Test = tuple[int, int, str | frozenset[tuple[Condition, float]], bool]
+"""Two contenders, what is compared (weighted conditions, or a metric that is not a mean), and whether the other one was chosen as
+the best. Several columns may share one."""
+_Pair = tuple[Contender, str, list[Contender | None], Sequence[Contender]]
+"""A contender, the name of what it is compared with, that of each column, and all that it was chosen from."""
+OverImages = Callable[[Contender, Contender, Mapping[Condition, float]], Estimate | None]
+"""Compares two single networks image by image, under weighted conditions."""
+MAX_T: TestName = "max-t over rivals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,67 +32,92 @@ class Contrast:
     """A row of differences."""
 
     contender: Contender
-    """The layer-level contender, whose differences these are."""
+    """The one from which the other is subtracted."""
     against: str
     """Name of the other contender, or BEST."""
     estimates: tuple[Estimate | None, ...]
     """One per column."""
+    checkpoints: bool = False
+    """Whether both are checkpoints of any kind, not a layer-level network and its rival."""
 
 
 def contrast(
     contenders: Sequence[Contender],
-    group: Group,
     measured: MetricColumns,
     columns: Sequence[Column],
     against: Sequence[Against],
-    answers: Answers | None = None,
+    over_images: OverImages | None = None,
+    opponent: int | None = None,
 ) -> list[Contrast]:
-    """Differences of every layer-level contender, corrected together by Holm's method; repeated tests count once.
+    """Differences between contenders, corrected together by Holm's method; repeated tests count once.
 
     Args:
         contenders: All contenders of the group.
-        group: The networks.
         measured: One number per network and column.
         columns: The columns to compare.
-        against: The element-level contenders to compare with.
-        answers: Reads the answers of a cell, to compare single networks image by image; None compares over training seeds.
+        against: The element-level contenders that each layer-level one is compared with.
+        over_images: Compares single networks image by image; None compares over training seeds.
+        opponent: Index of the contender that all others are compared with, in place of pairs of two levels; None for pairs.
 
     Returns:
-        One contrast per layer-level contender and opponent.
+        One contrast per pair of contenders.
     """
-    image_differences = ImageDifferences(answers, group) if answers else None
+    if opponent is not None:
+        rival = contenders[opponent]
+        pairs: list[_Pair] = [(one, rival.name, _same(rival, columns), ()) for one in contenders if one is not rival]
+    else:
+        pairs = [pair for one in contenders for pair in _rivals_of(one, contenders, measured, columns, against, over_images)]
     tested: dict[_Test, Estimate | None] = {}
     rows: list[tuple[Contender, str, list[_Test | None]]] = []
-    element = [contender for contender in contenders if contender.level == "element"]
-    for contender in (contender for contender in contenders if contender.level == "layer"):
-        rivals = [other for other in element if not answers or set(other.seeds) & set(contender.seeds)]
-        entry = ACTIVATIONS.get(contender.variant.activation)
-        partners = [other for other in rivals if entry and other.variant.activation == entry.counterpart]
-        if not partners and entry and len(candidates := [o for o in element if o.variant.activation == entry.counterpart]) == 1:
-            partners = [other for other in candidates if not (other.seeds and contender.seeds)]  # a training seed is unknown
-        chosen: list[tuple[str, list[Contender | None]]] = []
-        if "counterpart" in against and len(partners) == 1:
-            chosen.append((partners[0].variant.activation, [partners[0]] * len(columns)))
-        if "best" in against and rivals and not (chosen and rivals == partners):  # it would repeat the row above
-            chosen.append((BEST, [_best(rivals, measured, column) for column in columns]))
-        for name, others in chosen:
-            keys: list[_Test | None] = []
-            for column, other in zip(columns, others, strict=True):
-                weights = measured.members.get(column.name)
-                value = column.name if weights is None else frozenset(weights.items())
-                key = None if other is None else (contenders.index(contender), contenders.index(other), value)
-                keys.append(key)
-                if key is not None and other is not None and key not in tested:
-                    if image_differences is not None and measured.members:
-                        tested[key] = image_differences.difference(contender, other, measured.members[column.name])
-                    else:
-                        tested[key] = _over_seeds(contender, other, measured, column.name, tested=image_differences is None)
-            rows.append((contender, name, keys))
+    for one, name, others, rivals in pairs:
+        keys: list[_Test | None] = []
+        for column, other in zip(columns, others, strict=True):
+            weights = measured.members.get(column.name)
+            value = column.name if weights is None else frozenset(weights.items())
+            key = None if other is None else (contenders.index(one), contenders.index(other), value, len(rivals) > 1)
+            keys.append(key)
+            if key is not None and other is not None and key not in tested:
+                tested[key] = _difference(one, other, rivals, measured, column.name, over_images)
+        rows.append((one, name, keys))
     corrected = _corrected(tested)
     return [
-        Contrast(contender=contender, against=name, estimates=tuple(None if key is None else corrected[key] for key in keys))
-        for contender, name, keys in rows
+        Contrast(
+            contender=one,
+            against=name,
+            estimates=tuple(None if key is None else corrected[key] for key in keys),
+            checkpoints=opponent is not None,
+        )
+        for one, name, keys in rows
     ]
+
+
+def _same(other: Contender, columns: Sequence[Column]) -> list[Contender | None]:
+    return [other for _ in columns]
+
+
+def _rivals_of(
+    one: Contender,
+    contenders: Sequence[Contender],
+    measured: MetricColumns,
+    columns: Sequence[Column],
+    against: Sequence[Against],
+    over_images: OverImages | None,
+) -> list[_Pair]:
+    """What a layer-level contender is compared with: its counterpart, and the best; built and trained as it was."""
+    if one.level != "layer":
+        return []
+    element = [other for other in contenders if other.level == "element" and other.variant.setup == one.variant.setup]
+    rivals = [other for other in element if over_images is None or set(other.seeds) & set(one.seeds)]
+    entry = ACTIVATIONS.get(one.variant.activation)
+    partners = [other for other in rivals if entry and other.variant.activation == entry.counterpart]
+    if not partners and entry and len(candidates := [o for o in element if o.variant.activation == entry.counterpart]) == 1:
+        partners = [other for other in candidates if not (other.seeds and one.seeds)]  # a training seed is unknown
+    pairs: list[_Pair] = []
+    if "counterpart" in against and len(partners) == 1:
+        pairs.append((one, partners[0].name, _same(partners[0], columns), ()))
+    if "best" in against and rivals and not (pairs and rivals == partners):  # it would repeat the row above
+        pairs.append((one, BEST, [_best(rivals, measured, column) for column in columns], rivals))
+    return pairs
 
 
 def _best(contenders: Sequence[Contender], measured: MetricColumns, column: Column) -> Contender | None:
@@ -97,11 +129,38 @@ def _best(contenders: Sequence[Contender], measured: MetricColumns, column: Colu
     return (max if column.better == "higher" else min)(measured_means, key=lambda pair: pair[0])[1]
 
 
-def _over_seeds(one: Contender, other: Contender, measured: MetricColumns, column: str, *, tested: bool) -> Estimate | None:
+def _difference(
+    one: Contender,
+    other: Contender,
+    rivals: Sequence[Contender],
+    measured: MetricColumns,
+    column: str,
+    over_images: OverImages | None,
+) -> Estimate | None:
+    """The difference of two contenders in a column. rivals: all that ``other`` was chosen from as the best."""
+    if over_images is None:
+        return _over_seeds(one, other, measured, column, rivals=rivals)
+    if not measured.members:
+        return _over_seeds(one, other, measured, column, tested=False)
+    estimate = over_images(one, other, measured.members[column])
+    if estimate is None or estimate.evidence is None or len(rivals) < 2:
+        return estimate
+    return replace(estimate, evidence=replace(estimate.evidence, p=None))  # it was picked on the images it is compared on
+
+
+def _over_seeds(
+    one: Contender,
+    other: Contender,
+    measured: MetricColumns,
+    column: str,
+    *,
+    tested: bool = True,
+    rivals: Sequence[Contender] = (),
+) -> Estimate | None:
     """Difference over the shared training seeds; without shared seeds, the difference of the means without a test."""
     shared = sorted(set(one.seeds) & set(other.seeds))
-    names = one.variant.activation, other.variant.activation
-    if not shared:
+    names = one.name, other.name
+    if not shared or not tested:
         means = [mean(measured.rows[index].get(column) for index in contender.indices) for contender in (one, other)]
         if means[0] is None or means[1] is None:
             return None
@@ -110,16 +169,33 @@ def _over_seeds(one: Contender, other: Contender, measured: MetricColumns, colum
     complete = [(left, right) for left, right in pairs if left is not None and right is not None]
     if len(complete) < len(pairs):
         return None
-    if not tested:
-        return Estimate(complete[0][0] - complete[0][1], evidence=Evidence(*names))
     result = compare_seeds([left for left, _ in complete], [right for _, right in complete])
     evidence = Evidence(*names, test=result.test, statistic=result.statistic, p=result.p, effect=result.effect)
+    if len(rivals) > 1:
+        evidence = _against_best(evidence, one, other, rivals, measured, column)
     return Estimate(result.difference, result.low, result.high, count=result.count, evidence=evidence)
 
 
-def _corrected(found: Mapping[_Test, Estimate | None]) -> dict[_Test, Estimate | None]:
-    p_values = holm(None if one is None or one.evidence is None else one.evidence.p for one in found.values())
+def _against_best(
+    evidence: Evidence, one: Contender, other: Contender, rivals: Sequence[Contender], measured: MetricColumns, column: str
+) -> Evidence:
+    """The test against the best, which was picked on the same numbers: corrected for the choice, over the seeds of all rivals."""
+    shared = sorted(set(one.seeds).intersection(*(rival.seeds for rival in rivals)))
+    table = [
+        [(measured.rows[one.seeds[seed]].get(column), measured.rows[rival.seeds[seed]].get(column)) for rival in rivals]
+        for seed in shared
+    ]
+    values = [[left - right for left, right in row if left is not None and right is not None] for row in table]
+    if len(values) < MIN_SEEDS or any(len(row) < len(rivals) for row in values):
+        return replace(evidence, test=None, statistic=None, p=None, effect=None)
+    chosen = [rival is other for rival in rivals].index(True)
+    t, p = best_of_rivals(values, chosen)
+    return replace(evidence, test=MAX_T, statistic=t, p=p, effect=None if t is None else float(t / np.sqrt(len(values))))
+
+
+def _corrected(differences: Mapping[_Test, Estimate | None]) -> dict[_Test, Estimate | None]:
+    p_values = holm(None if one is None or one.evidence is None else one.evidence.p for one in differences.values())
     return {
         key: one if one is None or one.evidence is None else replace(one, evidence=replace(one.evidence, corrected=p))
-        for (key, one), p in zip(found.items(), p_values, strict=True)
+        for (key, one), p in zip(differences.items(), p_values, strict=True)
     }

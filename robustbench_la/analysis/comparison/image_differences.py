@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robustbench_la.analysis.comparison.contenders import Contender
-from robustbench_la.analysis.groups.groups import Group, NetworkResults
+from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.statistics.paired_tests import paired_difference, paired_t
 from robustbench_la.analysis.statistics.seed_tests import over_seeds
 from robustbench_la.analysis.tables.table import Estimate, Evidence
-from robustbench_la.records.cells import Condition
+from robustbench_la.records.cells import Condition, Pass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,24 +24,29 @@ Answers = Callable[["Stored"], "NDArray[np.bool_]"]
 """Maps a cell to whether each image was classified correctly, (N,)."""
 
 
+_KEPT = 4
+"""Networks whose answers are kept in memory at a time."""
+
+
 class ImageDifferences:
-    """Compares networks with the same training seed; keeps the answers of one seed in memory at a time."""
+    """Compares two networks; keeps the answers of the last few in memory."""
 
     def __init__(self, answers: Answers, group: Group) -> None:
         self._answers = answers
         self._group = group
-        self._seed: object = None
-        self._kept: dict[int, NDArray[np.bool_]] = {}
+        self._kept: dict[int, dict[int, NDArray[np.bool_]]] = {}
 
-    def _right(self, network: NetworkResults, stored: Stored) -> NDArray[np.bool_]:
-        if network.network.training_seed != self._seed:
-            self._kept.clear()
-            self._seed = network.network.training_seed
-        if stored.id not in self._kept:
-            self._kept[stored.id] = self._answers(stored)
-        return self._kept[stored.id]
+    def _right(self, index: int, pass_: Pass) -> NDArray[np.bool_]:
+        kept = self._kept.pop(index, {})
+        self._kept[index] = kept  # last in the order
+        if len(self._kept) > _KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        stored = self._group.networks[index].cells[pass_]
+        if stored.id not in kept:
+            kept[stored.id] = self._answers(stored)
+        return kept[stored.id]
 
-    def difference(self, one: Contender, other: Contender, weights: Mapping[Condition, float]) -> Estimate | None:
+    def __call__(self, one: Contender, other: Contender, weights: Mapping[Condition, float]) -> Estimate | None:
         """The difference in accuracy of two networks over the same images and noise.
 
         For one condition: Newcombe's interval and McNemar's exact test. For several: each image's mean over conditions is one
@@ -55,15 +60,12 @@ class ImageDifferences:
         Returns:
             The difference, as a fraction; None if a cell is missing.
         """
-        networks = self._group.networks[one.indices[0]], self._group.networks[other.indices[0]]
+        indices = one.indices[0], other.indices[0]
         passes = [pass_ for pass_ in self._group.passes if pass_.condition in weights]
-        if any(pass_ not in network.cells for pass_ in passes for network in networks):
+        if any(pass_ not in self._group.networks[index].cells for pass_ in passes for index in indices):
             return None
-        pairs = [
-            (self._right(networks[0], networks[0].cells[pass_]), self._right(networks[1], networks[1].cells[pass_]))
-            for pass_ in passes
-        ]
-        names = one.variant.activation, other.variant.activation
+        pairs = [(self._right(indices[0], pass_), self._right(indices[1], pass_)) for pass_ in passes]
+        names = one.name, other.name
         if len(pairs) == 1:
             result = paired_difference(*pairs[0])
             evidence = Evidence(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robustbench_la.analysis.comparison.contenders import BEST, Contender
-from robustbench_la.analysis.comparison.differences import Contrast
+from robustbench_la.analysis.comparison.differences import MAX_T, Contrast
 from robustbench_la.analysis.comparison.published import Published
+from robustbench_la.analysis.comparison.reach import out_of_reach
 from robustbench_la.analysis.comparison.request import Request
 from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
 from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
-from robustbench_la.analysis.tables.table import Estimate, Row
+from robustbench_la.analysis.tables.table import Estimate, Evidence, Row
 
 
 def comparison_notes(
@@ -39,6 +40,7 @@ def comparison_notes(
         notes.append(unequal)
     if contrasts:
         notes.append(_difference_note(contrasts, request, measured, rows))
+    notes += _network_notes(group, request, contenders)
     if group.code_changed:
         notes.append(
             "The network code changed between runs, so other networks of this architecture are in a table of their own; if they "
@@ -48,9 +50,23 @@ def comparison_notes(
         notes.append(f"Partial: {group.images:,} of {group.dataset_images:,} images.")
     if any(None in row.values for row in rows) and request.allow_missing:
         notes.append("–: missing cells; means never cover only a part, and the best is chosen among complete ones.")
-    if any(row.is_published for row in rows):
-        notes += [entry.note for entry in published if entry.fits(group)]
+    shown = [column.name for column in measured.columns]
+    notes += [entry.note(group, shown) for entry in published if entry.fits(group)]
     return tuple(notes)
+
+
+def _network_notes(group: Group, request: Request, contenders: Sequence[Contender]) -> list[str]:
+    """Weights that several files hold, recipes that differ, and what was assumed."""
+    notes, names = [], group.names
+    copies = [(names[copy], names[first]) for contender in contenders for copy, first in contender.duplicates]
+    if copies:
+        listed = "; ".join(f"{copy} and {first}" for copy, first in copies)
+        notes.append(f"Identical weights, counted once as a training seed: {listed}.")
+    if request.by == "activation" and len({results.variant.recipe for results in group.networks}) > 1:
+        notes.append("Networks of different training recipes have rows of their own: they are neither pooled nor paired.")
+    if group.assumed:
+        notes.append(f"Assumed, as neither files nor flags say it: {'; '.join(group.assumed)}.")
+    return notes
 
 
 def _noise_note(rows: Sequence[Row], seeds: Sequence[int], *, percent: bool) -> str:
@@ -80,9 +96,12 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, measured: 
     ]
     tests = {(entry.one, entry.other, entry.p) for entry in tested if entry.p is not None}
     unit = "points" if METRICS[request.metric].kind == "percent" else "the unit of the column"
-    notes = [f"Rows with −: layer-level minus element-level, in {unit}."]
+    if contrasts[0].checkpoints:
+        notes = [f"Rows with −: each checkpoint minus {contrasts[0].against}, in {unit}."]
+    else:
+        notes = [f"Rows with −: layer-level minus element-level, in {unit}."]
     if any(difference.against == BEST for difference in contrasts):
-        notes.append(f"{BEST.capitalize()}: the activation that is best in that column.")
+        notes.append(_best_note(tested, request))
     if request.by == "checkpoint":
         if tests:
             notes.append(
@@ -96,7 +115,21 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, measured: 
             " Paired t-test where both samples look normal (Shapiro-Wilk), else Wilcoxon signed-rank."
         )  # fmt: skip
         notes.append(f"* p < 0.05, ** p < 0.01, *** p < 0.001, after Holm's correction over the tests of this table.{protocol}")
+    if reach := out_of_reach(contrasts):
+        notes.append(reach)
     few = any(entry and (entry.count or 1) < MIN_SEEDS for difference in contrasts for entry in difference.estimates)
     if few and request.by == "activation":
         notes.append(f"No p-value with fewer than {MIN_SEEDS} shared seeds.")
     return " ".join(notes)
+
+
+def _best_note(tested: Sequence[Evidence], request: Request) -> str:
+    note = f"{BEST.capitalize()}: the activation that is best in that column"
+    if request.by == "checkpoint":
+        return f"{note}; it is picked on the images it is compared on, so no p-value is given."
+    if any(entry.test == MAX_T for entry in tested):
+        return (
+            f"{note}; as it is picked on the numbers it is tested on, its p is that of the largest |t| over all of them under "
+            "sign flips (max-t)."
+        )
+    return f"{note}."

@@ -10,8 +10,11 @@ from typing import Any
 import yaml
 
 from robustbench_la.analysis.groups.groups import Group
+from robustbench_la.analysis.metrics.imagenet_c import GROUP_MEMBERS, SEVERITIES
+from robustbench_la.analysis.metrics.means import PAPER_TOTAL
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
 from robustbench_la.errors import UserError
+from robustbench_la.records.cells import CLEAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,24 +27,41 @@ class Published:
     architecture: str
     seeds: int
     remark: str
+    images: int | None = None
+    """Number of images of the dataset; None if the file does not say it."""
     rows: Mapping[str, Mapping[str, float]]
     """Activation -> column -> accuracy, a fraction."""
 
     def fits(self, group: Group) -> bool:
-        """Whether a group has this architecture and the complete dataset, at the levels of CIFAR-C."""
+        """Whether a group has this architecture and the complete dataset, as it is, at the levels of CIFAR-C."""
         names = {name.split(":")[0] for name in group.data}
-        whole = group.images == group.dataset_images
-        return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, "cifar-c")
+        whole = group.images == group.dataset_images and self.images in (None, group.images) and not group.resized
+        return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, _PROFILE)
+
+    def fitting(self, group: Group, column: str) -> bool:
+        """Whether a column of the group's table is a mean over the same conditions as the published one of its name."""
+        if column == CLEAN.corruption:
+            return True
+        if column == PAPER_TOTAL:
+            members: tuple[str, ...] = tuple(name for names in GROUP_MEMBERS.values() for name in names)
+        else:
+            members = GROUP_MEMBERS.get(column.lower(), (column,))
+        severities = {name: [c.severity for c in group.conditions if c.corruption == name] for name in members}
+        return all(measured == list(SEVERITIES) for measured in severities.values())
 
     def only(self, activations: Sequence[str], architectures: Sequence[str]) -> Published:
         """The rows that match the filters; all of them without filters."""
         kept = not architectures or self.architecture in architectures
         return replace(self, rows={n: row for n, row in self.rows.items() if kept and (not activations or n in activations)})
 
-    @property
-    def note(self) -> str:
-        """A sentence to be shown below a table."""
-        return f"Published: {self.source}; {self.architecture} on {self.data}, mean of {self.seeds} seeds. {self.remark}".strip()
+    def note(self, group: Group, columns: Sequence[str]) -> str:
+        """What is to be said below the table of a group with these columns."""
+        note = f"Published: {self.source}; {self.architecture} on {self.data}, mean of {self.seeds} seeds. {self.remark}".strip()
+        published = {column for row in self.rows.values() for column in row}
+        other = [column for column in columns if column in published and not self.fitting(group, column)]
+        if not other:
+            return note
+        return f"{note} No published numbers of {', '.join(other)}: they are means over severities 1 to 5, which these are not."
 
 
 def read_published(path: Path) -> list[Published]:
@@ -83,6 +103,7 @@ def _entry(content: Mapping[str, Any], table: Mapping[str, Any]) -> Published:
         data=str(table["data"]),
         architecture=str(table["architecture"]),
         seeds=int(table["seeds"]),
+        images=None if table.get("images") is None else int(table["images"]),
         remark=str(content.get("remark", "")),
         rows=rows,
     )
@@ -94,9 +115,13 @@ def _share(value: Any) -> float:
     return float(value) / 100
 
 
-def published_row(entry: Published, activation: str, labels: int, columns: Sequence[Column]) -> Row:
-    """One activation as a row in the table of a matching group."""
-    values = [_estimate(entry, activation, column.name) for column in columns]
+_PROFILE = "cifar-c"
+"""The level table of published results."""
+
+
+def published_row(entry: Published, activation: str, labels: int, columns: Sequence[Column], group: Group) -> Row:
+    """One activation as a row in the table of a matching group; gaps where the group was measured under other conditions."""
+    values = [_estimate(entry, activation, column.name) if entry.fitting(group, column.name) else None for column in columns]
     padding: tuple[Value, ...] = (None,) * (labels - 2)
     return Row(values=(f"{activation} (published)", *padding, entry.seeds, *values), is_published=True)
 

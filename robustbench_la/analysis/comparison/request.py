@@ -18,6 +18,31 @@ AGAINST: Mapping[str, tuple[Against, ...]] = MappingProxyType(
     {"counterpart": ("counterpart",), "best": ("best",), "both": ("counterpart", "best"), "none": ()}
 )
 """What users say -> what layer-level activations are compared with."""
+FIRST = "first"
+"""Stands for the first checkpoint of a table."""
+
+
+def against_of(word: str, by: By) -> tuple[tuple[Against, ...], str | None]:
+    """What a word after ``--against`` asks for.
+
+    Args:
+        word: A key of AGAINST or, by checkpoint, FIRST or a checkpoint.
+        by: What a row is.
+
+    Returns:
+        What layer-level activations are compared with, and the checkpoint that all others are compared with.
+
+    Raises:
+        UserError: For any other word.
+
+    >>> against_of("best", "activation"), against_of("runs/relu.pt", "checkpoint")
+    ((('best',), None), ((), 'runs/relu.pt'))
+    """
+    if word in AGAINST:
+        return AGAINST[word], None
+    if by == "checkpoint":
+        return (), word
+    raise UserError(f"--against {word!r} is unknown{did_you_mean(word, AGAINST)}; a checkpoint is for --by checkpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +54,8 @@ class Request:
     """A key of METRICS."""
     detail: Detail = "corruption"
     against: tuple[Against, ...] = ("counterpart", "best")
+    opponent: str | None = None
+    """The checkpoint that all others are compared with: FIRST, or a word as in Selection.checkpoints; None if there is none."""
     reference: str | None = None
     """What corruption errors are relative to: ``alexnet``, or a checkpoint as in Selection.checkpoints."""
     columns: tuple[str, ...] = ()

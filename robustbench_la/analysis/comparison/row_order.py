@@ -23,7 +23,9 @@ def arranged(
     order = list(range(len(contenders)))
     if request.sort is not None:
         order = _sorted(blocks, request, columns, len(blocks[0].values) - len(columns))
-    elif request.by == "checkpoint":  # each network, then its counterpart with the same seed
+    elif request.by == "checkpoint" and not any(
+        one.checkpoints for one in contrasts
+    ):  # each network, then its counterpart with the same seed
         order = []
         for index, contender in enumerate(contenders):
             partner = (
@@ -35,7 +37,10 @@ def arranged(
                 order += [
                     other
                     for other, rival in enumerate(contenders)
-                    if rival.variant.activation == partner and set(rival.seeds) & set(contender.seeds) and other not in order
+                    if rival.variant.activation == partner
+                    and rival.variant.setup == contender.variant.setup
+                    and set(rival.seeds) & set(contender.seeds)
+                    and other not in order
                 ]
     rows: list[Row] = []
     waiting: list[Row] = []
@@ -46,7 +51,7 @@ def arranged(
             _difference_row(difference, len(blocks[index].values) - len(columns), request) for difference in own_contrasts
         ]
         following = contenders[order[step + 1]] if step + 1 < len(order) else None
-        paired = following is not None and any(difference.against == following.variant.activation for difference in own_contrasts)
+        paired = following is not None and any(difference.against == following.name for difference in own_contrasts)
         if not paired or request.sort is not None:
             rows += waiting
             waiting = []
@@ -76,8 +81,8 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
 def _difference_row(one: Contrast, labels: int, request: Request) -> Row:
     counts = {estimate.count for estimate in one.estimates if estimate}
     count = counts.pop() if len(counts) == 1 else None  # against the best contender, it may differ between columns
-    name = f"{one.contender.variant.activation} − {one.against}"
+    name = f"{one.contender.name} − {one.against}"
     texts: tuple[Value, ...] = (name, "") if request.by == "checkpoint" else (name,)
-    last: Value = count if request.by == "activation" else next(iter(one.contender.seeds), None)
+    last: Value = count if request.by == "activation" else None if one.checkpoints else next(iter(one.contender.seeds), None)
     padding: tuple[Value, ...] = (None,) * (labels - len(texts) - 1)
     return Row(values=(*texts, *padding, last, *one.estimates), is_difference=True)

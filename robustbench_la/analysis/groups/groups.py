@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from corruptions import NOISE_VERSION
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.gaps import require_complete
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
+from robustbench_la.analysis.groups.variants import Variant, variant_of
 from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
 from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 
 if TYPE_CHECKING:
     from robustbench_la.store.store import Stored
 
-_COMPARED = ("sha256", "weights", "activation", "alpha", "exchange")
+_COMPARED = ("sha256", "weights_key", "activation", "alpha", "exchange")
 """The properties in which networks of a group may differ."""
 SHARED = tuple(name for name in IDENTITY if name not in _COMPARED)
 """Those that they share."""
 
-
-class Variant(NamedTuple):
-    """What a row of a comparison by activation stands for."""
-
-    activation: str
-    alpha: float | None
+_NAMED = 3
+"""The largest number of architectures that a title names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +37,7 @@ class NetworkResults:
     @property
     def variant(self) -> Variant:
         """The row it belongs to when networks are compared by activation."""
-        return Variant(self.network.activation, self.network.alpha)
+        return variant_of(self.network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,10 +54,14 @@ class Group:
     """Names under which the dataset was measured."""
     images: int
     dataset_images: int
+    resized: bool
+    """Whether images were resized or cropped."""
     networks: tuple[NetworkResults, ...] = field(repr=False)
     """Layer-level activations first, each before its element-level counterpart; then by training seed."""
     passes: tuple[Pass, ...] = field(repr=False)
     """Everything that any of the networks was measured under."""
+    assumed: tuple[str, ...] = ()
+    """What neither files nor users said about the networks, a statement each."""
     title: str = ""
     """What distinguishes the group from all others: architecture, images, levels, and what else differs from a similar group."""
     code_changed: bool = False
@@ -68,8 +69,9 @@ class Group:
 
     @property
     def architecture(self) -> str:
-        """The architecture of every network."""
-        return self.networks[0].network.design
+        """The architecture of the networks; several only where networks are compared across architectures."""
+        names = list(dict.fromkeys(results.variant.architecture for results in self.networks))
+        return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} architectures"
 
     @property
     def subject(self) -> str:
@@ -108,12 +110,13 @@ class Group:
         return named_apart([results.network for results in self.networks])
 
 
-def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Group]:
+def group(stored: Iterable[Stored], *, allow_missing: bool = False, across: bool = False) -> list[Group]:
     """Sort cells into groups, in order of appearance.
 
     Args:
         stored: Cells of a store.
         allow_missing: Accept networks that lack cells which others of their group have.
+        across: Group networks of any architecture, code and normalization, as long as they saw the same images.
 
     Returns:
         The groups.
@@ -123,14 +126,14 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     """
     shared: dict[tuple[object, ...], list[Stored]] = {}
     for entry in stored:
-        shared.setdefault(comparable_key(entry.cell.network, entry.setting), []).append(entry)
+        shared.setdefault(comparable_key(entry.cell.network, entry.setting, across=across), []).append(entry)
     codes = Counter(comparable_key(entries[0].cell.network, entries[0].setting, code=False) for entries in shared.values())
     found = []
     for entries in shared.values():
         profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
         network, setting = entries[0].cell.network, entries[0].setting
-        changed = codes[comparable_key(network, setting, code=False)] > 1
-        common = traits(network, setting, SHARED)
+        changed = codes[comparable_key(network, setting, code=False)] > 1 and not across
+        common = traits(network, setting, () if across else SHARED)
         for profile in profiles or (None,):
             under = [entry.cell.condition for entry in entries if entry.cell.condition.profile == profile]
             found += [
@@ -144,14 +147,32 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False) -> list[Grou
     return groups
 
 
-def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True) -> tuple[object, ...]:
+def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> list[Group]:
+    """Sort cells into groups; networks of any architecture share one if all were measured under the same conditions.
+
+    Raises:
+        UserError: As ``group``.
+    """
+    groups = group(stored, allow_missing=allow_missing)
+    measured: dict[object, set[frozenset[Pass]]] = {}
+    for each in groups:
+        measured.setdefault((each.fingerprint, each.precision, each.profile), set()).add(frozenset(each.passes))
+    if len(measured) == len(groups) or any(len(passes) > 1 for passes in measured.values()):
+        return groups
+    return group(stored, allow_missing=allow_missing, across=True)
+
+
+def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True, across: bool = False) -> tuple[object, ...]:
     """What two measurements must share to be comparable: an architecture that the user named counts whatever its code.
 
     Args:
         network: Of a measurement.
         setting: Of its run.
         code: Whether the code of the network matters; False tells whether it is all that differs.
+        across: Whether only the images and the precision matter.
     """
+    if across:
+        return (setting.fingerprint, setting.precision)
     shared = {name: getattr(network, name) for name in SHARED} | {"architecture": network.design}
     if not code or network.architecture_label is not None:
         del shared["code"]
@@ -192,7 +213,15 @@ def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) ->
             cells = {entry.cell.pass_: entry for entry in clean + at_profile}
             measured.append(NetworkResults(network=entries[0].cell.network, cells=cells))
     activations = in_order(one.network.activation for one in measured)
-    measured.sort(key=lambda one: (activations.index(one.network.activation), one.network.alpha or 0.0, _seed_order(one.network)))
+    setups = list(dict.fromkeys(one.variant.setup for one in measured))
+    measured.sort(
+        key=lambda one: (
+            activations.index(one.network.activation),
+            one.network.alpha or 0.0,
+            setups.index(one.variant.setup),
+            _seed_order(one.network),
+        )
+    )
     setting = stored[0].setting
     return Group(
         fingerprint=setting.fingerprint,
@@ -202,6 +231,8 @@ def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) ->
         data=tuple(sorted({entry.setting.data for entry in stored})),
         images=setting.images,
         dataset_images=setting.dataset_images,
+        resized=setting.resize is not None or setting.crop is not None,
+        assumed=tuple(dict.fromkeys(statement for entry in stored for statement in entry.setting.assumed)),
         networks=tuple(measured),
         passes=tuple(dict.fromkeys(entries for one in measured for entries in one.cells)),
     )

@@ -12,6 +12,7 @@ from robustbench_la.analysis.groups.groups import (
     comparable_key,
     drawn_by,
     group,
+    group_alike,
     is_drawn_by,
     noise_versions,
     require_complete_group,
@@ -30,13 +31,16 @@ _NAMED = 6
 """The largest number of groups that an error lists."""
 
 
-def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False) -> Group:
+def cells_of_one(
+    stored: Iterable[Stored], *, number: int | None = None, allow_missing: bool = False, across: bool = False
+) -> Group:
     """The one group of cells that a figure is to show.
 
     Args:
         stored: Cells of any groups.
         number: Number of the group to show, from 1; needed if there are several.
         allow_missing: Accept networks that lack cells which others of the group have.
+        across: Whether the figure shows networks of any architecture, if they were measured alike.
 
     Returns:
         The group.
@@ -44,7 +48,7 @@ def cells_of_one(stored: Iterable[Stored], *, number: int | None = None, allow_m
     Raises:
         UserError: If there are several groups and no number is given, or cells are missing and that is not allowed.
     """
-    groups = group(stored, allow_missing=True)
+    groups = (group_alike if across else group)(list(stored), allow_missing=True)
     chosen = groups[_chosen([one.title for one in groups], number)]
     if not allow_missing:  # only within this group: missing cells of other groups do not matter here
         require_complete_group(chosen)

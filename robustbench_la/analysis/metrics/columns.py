@@ -56,12 +56,15 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
     for condition, seed in group.passes:
         seeds[condition].append(seed)
 
-    def rows_of(chosen: Callable[[Condition], Sequence[int | None]]) -> list[Values]:
+    def values_of(chosen: Callable[[Condition], Sequence[int | None]]) -> ConditionValues:
         rows = tuple(_row(network, conditions, chosen, entry) for network in group.networks)
-        values = ConditionValues(group=group, conditions=conditions, rows=rows, reference=reference)
-        return (entry.derived or mean_columns)(values, detail)
+        return ConditionValues(group=group, conditions=conditions, rows=rows, reference=reference)
+
+    def rows_of(chosen: Callable[[Condition], Sequence[int | None]]) -> list[Values]:
+        return (entry.derived or mean_columns)(values_of(chosen), detail)
 
     rows = rows_of(lambda condition: seeds[condition])
+    remarks = entry.remarks(values_of(lambda condition: seeds[condition]), detail) if entry.remarks else []
     seeds_per_condition = [set(condition_seeds) for condition, condition_seeds in seeds.items() if condition != CLEAN]
     common = sorted(seed for seed in set.intersection(*seeds_per_condition) if seed is not None) if seeds_per_condition else []
     draws = [rows_of(_chooser(seed)) for seed in common] if len(common) > 1 else []
@@ -70,7 +73,11 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
     columns = tuple(Column(name=name, kind=entry.kind, better=entry.better) for name in names)
     members = {} if entry.derived else weights_of(conditions, detail)
     return MetricColumns(
-        columns=columns, rows=tuple(rows), noise=noise, members=members, notes=column_notes(group, entry, detail, names)
+        columns=columns,
+        rows=tuple(rows),
+        noise=noise,
+        members=members,
+        notes=(*column_notes(group, entry, detail, names), *remarks),
     )
 
 
@@ -123,4 +130,4 @@ def reference_of(group: Group, index: int) -> Reference:
     return Reference(name=name, errors=errors, clean_error=None if clean is None else 1 - clean)
 
 
-ALEXNET_REFERENCE = Reference(name="AlexNet on ImageNet-C", errors=ALEXNET, clean_error=ALEXNET_CLEAN_ERROR)
+ALEXNET_REFERENCE = Reference(name="AlexNet on ImageNet-C", errors=ALEXNET, clean_error=ALEXNET_CLEAN_ERROR, profile="imagenet-c")

@@ -19,6 +19,8 @@ class Reference:
     """Corruption -> severity -> error."""
     clean_error: float | None
     """None if it was not measured on clean images."""
+    profile: str | None = None
+    """The level table that its errors belong to; None if it was measured under the same conditions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.metrics import formulas
@@ -32,6 +32,10 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
     names = [name for name in accuracies.group.corruptions if name in reference.errors]
     if not names:
         raise ValueError(f"the reference {reference.name} was measured under none of these corruptions")
+    if reference.profile is not None and accuracies.group.profile != reference.profile:
+        levels = f"those of {accuracies.group.profile}" if accuracies.group.profile else "custom levels"
+        raise ValueError(f"the errors of {reference.name} are those at the levels of {reference.profile}, but these are {levels}")
+    _require_severities(accuracies, names, "corruption errors are defined")
     rows: list[Values] = []
     for index, row in enumerate(accuracies.rows):
         errors = accuracies.errors(index)
@@ -54,6 +58,14 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
     return rows
 
 
+def _require_severities(accuracies: ConditionValues, names: Sequence[str], what: str) -> None:
+    """Raise ValueError unless each corruption was measured at the severities of the definition, and at no other."""
+    for name in names:
+        measured = sorted(accuracies.by_severity(0, name))
+        if measured != list(SEVERITIES):
+            raise ValueError(f"{what} over severities 1 to 5, but {name} was measured at {', '.join(map(str, measured))} only")
+
+
 def unnormalised(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     """Mean error over the 15 common corruptions and their severities, without a reference (Hendrycks et al. 2020, AugMix)."""
     if missing := [name for name in COMMON if name not in accuracies.group.corruptions]:
@@ -69,18 +81,10 @@ def unnormalised(accuracies: ConditionValues, detail: Detail) -> list[Values]:
 
 
 def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
-    """Accuracy beyond the line fitted through the element-level networks, one point per training seed."""
-    if CLEAN not in accuracies.conditions:
-        raise ValueError("effective robustness needs clean images")
+    """Accuracy beyond the line fitted through the element-level networks, one point per network."""
     plain = mean_columns(accuracies, detail)
-    networks = [results.network for results in accuracies.group.networks]
-    element = [row for row, network in zip(plain, networks, strict=True) if network.activation_level == "element"]
     rows: list[Values] = [{} for _ in plain]
-    for column in plain[0]:
-        if column == CLEAN.corruption:
-            continue
-        points = [(clean, value) for row in element if (clean := row["clean"]) is not None and (value := row[column]) is not None]
-        line = formulas.fit_baselines([clean for clean, _ in points], [value for _, value in points])
+    for column, line in _lines(accuracies, plain).items():
         for row, values in zip(plain, rows, strict=True):
             clean, value = row["clean"], row[column]
             missing = clean is None or value is None
@@ -88,17 +92,54 @@ def effective(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     return rows
 
 
+def about_lines(accuracies: ConditionValues, detail: Detail) -> list[str]:
+    """The slope of each line, with its standard error."""
+    lines = _lines(accuracies, mean_columns(accuracies, detail))
+    count = next(iter(lines.values())).networks if lines else 0
+    slopes = "; ".join(f"{column} {line.slope:.2f} ± {line.standard_error:.2f}" for column, line in lines.items())
+    return [f"Slopes of the lines through {count} element-level networks, ± standard error: {slopes}."]
+
+
+def _lines(accuracies: ConditionValues, plain: Sequence[Values]) -> dict[str, formulas.BaselineLine]:
+    """The line of each column."""
+    if CLEAN not in accuracies.conditions:
+        raise ValueError("effective robustness needs clean images")
+    networks = accuracies.group.networks
+    element = [
+        (row, results.variant.architecture)
+        for row, results in zip(plain, networks, strict=True)
+        if results.network.activation_level == "element"
+    ]
+    lines = {}
+    for column in plain[0]:
+        if column == CLEAN.corruption:
+            continue
+        points = [
+            (clean, value, architecture)
+            for row, architecture in element
+            if (clean := row["clean"]) is not None and (value := row[column]) is not None
+        ]
+        lines[column] = formulas.fit_baselines(*(list(values) for values in zip(*points, strict=True))) if points else None
+    if None in lines.values():
+        raise ValueError("effective robustness needs element-level networks, and none was measured")
+    return {column: line for column, line in lines.items() if line is not None}
+
+
 def relative(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     """Accuracy of layer-level networks beyond that of the counterpart trained from the same seed."""
     plain = mean_columns(accuracies, detail)
     networks = [results.network for results in accuracies.group.networks]
-    by_activation = {(network.activation, network.training_seed): row for network, row in zip(networks, plain, strict=True)}
+    setups = [results.variant.setup for results in accuracies.group.networks]
+    by_activation = {
+        (setup, network.activation, network.training_seed): row
+        for setup, network, row in zip(setups, networks, plain, strict=True)
+    }
     rows: list[Values] = []
-    for network, accuracies_of_network in zip(networks, plain, strict=True):
+    for setup, network, accuracies_of_network in zip(setups, networks, plain, strict=True):
         entry = ACTIVATIONS.get(network.activation)
         counterpart: Mapping[str, float | None] = {}
         if entry and entry.counterpart and network.training_seed is not None and network.activation_level == "layer":
-            counterpart = by_activation.get((entry.counterpart, network.training_seed), {})
+            counterpart = by_activation.get((setup, entry.counterpart, network.training_seed), {})
         values: Values = {}
         for column, value in accuracies_of_network.items():
             counterpart_value = counterpart.get(column)
@@ -115,6 +156,7 @@ def area(accuracies: ConditionValues, detail: Detail) -> list[Values]:
     """Area under the accuracy-severity curve of each corruption, and the mean over corruptions."""
     if CLEAN not in accuracies.conditions:
         raise ValueError("the area under the severity curve needs clean images, where the curve starts")
+    _require_severities(accuracies, accuracies.group.corruptions, "the area under the severity curve is defined")
     rows: list[Values] = []
     for index, row in enumerate(accuracies.rows):
         values: Values = {}

@@ -15,8 +15,11 @@ from robustbench_la.analysis.metrics.imagenet_c import SEVERITIES
 Curve = Mapping[int, float | None]
 """Severity -> accuracy or error."""
 
-MIN_BASELINES = 3
-"""The smallest number of networks to fit the line of effective robustness through: two always lie on a line."""
+MIN_BASELINES = 5
+"""The smallest number of networks to fit the line of effective robustness through."""
+MIN_ARCHITECTURES = 3
+"""The smallest number of their architectures: the seeds of one are a cloud without a direction, and two clouds always lie on a
+line."""
 
 
 def corruption_error(
@@ -65,29 +68,39 @@ class BaselineLine:
 
     slope: float
     intercept: float
+    standard_error: float = 0.0
+    """Of the slope."""
+    networks: int = 0
+    """Number of points that it was fitted through."""
 
     def predict(self, clean: float) -> float:
         """The corrupted accuracy expected of a baseline with this clean accuracy; both are fractions."""
         return 1 / (1 + math.exp(-(self.intercept + self.slope * _logit(clean))))
 
 
-def fit_baselines(clean: Sequence[float], corrupted: Sequence[float]) -> BaselineLine:
+def fit_baselines(clean: Sequence[float], corrupted: Sequence[float], architectures: Sequence[str]) -> BaselineLine:
     """Fit a line through the accuracies of the baseline networks by least squares on the logit scale (Taori et al. 2020).
 
     Args:
         clean: Clean accuracy of each network, a fraction between 0 and 1.
         corrupted: Corrupted accuracy of each network, a fraction between 0 and 1.
+        architectures: Architecture of each network.
 
     Returns:
         The line.
 
     Raises:
-        ValueError: If there are fewer than MIN_BASELINES networks, or all have the same clean accuracy.
+        ValueError: If there are fewer than MIN_BASELINES networks, or fewer than MIN_ARCHITECTURES architectures, or all have the
+            same clean accuracy.
     """
-    if len(clean) != len(corrupted) or len(clean) < MIN_BASELINES:
+    if not len(clean) == len(corrupted) == len(architectures):
+        raise ValueError("each baseline needs a clean accuracy, a corrupted accuracy and an architecture")
+    several = len(set(architectures))
+    if len(clean) < MIN_BASELINES or several < MIN_ARCHITECTURES:
         raise ValueError(
-            f"a line needs {MIN_BASELINES} baselines or more, with clean and corrupted accuracies, not {len(clean)} and "
-            f"{len(corrupted)}"
+            f"effective robustness needs a line through at least {MIN_BASELINES} element-level networks of at least "
+            f"{MIN_ARCHITECTURES} architectures, measured alike; here are {len(clean)} of {several} (training seeds of one "
+            "architecture show no trend)"
         )
     across, up = [_logit(value) for value in clean], [_logit(value) for value in corrupted]
     if max(across) - min(across) < 1e-9:
@@ -95,7 +108,9 @@ def fit_baselines(clean: Sequence[float], corrupted: Sequence[float]) -> Baselin
     from scipy.stats import linregress
 
     fit = linregress(across, up)
-    return BaselineLine(slope=float(fit.slope), intercept=float(fit.intercept))
+    return BaselineLine(
+        slope=float(fit.slope), intercept=float(fit.intercept), standard_error=float(fit.stderr), networks=len(clean)
+    )
 
 
 def effective_robustness(clean: float, corrupted: float, line: BaselineLine) -> float:

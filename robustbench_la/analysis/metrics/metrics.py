@@ -28,6 +28,10 @@ class Metric:
     of_means: bool = True
     """Whether it has the columns of means over conditions."""
     needs_reference: bool = False
+    across: bool = False
+    """Whether it is defined over networks of several architectures, which then share a table."""
+    remarks: Callable[[ConditionValues, Detail], list[str]] | None = None
+    """What readers must know of the numbers at hand, a sentence each."""
 
 
 def top1(cell: Cell) -> float:
@@ -115,8 +119,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             better="higher",
             of_cell=top1,
             derived=derived.effective,
+            across=True,
+            remarks=derived.about_lines,
             definition="Effective robustness in points: accuracy beyond the prediction from clean accuracy by a line through the "
-            "element-level networks (logit of corrupted against logit of clean accuracy, one point per seed; Taori et al. 2020).",
+            "element-level networks of several architectures (logit of corrupted against logit of clean accuracy, one point per "
+            "network; Taori et al. 2020).",
         ),
         "relative": Metric(
             title="Relative robustness",

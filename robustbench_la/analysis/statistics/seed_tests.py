@@ -21,7 +21,7 @@ NORMALITY_LEVEL = 0.05
 """A sample counts as normal if its Shapiro-Wilk p-value is not below this (the LayerAct paper's protocol)."""
 _EXACT_PATTERNS = 13  # up to this many pairs all 2**n sign patterns are counted; scipy's exact test does not handle ties
 
-TestName = Literal["paired t-test", "Wilcoxon signed-rank"]
+TestName = Literal["paired t-test", "Wilcoxon signed-rank", "max-t over rivals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

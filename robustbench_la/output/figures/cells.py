@@ -15,6 +15,7 @@ import numpy as np
 
 from robustbench_la.analysis.comparison.contenders import contenders_of
 from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
+from robustbench_la.analysis.groups.variants import Variant
 from robustbench_la.analysis.metrics.columns import MetricColumns, metric_columns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.errors import UserError
@@ -40,28 +41,44 @@ class Kind:
     """Of its networks in the group."""
 
 
-def kinds_of(group: Group, *, by_seed: bool = True) -> list[Kind]:
+def kinds_of(group: Group, *, by_seed: bool = True, by_setup: bool = True) -> list[Kind]:
     """The networks of a group by activation, in the order of legends.
 
     Args:
         group: What a figure shows.
-        by_seed: Refuse two networks of one activation and training seed, as tables do.
+        by_seed: Refuse two networks of one activation and training seed, and count identical weights once, as tables do.
+        by_setup: Keep networks apart that were built or trained differently; otherwise only activations and alphas.
 
     Raises:
         UserError: For such two networks, or an activation that is not in the table.
     """
-    places: dict[tuple[str, float | None], tuple[int, ...]] = {}
-    for place, network in enumerate(group.networks):
-        places[network.variant] = (*places.get(network.variant, ()), place)
+    places: dict[Variant, tuple[int, ...]] = {}
     if by_seed:
-        contenders_of(group, "activation")
+        places = {one.variant: one.indices for one in contenders_of(group, "activation")}
+    else:
+        for place, network in enumerate(group.networks):
+            key = network.variant if by_setup else Variant(network.variant.activation, network.variant.alpha)
+            places[key] = (*places.get(key, ()), place)
     kinds = []
-    for (activation, alpha), own in places.items():
-        alphas = [other for name, other in places if name == activation]
-        variant = look(activation, variant=alphas.index(alpha), variants=len(alphas))
-        label = f"{variant.label}, α = {alpha:g}" if len(alphas) > 1 and alpha is not None else variant.label
-        kinds.append(Kind(activation=activation, look=variant.named(label), places=own))
+    for variant, own in places.items():
+        others = [other for other in places if other.activation == variant.activation]
+        shade = look(variant.activation, variant=others.index(variant), variants=len(others))
+        kinds.append(Kind(activation=variant.activation, look=shade.named(_label(shade.label, variant, others)), places=own))
     return kinds
+
+
+def _label(name: str, variant: Variant, others: Sequence[Variant]) -> str:
+    """The name of an activation with what tells it from others of the same activation."""
+    words = [name]
+    if len({other.alpha for other in others}) > 1 and variant.alpha is not None:
+        words.append(f"α = {variant.alpha:g}")
+    if len({other.exchange for other in others}) > 1:
+        words.append(f"exchanged {variant.exchange}" if variant.exchange else "as built")
+    if len({other.architecture for other in others}) > 1:
+        words.append(variant.architecture)
+    if len({other.recipe for other in others}) > 1:
+        words.append(f"recipe {variant.recipe[:8] or 'unknown'}")
+    return ", ".join(words)
 
 
 def columns_of(group: Group, metric: str, detail: Detail) -> MetricColumns:

@@ -20,6 +20,8 @@ class FigureKind:
     """What it shows, as the help of ``larobust plot`` says it."""
     drawn_from: Literal["cells", "layers", "formulas"]
     """A Group of cells, a sequence of NetworkFluctuation, or nothing measured at all."""
+    across: bool = False
+    """Whether it shows networks of several architectures together, if they were measured alike."""
     stored: bool = True
     """Whether a store holds all it needs; activation means and every image's values are only known right after measuring."""
     options: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
             summary="mean accuracy under corruption against clean accuracy, a point per checkpoint, with the line of effective "
             "robustness.",
             drawn_from="cells",
+            across=True,
             function="robustbench_la.output.figures.scatter:scatter",
         ),
         "layers": FigureKind(

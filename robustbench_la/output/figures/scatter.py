@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,9 +42,10 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     whole = np.asarray(np.isfinite(points).all(axis=1))
     if not whole.any():
         raise UserError(f"{group.title}: no network was measured under every condition, so there is nothing to draw")
-    kinds = kinds_of(group, by_seed=False)
+    kinds = kinds_of(group, by_seed=False, by_setup=False)
     element = np.array([one.network.activation_level == "element" for one in group.networks])
-    line, about_line = _line(points[whole & element])
+    architectures = np.array([one.variant.architecture for one in group.networks])
+    line, about_line = _line(points[whole & element], architectures[whole & element].tolist())
     with themed():
         figure = canvas(columns, 2.6 if columns == 1 else 3.2)
         axes = figure.subplots()
@@ -68,15 +70,16 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     return figure
 
 
-def _line(points: NDArray[np.float64]) -> tuple[BaselineLine | None, str]:
+def _line(points: NDArray[np.float64], architectures: Sequence[str]) -> tuple[BaselineLine | None, str]:
     """The line through clean and corrupted accuracies, (networks, 2), and a sentence about it."""
     try:
-        line = fit_baselines(points[:, 0].tolist(), points[:, 1].tolist())
+        line = fit_baselines(points[:, 0].tolist(), points[:, 1].tolist(), architectures)
     except ValueError as error:
-        return None, f"No line of effective robustness: {error}."
+        return None, f"No line: {error}."
     return line, (
-        f"Line: least-squares fit through the {len(points)} element-level networks, on logit axes; effective robustness is the "
-        "vertical distance from it (Taori et al. 2020)."
+        f"Line: least-squares fit through the {len(points)} element-level networks, on logit axes (slope "
+        f"{line.slope:.2f} ± {line.standard_error:.2f}, standard error); effective robustness is the vertical distance "
+        "from it (Taori et al. 2020)."
     )
 
 
