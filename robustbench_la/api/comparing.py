@@ -51,6 +51,7 @@ def compare(
     metric: str = "top1",
     detail: Literal["group", "corruption", "severity"] | None = None,
     against: str = "both",
+    layers: bool = False,
     reference: str | None = None,
     published: str | None = None,
     columns: Iterable[str] = (),
@@ -67,8 +68,8 @@ def compare(
         by: What a row is.
         metric: A name that ``larobust compare --help`` lists, such as ``"top1"``, ``"nll"`` or ``"mce"``.
         detail: What a column is; if not given, corruption, or group next to published numbers.
-        against: What layer-level activations are compared with: ``"counterpart"``, ``"best"``, ``"both"`` or ``"none"``. By
-            checkpoint also ``"first"``, or a checkpoint that all others are compared with.
+        against: ``"counterpart"``, ``"best"``, ``"both"``, ``"none"``; by checkpoint also ``"first"``, or a checkpoint.
+        layers: Whether to compare the fluctuation inside networks, as ``fluctuation`` measured it, in place of accuracies.
         reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"``.
         published: Published numbers to show next to the measured ones: a file, or ``"published"`` (the paper's).
         columns: Only these columns, in this order.
@@ -95,31 +96,37 @@ def compare(
     from robustbench_la.analysis.comparison.of_store import compare_store
 
     request = replace(
-        _request(by, metric, detail or ("corruption" if published is None else "group"), against, reference),
+        _request(by, metric, detail, against, reference, published, layers=layers),
         columns=words_of(columns),
         sort=sort,
         intervals=intervals,
-        tests=by == "checkpoint" if tests is None else tests,
+        tests=(by == "checkpoint" and not layers) if tests is None else tests,
         allow_missing=allow_missing,
     )
     return Comparison(compared=tuple(compare_store(Path(store), selection_of(filters), request, published)))
 
 
-def _request(by: str, metric: str, detail: str, against: str, reference: str | None) -> Request:
-    """What these words ask for. Raises: ArgumentError for one that is unknown."""
-    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request, against_of
+def _request(
+    by: str, metric: str, detail: str | None, against: str, reference: str | None, published: str | None, *, layers: bool
+) -> Request:
+    """What these words ask for. Raises: ArgumentError for one that is unknown, or would have no effect."""
+    from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request, against_of, without_effect
 
     row = one_of("by", by, BYS)
     if row == "activation":
         one_of("against", against, tuple(AGAINST))
     rivals, opponent = against_of(against, row)
+    unused = without_effect(metric=metric, detail=detail, reference=reference, published=published)
+    if layers and unused:
+        raise ArgumentError(f"layers=True compares means over layers and conditions, so {unused}= would do nothing")
     return Request(
         by=row,
         metric=_metric(metric, reference),
-        detail=one_of("detail", detail, DETAILS),
+        detail=one_of("detail", detail or ("corruption" if published is None else "group"), DETAILS),
         against=rivals,
         opponent=opponent,
         reference=reference,
+        layers=layers,
     )
 
 

@@ -76,6 +76,12 @@ Reference = Annotated[
 ]
 Interval = Annotated[bool, options.switch("--interval", help="Show 95 % intervals.", panel=TESTS)]
 Tests = Annotated[bool, options.switch("--tests", help="Add a table of every difference, its test and p-value.", panel=TESTS)]
+Layers = Annotated[
+    bool,
+    options.switch(
+        "--layers", help="Compare the fluctuation inside networks, as `larobust fluctuation` measured it.", panel=TABLE
+    ),
+]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -89,6 +95,7 @@ Format = Annotated[
 
 def command(
     by: What = "activation",
+    layers: Layers = False,
     metric: MetricName = "top1",
     detail: DetailName = None,
     against: AgainstName = "both",
@@ -112,7 +119,7 @@ def command(
 ) -> None:
     """Read arguments, read the store, print or write."""
     from robustbench_la.analysis.comparison.of_store import compare_store
-    from robustbench_la.analysis.comparison.request import BYS, DETAILS, Request, against_of
+    from robustbench_la.analysis.comparison.request import BYS, DETAILS, Request, against_of, without_effect
     from robustbench_la.analysis.metrics.metrics import METRICS
     from robustbench_la.errors import UserError
     from robustbench_la.store.filters import select
@@ -129,9 +136,13 @@ def command(
         columns=tuple(word for word in (columns or "").split(",") if word.strip()),
         sort=sort,
         intervals=interval,
-        tests=tests or by == "checkpoint",
+        tests=tests or (by == "checkpoint" and not layers),
+        layers=layers,
         allow_missing=allow_missing,
     )
+    unused = without_effect(metric=metric, detail=detail, reference=reference, published=published)
+    if layers and unused:
+        raise UserError(f"--layers compares means over layers and conditions, so --{unused} would do nothing")
     if reference is not None and not METRICS[metric].needs_reference:
         raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
     path = options.store_path(store)

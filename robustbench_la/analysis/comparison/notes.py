@@ -24,9 +24,10 @@ def comparison_notes(
     contenders: Sequence[Contender],
     contrasts: Sequence[Contrast],
     rows: Sequence[Row],
-    published: Sequence[Published],
+    published: Sequence[Published] = (),
+    unit: str = "",
 ) -> tuple[str, ...]:
-    """What readers need to know to understand the table of a group, one note per string."""
+    """What readers need to know to understand the table of a group, one note per string. unit: of differences, if it varies."""
     notes = list(measured.notes)
     if METRICS[request.metric].needs_reference:
         notes.append(f"Reference: {'AlexNet, ImageNet-C at 224 px' if request.reference == 'alexnet' else request.reference}.")
@@ -39,7 +40,7 @@ def comparison_notes(
     if unequal := unequal_seeds(group):
         notes.append(unequal)
     if contrasts:
-        notes.append(_difference_note(contrasts, request, measured, rows))
+        notes.append(_difference_note(contrasts, request, unit))
     notes += _network_notes(group, request, contenders)
     if group.code_changed:
         notes.append(
@@ -87,7 +88,7 @@ def _small(value: float, percent: bool) -> str:
     return f"{100 * value:.2g} points" if percent else f"{value:.2g}"
 
 
-def _difference_note(contrasts: Sequence[Contrast], request: Request, measured: MetricColumns, rows: Sequence[Row]) -> str:
+def _difference_note(contrasts: Sequence[Contrast], request: Request, unit: str) -> str:
     tested = [
         estimate.evidence
         for difference in contrasts
@@ -95,7 +96,7 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, measured: 
         if estimate is not None and estimate.evidence
     ]
     tests = {(entry.one, entry.other, entry.p) for entry in tested if entry.p is not None}
-    unit = "points" if METRICS[request.metric].kind == "percent" else "the unit of the column"
+    unit = unit or ("points" if METRICS[request.metric].kind == "percent" else "the unit of the column")
     if contrasts[0].checkpoints:
         notes = [f"Rows with −: each checkpoint minus {contrasts[0].against}, in {unit}."]
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.comparison.comparison import compare
+from robustbench_la.analysis.comparison.layer_comparison import compare_layers
 from robustbench_la.analysis.comparison.published import Published, read_published
 from robustbench_la.errors import NothingSelectedError
 from robustbench_la.records.plan_file import shipped_configs
@@ -37,6 +38,14 @@ def compare_store(path: Path, selection: Selection, request: Request, published:
     """
     entries = _published(published, selection)
     with Store(path, reading=True) as opened:
+        if request.layers:
+            layers = opened.layers(selection)
+            if not layers:
+                raise NothingSelectedError(
+                    f"{path} holds no layer record that matches (`larobust fluctuation` adds them); `larobust results` shows "
+                    "what it holds"
+                )
+            return compare_layers(layers, request)
         cells = opened.cells(selection)
         if not cells:
             raise NothingSelectedError(

@@ -64,7 +64,15 @@ class Request:
     intervals: bool = False
     tests: bool = False
     """Whether to add a table of every difference with its test."""
+    layers: bool = False
+    """Whether to compare layer records in place of accuracies."""
     allow_missing: bool = False
+
+
+def without_effect(*, metric: str, detail: object, reference: object, published: object) -> str | None:
+    """The first of these arguments that layers are compared without, if it is given."""
+    given = {"metric": metric != "top1", "detail": detail, "reference": reference, "published": published}
+    return next((name for name, value in given.items() if value), None)
 
 
 def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
+from robustbench_la.analysis.tables.table import Column, Estimate, Kind, Row, Table
 
 
-def evidence(table: Table) -> Table:
+def evidence(table: Table) -> list[Table]:
     """Lists every difference of a table with its interval and test, one per row.
 
     Args:
-        table: A comparison, with rows of differences.
+        table: A comparison.
 
     Returns:
-        The table of tests.
+        One table of tests for all columns of a kind, so that its numbers have one unit; none if there are no differences.
     """
+    if not any(row.is_difference for row in table.rows):
+        return []
+    kinds = dict.fromkeys(column.kind for column in table.columns if not column.is_label)
+    return [_of_kind(table, kind, several=len(kinds) > 1) for kind in kinds]
+
+
+def _of_kind(table: Table, kind: Kind, *, several: bool) -> Table:
     labels = [index for index, column in enumerate(table.columns) if column.is_label]
     checkpoints = any(column.name == "seed" for column in table.columns)
     rows = []
     seen: set[tuple[object, ...]] = set()
     for row in table.rows:
         for column, value in zip(table.columns, row.values, strict=True):
-            if not row.is_difference or not isinstance(value, Estimate) or value.evidence is None:
+            if not row.is_difference or column.kind != kind or not isinstance(value, Estimate) or value.evidence is None:
                 continue
             test = value.evidence
             labelled = (f"{test.one} − {test.other}", column.name, row.values[labels[-1]])
@@ -30,7 +37,6 @@ def evidence(table: Table) -> Table:
             plain = Estimate(value.value, value.low, value.high)
             statistics = (test.gained, test.lost) if checkpoints else (test.statistic, test.effect)
             rows.append(Row(values=(*labelled, plain, test.test, *statistics, test.p, test.corrected)))
-    kind = next(column.kind for column in table.columns if not column.is_label)
     details = [
         Column(name=name, kind="count" if checkpoints else "number")
         for name in (("gained", "lost") if checkpoints else ("statistic", "effect"))
@@ -49,4 +55,5 @@ def evidence(table: Table) -> Table:
         "Statistic: t, or the smaller rank sum. Effect: Cohen's d_z for t, rank-biserial correlation for Wilcoxon."
     )  # fmt: skip
     note = f"{'Difference in points' if kind == 'percent' else 'Difference'}, with its 95 % interval. {effect}"
-    return Table(title=f"Tests: {table.title}", columns=columns, rows=tuple(rows), notes=(note,))
+    of = f" ({'columns in %' if kind == 'percent' else 'other columns'})" if several else ""
+    return Table(title=f"Tests{of}: {table.title}", columns=columns, rows=tuple(rows), notes=(note,))

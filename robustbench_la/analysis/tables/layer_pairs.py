@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robustbench_la.activations import ACTIVATIONS, in_order
 from robustbench_la.analysis.statistics.bootstrap import paired_bootstrap
-from robustbench_la.analysis.tables.layer_tables import by_network
+from robustbench_la.analysis.tables.layer_tables import by_network, in_common
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
 from robustbench_la.records.layers import NetworkFluctuation
 
@@ -17,7 +17,8 @@ from robustbench_la.records.layers import NetworkFluctuation
 def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
     """LayerAct against its element-level counterpart, for each architecture.
 
-    The value of an image is the mean over layers, conditions and checkpoints (training seeds) of one activation. Intervals are
+    The value of an image is the mean over layers, checkpoints (training seeds) of one activation, and the conditions that all of
+    these were measured under. Intervals are
     bootstrapped over images, which both activations saw with the same noise.
 
     Args:
@@ -28,13 +29,17 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
     """
     rows: list[Row] = []
     counts: dict[str, int] = {}
+    left_out: dict[str, None] = {}
     for architecture, groups in by_network(measured).items():
         for layer in in_order(groups):
             entry = ACTIVATIONS.get(layer)  # networks in memory may use activations that are not in the table
             element = entry.counterpart if entry is not None and entry.level == "layer" else None
             if element is not None and element in groups:
                 counts |= {name: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)}
-                rows += _pair(architecture, layer, element, groups[layer], groups[element])
+                kept, missing = in_common([*groups[layer], *groups[element]])
+                left_out |= dict.fromkeys(map(str, missing))
+                sides = [[record for record in groups[name] if record.layers[0].pass_ in kept] for name in (layer, element)]
+                rows += _pair(architecture, layer, element, *sides)
     if not rows:
         return None
     columns = (
@@ -47,15 +52,17 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
         Column(name="difference", kind="number"),
         Column(name="ratio", kind="number"),
     )
-    notes = (
+    notes = [
         "Fluctuation and input: whole L1 norms, not per element; relative: a fraction. Value of an image: mean over layers, "
         "conditions and checkpoints ("
         + ", ".join(f"{count} of {name}" for name, count in counts.items())
         + "). Difference: layer-level minus element-level; ratio: layer-level / element-level; below each is its 95 % "
         "interval, by a paired bootstrap over images. Difference below 0 (ratio below 1): noise moves the layer-level activation "
         "less.",
-    )
-    return Table(title="Layer-level against element-level", columns=columns, rows=tuple(rows), notes=notes)
+    ]
+    if left_out:
+        notes.append(f"Left out, as not all of these networks were measured under it: {', '.join(left_out)}.")
+    return Table(title="Layer-level against element-level", columns=columns, rows=tuple(rows), notes=tuple(notes))
 
 
 def _pair(
@@ -71,7 +78,7 @@ def _pair(
         "input_fluctuation": "input",
     }
     for name, title in titles.items():
-        if name not in one[0].per_image or name not in other[0].per_image:
+        if not one or name not in one[0].per_image or name not in other[0].per_image:
             continue
         values, others = _per_image(one, name), _per_image(other, name)
         if len(values) != len(others):

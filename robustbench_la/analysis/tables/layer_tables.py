@@ -10,9 +10,11 @@ from robustbench_la.analysis.groups.titles import named_apart
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.tables.table import Column, Row, Table
 from robustbench_la.other_activations import has_scale
+from robustbench_la.records.cells import Condition, Pass
 from robustbench_la.records.layers import LayerStats, NetworkFluctuation
+from robustbench_la.records.networks import NetworkId
 
-_COLUMNS: Mapping[str, Column] = {
+COLUMNS: Mapping[str, Column] = {
     "fluctuation_per_element_mean": Column(name="fluct. / element", kind="number", better="lower"),
     "fluctuation_per_element_std": Column(name="± over images", kind="number", better="lower"),
     "relative_mean": Column(name="relative", kind="percent", better="lower", bar=True),
@@ -29,6 +31,7 @@ _COLUMNS: Mapping[str, Column] = {
     "normalizer_above_1": Column(name="√(σ²+α) > 1", kind="percent"),
     "cosine_mean": Column(name="cosine", kind="number", better="higher"),
 }
+"""The columns that show statistics of layers, recorded or derived."""
 _NOTES = (
     "All values are means over images. Fluctuation: L1 norm of g(noisy) − g(clean), per element; relative: divided by the norm "
     "of g(clean), in %. Input: the same norm of the pre-activation; gain: fluctuation / input. Bound: upper bound of the "
@@ -52,7 +55,7 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
         The table.
     """
     available = measured[0].layers[0].statistics.keys() if measured else ()
-    shown = {name: column for name, column in _COLUMNS.items() if name in available or name in _DERIVED}
+    shown = {name: column for name, column in COLUMNS.items() if name in available or name in _DERIVED}
     if "gain" not in available:
         shown = {name: column for name, column in shown.items() if name not in _DERIVED}
     conditions = list(dict.fromkeys(layer.condition for record in measured for layer in record.layers))
@@ -156,9 +159,12 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     everything = bool(measured) and "gain" in measured[0].layers[0].statistics
     shown = _NETWORK if everything else _NETWORK[:2]
     rows: list[Row] = []
+    left_out: dict[str, None] = {}
     for architecture, groups in by_network(measured).items():
+        kept, missing = in_common([record for records in groups.values() for record in records])
+        left_out |= dict.fromkeys(map(str, missing))
         for activation in in_order(groups):
-            records = groups[activation]
+            records = [record for record in groups[activation] if record.layers[0].pass_ in kept or not kept]
             calls = [layer for record in records for layer in record.layers]
             count = len({record.layers[0].network.id for record in records})
             means = [mean([value(layer, name) for layer in calls]) for name in shown]
@@ -170,10 +176,22 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
         Column(name="level"),
         Column(name="n", kind="count", label=True),
         Column(name="layers", kind="count", label=True),
-        *(_COLUMNS[name] for name in shown),
+        *(COLUMNS[name] for name in shown),
     )
-    note = "Means over n checkpoints, layers and conditions; columns as above."
-    return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=(note,))
+    notes = ["Means over n checkpoints, layers and conditions; columns as above."]
+    if left_out:
+        notes.append(f"Left out where others have it, as not all networks were measured under it: {', '.join(left_out)}.")
+    return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=tuple(notes))
+
+
+def in_common(measured: Sequence[NetworkFluctuation]) -> tuple[set[Pass], list[Condition]]:
+    """What every network of these was measured under, and the conditions that only some of them were."""
+    passes: dict[NetworkId, set[Pass]] = {}
+    for record in measured:
+        passes.setdefault(record.layers[0].network.id, set()).add(record.layers[0].pass_)
+    common = set.intersection(*passes.values())
+    rest = (record.layers[0] for record in measured)
+    return common, list(dict.fromkeys(layer.condition for layer in rest if layer.pass_ not in common))
 
 
 def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:

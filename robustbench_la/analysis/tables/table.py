@@ -46,6 +46,8 @@ class Estimate:
 
 
 Value = float | int | str | Estimate | None
+Kind = Literal["text", "percent", "number", "count"]
+"""What a column holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class Column:
     """The name, kind and display of a column."""
 
     name: str
-    kind: Literal["text", "percent", "number", "count"] = "text"
+    kind: Kind = "text"
     """percent: a fraction, shown in percent."""
     better: Literal["higher", "lower"] | None = None
     """The direction in which a value is better; None if there is none."""
