@@ -564,15 +564,15 @@ def test_a_level_that_means_something_else_now_is_not_comparable(project: Path) 
 
 
 def test_a_gate_of_clean_accuracy_alone_would_miss_what_this_one_catches(tmp_path: Path, digits_trained: Path) -> None:
-    """Weight noise is raised until accuracy under noise has fallen by 3 points, while clean accuracy has not by one."""
-    noise = ["--noise", "gaussian_noise=0.2,0.3", "--noise", "blur=0.8,1", "--noise", "shot_noise=15"]
-    names = ("gaussian_blur=1", "gaussian_noise=0.3")
+    """Weight noise is raised until accuracy under noise has fallen by 3 points, while clean accuracy has not by half a one."""
+    noise = ["--noise", "gaussian_noise=0.2,0.3", "--noise", "blur=0.8,1", "--noise", "shot_noise=15", "--noise-seed", "2"]
+    names = ("gaussian_blur=1", "gaussian_noise mean")
     assert command("baseline", "--ckpt", digits_trained, *noise, "-o", "b.json", folder=tmp_path).returncode == 0
-    for scale in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4):
+    for scale in (0.15, 0.2, 0.25, 0.3):
         damage(digits_trained, tmp_path / "worse.pt", scale)
         done = command("check", "--baseline", "b.json", "--ckpt", "worse.pt", "--json", folder=tmp_path)
         told = {one["name"]: one for one in json.loads(done.stdout)["judgements"]}
-        if all(told[name]["difference"] <= -0.03 for name in (MEAN, *names)) and told["clean"]["difference"] > -0.01:
+        if told[MEAN]["difference"] <= -0.03 and told["clean"]["difference"] > -0.005:
             break
     else:
         pytest.fail("no such network was found")

@@ -188,7 +188,7 @@ def test_a_network_that_gives_no_logits_is_refused(four: list[Path]) -> None:
     evaluation = session.prepare_evaluation(read_plan(None, {"checkpoints": [str(four[0])]}))
     broken = dataclasses.replace(evaluation.networks[0], model=Pair())
 
-    with pytest.raises(UserError, match="returned tuple, not logits"):
+    with pytest.raises(UserError, match=r"returned tuple with tensors of shape .*, not logits"):
         list(measure_cells(dataclasses.replace(evaluation, networks=(broken,))))
 
 

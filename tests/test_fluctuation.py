@@ -24,7 +24,7 @@ from robustbench_la.measuring.inject import Injection, layer_keys, normals, pars
 from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
-from robustbench_la.measuring.session import Evaluation, has_convolutions
+from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build, exchange_for
 from robustbench_la.models.checkpoints.network import Network
@@ -233,8 +233,9 @@ def evaluation(model: nn.Module, activation: str = "relu", *, count: int = 24, s
     network = Network(
         name="zoo.pt", sha256="", model=model.eval(), spec=spec, activation=activation, alpha=1e-5,
         normalization=NORMALIZATIONS["half"], data=None, seed=11, remarks=(),
+        channels_last=any(isinstance(module, nn.Conv2d) for module in model.modules()),
     )  # fmt: skip
-    if has_convolutions(network):
+    if network.channels_last:
         model.to(memory_format=torch.channels_last)
     images = ImageSet(
         name="random",

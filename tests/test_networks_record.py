@@ -90,7 +90,16 @@ def test_a_network_is_told_by_its_content_and_not_by_its_name() -> None:
         sha256="0" * 64, architecture="cnn", activation="silu", alpha=None, normalization="half", exchange=""
     )
     assert [field.name for field in fields(record)] == list(NETWORK) == list(record.as_dict())
-    known = {"checkpoint", "activation_level", "training_seed", "activations_seen", "architecture_label", "recipe", "weights"}
+    known = {
+        "checkpoint",
+        "activation_level",
+        "training_seed",
+        "activations_seen",
+        "architecture_label",
+        "stochastic",
+        "recipe",
+        "weights",
+    }
     assert {*NETWORK} - {*IDENTITY} == known
 
 

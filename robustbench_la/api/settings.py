@@ -43,6 +43,8 @@ class NetworkSettings(TypedDict, total=False):
     ``"auto"`` for files."""
     batch_size: int | None
     """Images per batch; chosen by device if not given."""
+    allow_stochastic: bool
+    """Measure a network whose answer to an image depends on chance or on the other images of the batch; results are marked."""
     progress: bool | None
     """False hides the progress bar, which terminals and notebooks show otherwise."""
 

@@ -103,5 +103,8 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Anywhere in a command: also show all of an error in your own code.")
+    ] = False,
 ) -> None:
     pass

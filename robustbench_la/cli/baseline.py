@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import PlanFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,29 +48,10 @@ Checkpoint = Annotated[
 ]
 
 
+@plan_flags.with_plan_flags(checkpoints=Checkpoint)
 def command(
-    ckpt: Checkpoint = None,
-    arch: options.Arch = None,
-    arch_label: options.ArchLabel = None,
-    exchange: options.Exchange = None,
-    key: options.WeightsKey = None,
-    trust_file: options.TrustFile = False,
-    activation: options.Activation = None,
-    layeract_alpha: options.LayerActAlpha = None,
-    normalize: options.Normalize = None,
-    data: options.Data = None,
+    flags: PlanFlags,
     download: options.Download = False,
-    resize: options.Resize = None,
-    crop: options.Crop = None,
-    limit: options.Limit = None,
-    noise: options.Noise = None,
-    severity: options.Severity = None,
-    profile: options.Profile = None,
-    noise_seed: options.NoiseSeed = None,
-    noise_seeds: options.NoiseSeeds = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = None,
-    amp: options.Amp = False,
     config: options.Config = None,
     fluctuation: Fluctuation = False,
     update: Update = False,
@@ -79,18 +60,10 @@ def command(
     """Read arguments, measure, write, report what moved."""
     from pathlib import Path
 
-    file = FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file)
-    network = NetworkFlags(
-        arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
-    )
-    images = ImageFlags(data=data, resize=resize, crop=crop, limit=limit)
-    corruption = NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds)
-    run = RunFlags(device=device, batch_size=batch_size, amp=amp)
     path = Path(output)
     old = _replaced(path, update=update)
-    plan = plan_flags.plan_of(config, file, network, images, corruption, run, fluctuation=fluctuation)
+    plan = plan_flags.plan_of(config, {**flags, "fluctuation": fluctuation or None})
     _check_not_measured(path, plan)
-    flags = {**file, **network, **images, **corruption, **run}
     _measure_and_write(path, plan, old, flags=flags if old is not None and config is None else None, download=download)
 
 

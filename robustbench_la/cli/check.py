@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robustbench_la.cli import options
 from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
+from robustbench_la.cli.plan_flags import PlanFlags, with_plan_flags
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -29,6 +30,22 @@ Exit codes: 0 no regression; 1 a regression (with --strict also an inconclusive 
 here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted."""
 EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5"
 
+_OF_THE_BASELINE = (
+    "arch_label",
+    "exchange",
+    "resize",
+    "crop",
+    "limit",
+    "noise",
+    "severity",
+    "profile",
+    "noise_seed",
+    "noise_seeds",
+    "amp",
+)
+"""Keys of plans that check takes from the baseline."""
+_IDENTIFYING = ("arch", "key", "activation", "layeract_alpha", "normalize")
+"""Flags that also tell measurements of one file apart in a store."""
 REGRESSION = 1
 """The exit code of a regression, and of nothing else."""
 
@@ -110,9 +127,10 @@ Summary = Annotated[
 ]
 
 
+@with_plan_flags(*_OF_THE_BASELINE, checkpoints=Checkpoint, data=DataHere)
 def command(
+    flags: PlanFlags,
     baseline: BaselineFile = DEFAULT,
-    ckpt: Checkpoint = None,
     results: Results = None,
     max_drop: MaxDrop = None,
     max_rise: MaxRise = None,
@@ -120,16 +138,7 @@ def command(
     strict: Strict = False,
     noise: options.FilterNoise = None,
     severity: options.FilterSeverity = None,
-    arch: options.Arch = None,
-    key: options.WeightsKey = None,
-    trust_file: options.TrustFile = False,
-    activation: options.Activation = None,
-    layeract_alpha: options.LayerActAlpha = None,
-    normalize: options.Normalize = None,
-    data: DataHere = None,
     download: options.Download = False,
-    device: options.Device = None,
-    batch_size: options.BatchSize = None,
     junit: Junit = None,
     summary: Summary = None,
     json_: options.Json = False,
@@ -137,21 +146,16 @@ def command(
 ) -> None:
     """Read arguments, judge, print, exit."""
     with reported_under_actions():
+        ckpt = flags["checkpoints"]
         if ckpt is not None and len(ckpt) > 1:
             raise UserError(f"one checkpoint is judged at a time, not {len(ckpt)} ({', '.join(ckpt)})")
         one = ckpt[0] if ckpt else None
         for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
-        network = {"arch": arch, "key": key, "activation": activation, "layeract_alpha": layeract_alpha, "normalize": normalize}
-        where = {
-            "data": data,
-            "device": device,
-            "batch_size": batch_size,
-            "download": download or None,
-            "trust_file": trust_file or None,
-        }
-        source = _Source(one, results, network, where)
+        network = {name: value for name, value in flags.items() if name in _IDENTIFYING}
+        where = {name: value for name, value in flags.items() if name not in ("checkpoints", *_IDENTIFYING)}
+        source = _Source(one, results, network, {**where, "download": download or None})
         from robustbench_la.gate.tolerances import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
@@ -173,7 +177,7 @@ class _Source:
 
     ckpt: str | None
     results: str | None
-    network: Mapping[str, str | float | None]
+    network: Mapping[str, Any]
     where: Mapping[str, object]
 
     def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import PlanFlags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,29 +26,10 @@ EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian,poisson,bl
 Detail = Annotated[bool, options.switch("--detail", help="Also show every severity, top-5 and NLL.", panel=options.OUTPUT)]
 
 
+@plan_flags.with_plan_flags()
 def command(
-    ckpt: options.Checkpoints = None,
-    arch: options.Arch = None,
-    arch_label: options.ArchLabel = None,
-    exchange: options.Exchange = None,
-    key: options.WeightsKey = None,
-    trust_file: options.TrustFile = False,
-    activation: options.Activation = None,
-    layeract_alpha: options.LayerActAlpha = None,
-    normalize: options.Normalize = None,
-    data: options.Data = None,
+    flags: PlanFlags,
     download: options.Download = False,
-    resize: options.Resize = None,
-    crop: options.Crop = None,
-    limit: options.Limit = None,
-    noise: options.Noise = None,
-    severity: options.Severity = None,
-    profile: options.Profile = None,
-    noise_seed: options.NoiseSeed = None,
-    noise_seeds: options.NoiseSeeds = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = None,
-    amp: options.Amp = False,
     config: options.Config = None,
     detail: Detail = False,
     json_: options.Json = False,
@@ -58,16 +39,7 @@ def command(
     no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
-    plan = plan_flags.plan_of(
-        config,
-        FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file),
-        NetworkFlags(
-            arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
-        ),
-        ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
-        NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=noise_seeds),
-        RunFlags(device=device, batch_size=batch_size, amp=amp),
-    )
+    plan = plan_flags.plan_of(config, flags)
     from pathlib import Path
 
     from robustbench_la.measuring import session

@@ -16,6 +16,7 @@ from robustbench_la.errors import UserError
 
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
+_TRACEBACK = "--traceback"
 _COMPLETION = "_LAROBUST_COMPLETE"
 """The variable by which a shell asks for completions."""
 
@@ -33,9 +34,14 @@ def _run() -> int:
     """Run the command line and return the exit code."""
     usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
     try:
-        code = app(standalone_mode=False, prog_name="larobust")
+        words = [word for word in sys.argv[1:] if word != _TRACEBACK]  # accepted anywhere; read from sys.argv
+        code = app(args=words, standalone_mode=False, prog_name="larobust")
         sys.stdout.flush()
     except UserError as error:
+        if _TRACEBACK in sys.argv:
+            traceback.print_exc()
+        elif error.__cause__ is not None:  # an error in code of the user's
+            return _fail(f"{error} ({_TRACEBACK} shows all of it)", error.exit_code)
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import options, plan_flags
-from robustbench_la.cli.plan_flags import FileFlags, ImageFlags, NetworkFlags, NoiseFlags, RunFlags
+from robustbench_la.cli.plan_flags import PlanFlags
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_LAYERS
 
@@ -74,31 +74,13 @@ Csv = Annotated[
 ]
 
 
+@plan_flags.with_plan_flags("noise_seeds", "allow_stochastic")
 def command(
-    ckpt: options.Checkpoints = None,
-    arch: options.Arch = None,
-    arch_label: options.ArchLabel = None,
-    exchange: options.Exchange = None,
-    key: options.WeightsKey = None,
-    trust_file: options.TrustFile = False,
-    activation: options.Activation = None,
-    layeract_alpha: options.LayerActAlpha = None,
-    normalize: options.Normalize = None,
-    data: options.Data = None,
+    flags: PlanFlags,
     download: options.Download = False,
-    resize: options.Resize = None,
-    crop: options.Crop = None,
-    limit: options.Limit = None,
-    noise: options.Noise = None,
-    severity: options.Severity = None,
-    profile: options.Profile = None,
-    noise_seed: options.NoiseSeed = None,
     inject: Inject = None,
     only: Only = None,
     threshold: Threshold = None,
-    device: options.Device = None,
-    batch_size: options.BatchSize = None,
-    amp: options.Amp = False,
     config: options.Config = None,
     detail: Detail = False,
     plot: Plot = None,
@@ -110,17 +92,8 @@ def command(
     no_store: options.NoStore = False,
 ) -> None:
     """Read arguments, measure, print."""
-    plan = plan_flags.plan_of(
-        config,
-        FileFlags(checkpoints=ckpt, arch=arch, key=key, trust_file=trust_file),
-        NetworkFlags(
-            arch_label=arch_label, exchange=exchange, activation=activation, layeract_alpha=layeract_alpha, normalize=normalize
-        ),
-        ImageFlags(data=data, resize=resize, crop=crop, limit=limit),
-        NoiseFlags(noise=noise, severity=severity, profile=profile, noise_seed=noise_seed, noise_seeds=1),
-        RunFlags(device=device, batch_size=batch_size, amp=amp),
-    )
-    if inject and (noise or severity or profile):
+    plan = plan_flags.plan_of(config, {**flags, "noise_seeds": 1})
+    if inject and any(flags[name] for name in ("noise", "severity", "profile")):
         raise UserError("--inject replaces --noise, --severity and --profile: give one or the other")
     figures = [_figure(text) for text in plot or ()]
     quantity = _quantity(plan, only, threshold, inject or (), {kind for kind, _ in figures})

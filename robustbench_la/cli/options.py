@@ -182,6 +182,14 @@ Amp = Annotated[
     bool,
     switch("--amp", help="Use bfloat16 autocast: faster, slightly different numbers.", panel=COMPUTATION),
 ]
+AllowStochastic = Annotated[
+    bool,
+    switch(
+        "--allow-stochastic",
+        help="Measure also a network whose answer depends on chance or on the rest of the batch; results are marked.",
+        panel=COMPUTATION,
+    ),
+]
 Config = Annotated[
     str | None,
     typer.Option(

@@ -1,11 +1,12 @@
-"""What the measuring commands share, apart from their flags."""
+"""What the measuring commands share: the flags that set keys of a plan, and what comes before and after measuring."""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_type_hints
 
 from robustbench_la.cli import options
 from robustbench_la.errors import UserError
@@ -17,67 +18,73 @@ if TYPE_CHECKING:
     from robustbench_la.records.plan import EvaluationPlan
 
 
-class FileFlags(TypedDict):
-    """Which checkpoints, of which architecture, and how their files are read."""
-
-    checkpoints: list[str] | None
-    arch: str | None
-    key: str | None
-    trust_file: bool
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
-class NetworkFlags(TypedDict):
-    """What else the files of checkpoints do not record."""
+class PlanFlags(TypedDict):
+    """The flags that set keys of a plan, by the names of the keys: a flag added here is one of every measuring command."""
 
-    arch_label: str | None
-    exchange: list[str] | None
-    activation: str | None
-    layeract_alpha: float | None
-    normalize: str | None
-
-
-class ImageFlags(TypedDict):
-    """Which images, and their size."""
-
-    data: str | None
-    resize: int | None
-    crop: int | None
-    limit: int | None
-
-
-class NoiseFlags(TypedDict):
-    """What is done to the images."""
-
-    noise: list[str] | None
-    severity: list[str] | None
-    profile: str | None
-    noise_seed: int | None
-    noise_seeds: int | None
+    checkpoints: options.Checkpoints
+    arch: options.Arch
+    arch_label: options.ArchLabel
+    exchange: options.Exchange
+    key: options.WeightsKey
+    trust_file: options.TrustFile
+    activation: options.Activation
+    layeract_alpha: options.LayerActAlpha
+    normalize: options.Normalize
+    data: options.Data
+    resize: options.Resize
+    crop: options.Crop
+    limit: options.Limit
+    noise: options.Noise
+    severity: options.Severity
+    profile: options.Profile
+    noise_seed: options.NoiseSeed
+    noise_seeds: options.NoiseSeeds
+    device: options.Device
+    batch_size: options.BatchSize
+    amp: options.Amp
+    allow_stochastic: options.AllowStochastic
 
 
-class RunFlags(TypedDict):
-    """How the measurement is computed."""
+def with_plan_flags(*without: str, **instead: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of PlanFlags, which it takes together as its first argument.
 
-    device: str | None
-    batch_size: int | None
-    amp: bool
+    Args:
+        without: Those that it does not have.
+        instead: Those that it explains in its own way, with their types.
+
+    Returns:
+        A decorator; the signature of what it returns is what the command line is made from.
+    """
+    types = {**get_type_hints(PlanFlags, include_extras=True), **instead}
+    names = [name for name in types if name not in without]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared = [
+            inspect.Parameter(name, KEYWORD_ONLY, default=False if get_args(kind)[0] is bool else None, annotation=kind)
+            for name, kind in types.items()
+            if name in names
+        ]
+        own = [each.replace(kind=KEYWORD_ONLY) for each in inspect.signature(command, eval_str=True).parameters.values()][1:]
+
+        def call(**given: Any) -> None:
+            flags = {name: given.pop(name) for name in names}
+            command({name: value for name, value in flags.items() if value is not False}, **given)
+
+        call.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]  # inspect reads it
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
+        return call
+
+    return decorate
 
 
-def plan_of(
-    config: str | None,
-    file: FileFlags,
-    network: NetworkFlags,
-    images: ImageFlags,
-    noise: NoiseFlags,
-    run: RunFlags,
-    *,
-    fluctuation: bool = False,
-) -> EvaluationPlan:
-    """The plan of a file, overridden by the flags of a command; None, and a switch that is off, override nothing."""
+def plan_of(config: str | None, flags: Mapping[str, object]) -> EvaluationPlan:
+    """The plan of a file, overridden by the flags of a command; None overrides nothing."""
     from robustbench_la.records.plan_file import read_plan
 
-    flags = {**file, **network, **images, **noise, **run, "fluctuation": fluctuation}
-    return read_plan(config, {name: value for name, value in flags.items() if value is not False})
+    return read_plan(config, flags)
 
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:

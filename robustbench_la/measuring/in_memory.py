@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
+from robustbench_la.measuring.outputs import logits_of
 from robustbench_la.measuring.seen import TRIED, try_out
 from robustbench_la.models import paper_networks
 from robustbench_la.models.architectures import NetworkSpec
@@ -46,8 +47,8 @@ def network_in_memory(
     applied = normalization or NORMALIZATIONS["none"]
     applied.check(shape.channels)
     _check_precision(model, name)
-    seen, logits = try_out(model, name, shape, applied)
-    classes = _classes(logits, name)
+    seen, output = try_out(model, name, shape, applied)
+    classes = logits_of(output, name, images=TRIED, of_data=shape.classes).shape[1]
     remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
     if activation is not None:
         seen.check(activation, name)
@@ -78,14 +79,6 @@ def _check_precision(model: nn.Module, name: str) -> None:
     dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in tensors if tensor.is_floating_point()} - {"float32"}
     if dtypes:
         raise UserError(f"{name} has {', '.join(sorted(dtypes))} weights; networks are measured in float32: call .float() first")
-
-
-def _classes(logits: object, name: str) -> int:
-    """The number of logits per image."""
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != TRIED:
-        output = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"{name} returns {output} for {TRIED} images, not logits of shape ({TRIED}, classes)")
-    return logits.shape[1]
 
 
 def _spec(model: nn.Module, shape: Shape, classes: int) -> NetworkSpec:

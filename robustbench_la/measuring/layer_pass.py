@@ -14,7 +14,6 @@ from torch import Tensor
 
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.measuring.forward import run_network
 from robustbench_la.measuring.inject import layer_keys
 from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_sums import (
@@ -31,6 +30,7 @@ from robustbench_la.measuring.layer_sums import (
 )
 from robustbench_la.measuring.layer_totals import LayerTotals, Sample
 from robustbench_la.measuring.probe import Probe, activation_paths
+from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.measuring.watch import Apply, Observe, watched_functions
 from robustbench_la.models.checkpoints.network import Network
@@ -119,7 +119,7 @@ class LayerPass:
         first = self.totals is None
         few = self._look(inputs[:GROUP], len(inputs)) if first else None
         with self.probe.watching(None if first else [call.layer for call in self.called]):
-            logits = run_network(network, inputs, self.evaluation)
+            logits = run_network(network, inputs, amp=self.evaluation.amp)
         if few is not None:
             self._begin()
             self._check_apart(logits, few, inputs[:GROUP])
@@ -131,7 +131,7 @@ class LayerPass:
         record: Observe = lambda layer, function, y, a, apply: seen.append((layer, tuple(y.shape)))  # noqa: E731
         probe = Probe(self.network.model, record, self.network.composed)
         with probe.watching():
-            logits = run_network(self.network, few, self.evaluation)
+            logits = run_network(self.network, few, amp=self.evaluation.amp)
         self.called = [_Shape(layer, shape, Fraction(rows, len(few))) for layer, shape in seen]
         return logits
 
@@ -180,7 +180,7 @@ class LayerPass:
 
         if not far(logits[: len(few)], alone):
             return
-        if far(run_network(self.network, few, self.evaluation), alone):
+        if far(run_network(self.network, few, amp=self.evaluation.amp), alone):
             raise UserError(
                 f"{self.network.name} returns different outputs for the same images (as with dropout that is never switched off)"
             )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, NO_ACTIVATION, in_order
-from robustbench_la.errors import UserError, first_line
+from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.probe import Probe
@@ -22,6 +22,7 @@ from robustbench_la.models.checkpoints.file import CheckpointFile
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
+from robustbench_la.models.user_code import failure
 from robustbench_la.text import counted
 
 TRIED = 4
@@ -175,9 +176,11 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
         with torch.inference_mode():
             composed = _composed(model, inputs)
             calls, output = _called(model, inputs, composed)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # code of the user's: anything may go wrong in it
         pixels = f"{shape.width}x{shape.height} px with {counted(shape.channels, 'channel')}"
-        raise UserError(f"{name} fails on images of {pixels}: {first_line(error)}") from error
+        raise UserError(f"{name} fails on images of {pixels}: {failure(error)}") from error
     counts = Counter(function for _, function, _ in calls)
     alphas = frozenset(alpha for _, function, alpha in calls if _is_layeract(function))
     named = tuple((call, function) for call, function, _ in calls)

@@ -14,7 +14,9 @@ from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape
 from robustbench_la.images.normalization import parse_normalization
-from robustbench_la.measuring.seen import load
+from robustbench_la.measuring.seen import look
+from robustbench_la.measuring.trial import tried
+from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.devices import batch_size_for, resolve
@@ -81,9 +83,10 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     files = [read_checkpoint(path, trusted=plan.trust_file, source=plan.arch) for path in paths]
     dataset = decoding.open_dataset(choice_for(plan, files), download=download)
     shape = dataset.shape()
-    networks = [load(file, overrides, shape) for file in files]
+    networks = [assemble_network(file, overrides, shape) for file in files]
     for network in networks:
         check_fit(network, shape, dataset.choice.name)
+    networks = [look(network, shape) for network in networks]
     check_alpha(networks, plan)
     plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
@@ -94,7 +97,7 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     """An evaluation of networks and images that are already in memory.
 
     Args:
-        networks: Moved to the device of the plan, and to channels_last if they have convolutions.
+        networks: Moved to the device of the plan, and to channels_last where that changes nothing.
         images: Measured on in full.
         plan: Provides noise, severities, seeds, device, batch size and precision; its checkpoints and data are ignored.
 
@@ -115,10 +118,9 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     conditions = plan.conditions(height=height, width=width)
     for network in networks:
         network.model.to(device)
-        if has_convolutions(network):
-            network.model.to(memory_format=torch.channels_last)
+    settled = tuple(tried(network, images, device, amp=plan.amp, allow_stochastic=plan.allow_stochastic) for network in networks)
     return Evaluation(
-        networks=tuple(networks),
+        networks=settled,
         images=images,
         conditions=(CLEAN, *conditions),
         profile=plan.profile or profile_for(height, width),
@@ -260,11 +262,6 @@ def describe(evaluation: Evaluation) -> str:
         f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
         f"levels of profile {evaluation.profile}; {noise}; {evaluation.precision} on {evaluation.device}."
     )
-
-
-def has_convolutions(network: Network) -> bool:
-    """Whether channels_last pays: it makes convolutions about 1.2 times as fast, and LayerAct supports it without a copy."""
-    return any(isinstance(module, torch.nn.Conv2d) for module in network.model.modules())
 
 
 def key_of(network: Network, condition: Condition, seed: int | None) -> Key:

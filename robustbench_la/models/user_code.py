@@ -10,12 +10,16 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
+
+_NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
+"""Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
 
 
 def code_of(architecture: str) -> str | None:
@@ -90,9 +94,15 @@ def blaming(what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{frame.filename}, line {frame.lineno}"
-        raise UserError(f"{what} failed with {type(error).__name__}: {first_line(error)} ({where})") from error
+        raise UserError(f"{what} failed with {failure(error)}") from error
+
+
+def failure(error: BaseException) -> str:
+    """An error in a line: its type, its message, and the last line of code that is neither ours nor a package's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(folder) for folder in _NOT_THEIRS)]
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {first_line(error)}{where}"
 
 
 def public_names(module: object) -> list[str]:

@@ -51,6 +51,8 @@ class NetworkRecord(NetworkId):
     """Digest of how it was trained, without the seed; empty if unknown. Different recipes are not compared as training seeds."""
     weights: str = ""
     """SHA-256 of its weights, whatever the file that holds them; empty in records of older versions."""
+    stochastic: bool = False
+    """Whether its answer to an image depends on chance or on the other images of the batch, so that results are not its own."""
 
     @property
     def design(self) -> str:
@@ -60,7 +62,8 @@ class NetworkRecord(NetworkId):
     @property
     def known(self) -> dict[str, Any]:
         """What is known about it and may become known late, such as its training seed; what is unknown is left out."""
-        return {name: value for name in LATE if (value := getattr(self, name)) not in (None, "")}
+        values = {name: getattr(self, name) for name in LATE}
+        return {name: value for name, value in values.items() if value not in (None, "") and value is not False}
 
     @property
     def id(self) -> NetworkId:

@@ -83,6 +83,8 @@ class NetworkPlan(_Part):
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
+    allow_stochastic: bool = False
+    """Measure a network whose answer to an image depends on chance or on the other images of the batch."""
 
 
 class _SharedPlan(NetworkPlan):

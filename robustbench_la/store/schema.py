@@ -114,6 +114,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     network_columns("exchange"),
     network_columns("weights_key"),
     _NOISE_VERSION,
+    network_columns("stochastic"),
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 

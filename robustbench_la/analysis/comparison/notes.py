@@ -11,6 +11,7 @@ from robustbench_la.analysis.comparison.reach import out_of_reach
 from robustbench_la.analysis.comparison.request import Request
 from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
+from robustbench_la.analysis.groups.titles import stochastic_note
 from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
@@ -47,6 +48,7 @@ def comparison_notes(
             "The network code changed between runs, so other networks of this architecture are in a table of their own; if they "
             "are comparable, join them with --as LABEL on eval of all of them."
         )
+    notes += stochastic_note(results.network for results in group.networks)
     if group.images < group.dataset_images:
         notes.append(f"Partial: {group.images:,} of {group.dataset_images:,} images.")
     if any(None in row.values for row in rows) and request.allow_missing:

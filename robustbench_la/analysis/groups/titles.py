@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from robustbench_la.records.networks import IDENTITY, NetworkRecord
@@ -103,3 +103,11 @@ def named_apart(networks: Sequence[NetworkRecord]) -> list[str]:
         for identity, name, checkpoint in zip(distinct, shown, first, strict=True)
     }
     return [names[network.id] for network in networks]
+
+
+def stochastic_note(networks: Iterable[NetworkRecord]) -> list[str]:
+    """What is said below a table of networks whose answers are not their own; empty if there is none."""
+    names = list(dict.fromkeys(network.checkpoint for network in networks if network.stochastic))
+    if not names:
+        return []
+    return [f"Stochastic ({', '.join(names)}): the answer to an image depends on chance or on the rest of its batch."]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
-from robustbench_la.analysis.groups.titles import named_apart
+from robustbench_la.analysis.groups.titles import named_apart, stochastic_note
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
@@ -57,6 +57,7 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
         f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {levels}. "
         "Mean corr.: mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(cell.network.activation for cell in cells),
+        *stochastic_note(cell.network for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
 

@@ -51,6 +51,12 @@ class Network:
     """Which of the weights in its file, if the user says so."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
+    channels_last: bool = False
+    """Whether it runs in the memory format channels_last, see ``measuring.trial``."""
+    gives_probabilities: bool = False
+    """Whether it ends in a softmax, so that the logarithm of its outputs is taken."""
+    stochastic: bool = False
+    """As in NetworkRecord."""
 
     @property
     def level(self) -> Level:
@@ -76,6 +82,7 @@ class Network:
             activations_seen=self.activations_seen,
             architecture_label=self.architecture_label,
             recipe=self.recipe,
+            stochastic=self.stochastic,
             weights=self.weights or self.sha256,
         )
 

@@ -1,0 +1,85 @@
+"""From what a network returns (a tensor, a tuple, a dictionary, an output object) to its logits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from robustbench_la.errors import UserError
+from robustbench_la.text import counted
+
+_LOGITS = "logits"
+"""The name under which libraries keep them, as Hugging Face's outputs and torchvision's Inception do."""
+_SUM_ERROR = 1e-3
+"""How far a row of probabilities may be from 1: half precision keeps three digits."""
+
+
+def logits_of(output: object, name: str, *, images: int, classes: int | None = None, of_data: int | None = None) -> Tensor:
+    """Find the logits in what a network returned.
+
+    Args:
+        output: Of the forward pass.
+        name: Of the network, for errors.
+        images: Number of images that it was shown.
+        classes: Number of its classes; None if it is not known yet.
+        of_data: Number of classes of the data, which decides between several tensors if ``classes`` is not known.
+
+    Returns:
+        (images, classes).
+
+    Raises:
+        UserError: If there is no such tensor, or more than one without the name ``logits``.
+    """
+    found = [(own, tensor) for own, tensor in _tensors(output) if _has_shape(tensor, images, classes)]
+    if len(found) > 1 and classes is None:
+        found = [entry for entry in found if entry[1].shape[1] == of_data or entry[0] == _LOGITS] or found
+    named = [tensor for own, tensor in found if own == _LOGITS]
+    if len(named) == 1 or len(found) == 1:
+        return named[0] if named else found[0][1]
+    wanted = f"logits of shape ({images}, {classes or 'classes'})"
+    if not found:
+        raise UserError(f"{name} returned {_described(output)}, not {wanted}")
+    raise UserError(f"{name} returned {counted(len(found), 'tensor')} that could be {wanted}; name one of them logits")
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether outputs (N, classes) are probabilities: none is negative, and each row sums to 1."""
+    rows = outputs.double()
+    return bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < _SUM_ERROR).all())
+
+
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """The logarithm, whose softmax gives the probabilities back; one that is 0 counts as the smallest float32."""
+    return probabilities.float().clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def _tensors(output: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of an output with its name, if it has one."""
+    if isinstance(output, Tensor):
+        yield name, output
+    elif isinstance(output, Mapping):  # Hugging Face's outputs, too
+        for key, value in output.items():
+            yield from _tensors(value, str(key))
+    elif isinstance(output, (tuple, list)):
+        names = getattr(output, "_fields", None) or [""] * len(output)
+        for own, value in zip(names, output, strict=True):
+            yield from _tensors(value, own)
+    elif dataclasses.is_dataclass(output):
+        for field in dataclasses.fields(output):
+            yield from _tensors(getattr(output, field.name), field.name)
+    elif isinstance(logits := getattr(output, _LOGITS, None), Tensor):
+        yield _LOGITS, logits
+
+
+def _has_shape(tensor: Tensor, images: int, classes: int | None) -> bool:
+    return tensor.dim() == 2 and len(tensor) == images and classes in (None, tensor.shape[1])
+
+
+def _described(output: object) -> str:
+    shapes = [str(tuple(tensor.shape)) for _, tensor in _tensors(output)]
+    if isinstance(output, Tensor):
+        return f"a tensor of shape {shapes[0]}"
+    return f"{type(output).__name__} with tensors of shape {', '.join(shapes[:4])}" if shapes else type(output).__name__
