@@ -48,9 +48,11 @@ class ShownAsTables(ABC):
         """The tables as GitHub renders them."""
         return self._as("markdown")
 
-    def to_latex(self) -> str:
-        """The tables for a paper."""
-        return self._as("latex")
+    def to_latex(self, *, show_paths: bool = False) -> str:
+        """The tables for a paper; without paths of files and folders, unless ``show_paths``."""
+        from robustbench_la.output.latex import latex
+
+        return latex(self.tables(), show_paths=show_paths)
 
     def _as(self, name: str) -> str:
         from robustbench_la.output.formats import FORMATS

@@ -92,6 +92,10 @@ Format = Annotated[
     ),
 ]
 
+ShowPaths = Annotated[
+    bool, options.switch("--show-paths", help="latex: show the paths of files and folders.", panel=options.OUTPUT)
+]
+
 
 def command(
     by: What = "activation",
@@ -107,6 +111,7 @@ def command(
     tests: Tests = False,
     allow_missing: options.AllowMissing = False,
     format_: Format = None,
+    show_paths: ShowPaths = False,
     output: options.OutputInstead = None,
     ckpt: options.FilterCheckpoint = None,
     activation: options.FilterActivation = None,
@@ -146,20 +151,27 @@ def command(
     if reference is not None and not METRICS[metric].needs_reference:
         raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
     path = options.store_path(store)
-    publish = _publisher(format_, output, path)
+    publish = _publisher(format_, output, path, show_paths=show_paths)
     publish(compare_store(path, select(ckpt, activation, arch, data, noise, severity, noise_seed), request, published))
 
 
-def _publisher(format_: str | None, output: str | None, store: Path) -> Callable[[Sequence[Table]], None]:
+def _publisher(format_: str | None, output: str | None, store: Path, *, show_paths: bool) -> Callable[[Sequence[Table]], None]:
     """What prints or writes tables. Raises UserError for a file that cannot be written, before anything is read."""
+    from functools import partial
     from pathlib import Path
 
     from robustbench_la.errors import UserError
     from robustbench_la.files import check_writable, write_whole
     from robustbench_la.output import terminal
     from robustbench_la.output.formats import FORMATS, format_for
+    from robustbench_la.output.latex import latex
 
     form = _one_of("--format", format_, tuple(FORMATS)) if format_ else format_for(output) if output else None
+    formats = dict(FORMATS)
+    if show_paths:
+        if form != "latex":
+            raise UserError("--show-paths is for LaTeX: all other formats show paths anyway")
+        formats["latex"] = partial(latex, show_paths=True)
     if output is not None:
         check_writable(Path(output))
         if Path(output).resolve() == store.resolve():
@@ -167,12 +179,12 @@ def _publisher(format_: str | None, output: str | None, store: Path) -> Callable
 
     def publish(tables: Sequence[Table]) -> None:
         if output is not None:
-            write_whole(Path(output), FORMATS[form or "text"](tables).encode())
+            write_whole(Path(output), formats[form or "text"](tables).encode())
             print(f"{output} written", file=sys.stderr)
         elif form is None:
             terminal.show(tables)
         else:
-            print(FORMATS[form](tables), end="")
+            print(formats[form](tables), end="")
 
     return publish
 
