@@ -194,7 +194,8 @@ def test_changed_code_of_a_network_is_another_network(larobust, tmp_path, passes
     (tmp_path / "mine.py").write_text(source)
     torch.save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).state_dict(), tmp_path / "m.pt")
     flags = ["--ckpt=m.pt", "--arch=mine.py:make", "--activation=relu", "--data=digits", "--noise=gaussian_noise=0.1"]
-    for counted, text in ((2, source), (2, source), (4, source + "# changed\n")):
+    changed = source.replace("Flatten()", "Flatten(1)")
+    for counted, text in ((2, source), (2, source), (2, source + "# said\n"), (4, changed)):
         (tmp_path / "mine.py").write_text(text)
         assert larobust("eval", *flags)[0] == 0
         assert len(passes) == counted

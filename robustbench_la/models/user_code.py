@@ -12,38 +12,39 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
+from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of
 
 _NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
 """Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
 
 
 def code_of(architecture: str) -> str | None:
-    """The hash of user code: the same weights in changed code are another network.
+    """A digest of user code: the same weights in changed code are another network.
 
     Args:
         architecture: As given with --arch.
 
     Returns:
-        SHA-256 of the user's file that builds the network; None for an architecture that is not user code.
+        SHA-256 of what the user's code computes, including all modules of the user's that it imports; None for an architecture
+        that is not user code. Comments do not count, and installed packages count by name and version.
     """
     source, colon, _ = architecture.rpartition(":")
-    if not colon or source == "torchvision":
+    if not colon or source in ("torchvision", "timm"):
         return None
-    module_spec = None if source.endswith(".py") else importlib.util.find_spec(source)
-    path = Path(source if module_spec is None else module_spec.origin or source)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    path = find_source(source)
+    return None if path is None else sources_of(path).digest
 
 
 def user_function(source: str, name: str) -> Callable[..., object]:
     """Import a function of the user's.
 
     Args:
-        source: A Python file, or the name of an importable module.
+        source: A Python file, or the name of a module that can be imported, also from the working folder.
         name: The function or class in it.
 
     Returns:
@@ -52,21 +53,14 @@ def user_function(source: str, name: str) -> Callable[..., object]:
     Raises:
         UserError: If there is no such file, module or function, or if its code fails.
     """
-    if source.endswith(".py"):
-        path = Path(source)
-        if not path.is_file():
-            raise UserError(f"no file {source!r} (architecture {source}:{name})")
-        with blaming(source):
-            module = _executed(path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest())
-    else:
-        try:
-            module_spec = importlib.util.find_spec(source)
-        except (ImportError, ValueError):
-            module_spec = None
-        if module_spec is None:
-            raise UserError(f"cannot import a module {source!r} (architecture {source}:{name})")
-        with blaming(source):
-            module = importlib.import_module(source)
+    path = find_source(source)
+    if path is None and source.endswith(".py"):
+        raise UserError(f"no file {source!r} (architecture {source}:{name})")
+    if path is None:
+        raise UserError(f"cannot import a module {source!r} (architecture {source}:{name})")
+    sources = sources_of(path)
+    with blaming(source), _importable(search_folders(path)):
+        module = _executed(path, None if source.endswith(".py") else source, sources.content, tuple(sources.files))
     function = getattr(module, name, None)
     if not inspect.isroutine(function) and not inspect.isclass(function):
         raise UserError(f"{source} has no function {name!r}{did_you_mean(name, public_names(module))}")
@@ -75,10 +69,21 @@ def user_function(source: str, name: str) -> Callable[..., object]:
 
 
 @functools.lru_cache(maxsize=16)
-def _executed(path: Path, sha256: str) -> ModuleType:
-    """The module of a Python file, executed once per content (``sha256``); it can import files next to it."""
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
+def _executed(path: Path, dotted: str | None, content: str, files: tuple[Path, ...]) -> ModuleType:
+    """The module of a Python file, executed once per ``content`` of all files that it imports."""
+    _forget_edited(files)
+    importlib.invalidate_caches()
+    level = relative_level(path) if dotted is None else 0
+    if dotted is None and level:  # a file of a package, which imports its neighbours by their place in it
+        package = path.parents[level - 1]
+        while (package / "__init__.py").is_file():
+            package = package.parent
+        package = package.parent if package == path.parents[level - 1] else package
+        dotted = ".".join(path.relative_to(package).with_suffix("").parts)
+        with _importable([package]):
+            return importlib.import_module(dotted)
+    if dotted is not None:
+        return importlib.import_module(dotted)
     module_spec = importlib.util.spec_from_file_location(f"larobust_user_{path.stem}", path)
     assert module_spec is not None
     assert module_spec.loader is not None
@@ -86,6 +91,37 @@ def _executed(path: Path, sha256: str) -> ModuleType:
     sys.modules[module_spec.name] = module
     module_spec.loader.exec_module(module)
     return module
+
+
+_READ: dict[Path, str] = {}
+"""Files of the user's that were executed: path -> SHA-256 of what they were then."""
+
+
+def _forget_edited(files: Sequence[Path]) -> None:
+    """If a file was edited since it was executed, let all of them be executed again: others hold what they imported from it."""
+    now = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    if any(_READ.get(path, digest) != digest for path, digest in now.items()):
+        for name, module in list(sys.modules.items()):
+            origin = getattr(module, "__file__", None)
+            if isinstance(origin, str) and name != "__main__" and Path(origin).resolve() in now:
+                del sys.modules[name]
+    _READ.update(now)
+
+
+@contextlib.contextmanager
+def _importable(folders: Sequence[Path]) -> Iterator[None]:
+    """Let modules in these folders be imported before others inside the context, and after all others when it has ended."""
+    before = list(sys.path)
+    names = [str(folder) for folder in folders]
+    sys.path[:0] = names
+    # Python would write the folder __pycache__ into the user's, and read a stale one after an edit within a second.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = writes
+        added = [name for name in sys.path if name not in before and name not in names]
+        sys.path[:] = [*before, *added, *(name for name in names if name not in before)]
 
 
 @contextlib.contextmanager
