@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robustbench_la.api.errors_in_python import reworded
 from robustbench_la.api.settings import MeasuringSettings, Normalize
-from robustbench_la.errors import ArgumentError
+from robustbench_la.errors import ArgumentError, UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from robustbench_la.images.decoding import Shape
     from robustbench_la.images.from_memory import Arrays, Dataset
+    from robustbench_la.measuring.loading import GoOn, ReadCheckpoint
     from robustbench_la.measuring.session import Evaluation
-    from robustbench_la.models.checkpoints.file import CheckpointFile
     from robustbench_la.models.checkpoints.network import LoadOverrides, Network
     from robustbench_la.progress import Meter
     from robustbench_la.records.plan import EvaluationPlan
@@ -178,12 +178,16 @@ def meter_of(progress: bool | None) -> Meter:
 
 
 def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
-    """What was assumed of networks, a sentence each, with the names of all that it was assumed of."""
+    """What was left out, and what was assumed about networks: one sentence each, with the names of all that it is about."""
+    from robustbench_la.measuring.session import same_weights
+
     names: dict[str, list[str]] = {}
     for network in evaluation.networks:
         for remark in network.remarks:
             names.setdefault(reworded(remark), []).append(network.name)
-    return tuple(f"{', '.join(own)}: {remark}." for remark, own in names.items())
+    assumed = [f"{', '.join(own)}: {remark}." for remark, own in names.items()]
+    left_out = [f"left out: {reworded(why)}." for why in evaluation.left_out]
+    return (*left_out, *assumed, *(f"{sentence}." for sentence in same_weights(evaluation.networks)))
 
 
 def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> Evaluation:
@@ -191,54 +195,53 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
     from robustbench_la.images import decoding
     from robustbench_la.images.from_memory import images_in_memory, with_classes
     from robustbench_la.measuring import session
+    from robustbench_la.measuring.loading import read_checkpoints
     from robustbench_la.models.names import check_names
 
     check_names(plan)
-    files = {model: _read(model, plan) for _, model in given.models if isinstance(model, str)}
+    left_out: list[str] = []
+
+    def go_on(error: UserError) -> bool:
+        left_out.append(str(error))
+        return plan.keep_going
+
+    files = {model: read_checkpoints(plan, go_on, patterns=[model]) for _, model in given.models if isinstance(model, str)}
     if given.data is None or isinstance(given.data, str):
-        choice = session.choice_for(plan, [file for own in files.values() for file in own])
+        choice = session.choice_for(plan, [one.file for own in files.values() for one in own])
         undecoded = decoding.open_dataset(choice, download=given.download)
-        networks = _networks(given, plan, files, undecoded.shape())
+        networks = _networks(given, plan, files, undecoded.shape(), go_on)
         for network in networks:
             session.check_fit(network, undecoded.shape(), choice.name)  # before images are decoded, which may take minutes
-        return session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
+        evaluation = session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
+        return replace(evaluation, left_out=tuple(left_out))
     default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
     choice = decoding.ImageChoice(given.data_name or default, plan.resize, plan.crop)
     images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)
     _, channels, height, width = images.images.shape
     shape = decoding.Shape(classes=len(images.classes), channels=channels, height=height, width=width)
-    networks = _networks(given, plan, files, shape)
-    return session.evaluation_of(networks, with_classes(images, networks[0].spec.classes), plan)
+    networks = _networks(given, plan, files, shape, go_on)
+    evaluation = session.evaluation_of(networks, with_classes(images, networks[0].spec.classes), plan)
+    return replace(evaluation, left_out=tuple(left_out))
 
 
-def _read(pattern: str, plan: EvaluationPlan) -> list[CheckpointFile]:
-    from robustbench_la.measuring.session import find_checkpoints
-    from robustbench_la.models.checkpoints.file import read_checkpoint
+def _networks(
+    given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence[ReadCheckpoint]], shape: Shape, go_on: GoOn
+) -> list[Network]:
+    from robustbench_la.measuring.loading import load_networks, overrides_of
 
-    return [read_checkpoint(path, trusted=plan.trust_file, source=plan.arch) for path in find_checkpoints([pattern])]
-
-
-def _networks(given: Sources, plan: EvaluationPlan, files: Mapping[str, Sequence[CheckpointFile]], shape: Shape) -> list[Network]:
-    from robustbench_la.measuring.session import overrides_of
-
-    overrides = overrides_of(plan)
     networks: list[Network] = []
     for name, model in given.models:
         taken = {network.name for network in networks}
-        if isinstance(model, str):  # a file that several patterns match is measured once
-            networks += [new for new in _from_files(name, files[model], overrides, shape) if new.name not in taken]
-        else:
-            networks.append(_in_memory(name or _free_name(type(model).__name__, taken.__contains__), model, overrides, shape))
+        if not isinstance(model, str):
+            free = name or _free_name(type(model).__name__, taken.__contains__)
+            networks.append(_in_memory(free, model, overrides_of(plan), shape))
+            continue
+        if name is not None and len(files[model]) > 1:
+            raise ArgumentError(f"the name {name!r} is of one network, but its pattern matches {len(files[model])} files")
+        new = load_networks(files[model], shape, go_on)
+        new = new if name is None else [replace(network, name=name) for network in new]
+        networks += [network for network in new if network.name not in taken]  # a file of several patterns is measured once
     return networks
-
-
-def _from_files(name: str | None, files: Sequence[CheckpointFile], overrides: LoadOverrides, shape: Shape) -> list[Network]:
-    from robustbench_la.measuring.seen import load
-
-    if name is not None and len(files) > 1:
-        raise ArgumentError(f"the name {name!r} is of one network, but its pattern matches {len(files)} files")
-    networks = [load(file, overrides, shape) for file in files]
-    return [replace(network, name=name) for network in networks] if name is not None else networks
 
 
 def _in_memory(name: str, model: nn.Module, overrides: LoadOverrides, shape: Shape) -> Network:

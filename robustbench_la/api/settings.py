@@ -68,6 +68,8 @@ class MeasuringSettings(NetworkSettings, total=False):
     """bfloat16 autocast: faster, slightly different numbers."""
     store: str | Path | None
     """A file of results: what it holds is not measured again, and each new result is kept there at once."""
+    keep_going: bool
+    """Go on without checkpoint files that cannot be used; the result's notes name them. Otherwise the first is an error."""
     fresh: bool
     """Measure again, and replace, what the store holds."""
 

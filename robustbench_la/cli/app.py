@@ -11,10 +11,21 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from robustbench_la import __version__
 from robustbench_la.cli.commands import ABOUT, COMMANDS, EXIT_CODES
+from robustbench_la.errors import UserError
 
 
 class _Command(TyperCommand):
     """A command whose help shows what to give for a flag or an argument (its metavar), and never a type of Python."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments. Raises UserError for a network property that is given twice: the last would win in silence."""
+        given = [parameter.name for parameter in self.make_parser(ctx).parse_args(list(args))[2]]
+        for name in ("activation", "arch", "layeract_alpha", "normalize"):
+            parameter = next((one for one in self.params if one.name == name and not one.multiple), None)
+            if parameter is not None and given.count(name) > 1:
+                hint = "; names of files can say which has which: --ckpt 'runs/{activation}_seed{seed}.pt'"
+                raise UserError(f"{parameter.opts[0]} is given more than once, but holds for all" + hint * (name == "activation"))
+        return list(super().parse_args(ctx, args))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The flags and arguments."""

@@ -48,7 +48,7 @@ Checkpoint = Annotated[
 ]
 
 
-@plan_flags.with_plan_flags(checkpoints=Checkpoint)
+@plan_flags.with_plan_flags("checkpoint_table", "keep_going", checkpoints=Checkpoint)
 def command(
     flags: PlanFlags,
     download: options.Download = False,
@@ -82,9 +82,9 @@ def _replaced(path: Path, *, update: bool) -> Snapshot | None:
 def _check_not_measured(path: Path, plan: EvaluationPlan) -> None:
     """Raise UserError for a baseline that would be written over a checkpoint."""
     from robustbench_la.errors import UserError
-    from robustbench_la.measuring.session import find_checkpoints
+    from robustbench_la.models.checkpoints.find import find_checkpoints
 
-    if any(path.resolve() == checkpoint.resolve() for checkpoint in find_checkpoints(plan.checkpoints)):
+    if any(path.resolve() == named.path.resolve() for named in find_checkpoints(plan.checkpoints)):
         raise UserError(f"-o {path} would overwrite what is measured")
 
 

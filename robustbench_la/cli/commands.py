@@ -9,7 +9,8 @@ from types import MappingProxyType
 ABOUT = "Is this image classifier robust to noise, and does its activation function matter?"
 EXIT_CODES = (
     "Exit codes: 0 success; 1 a regression (only `check`); 2 a mistake in the input; 3 could not run here; 4 not comparable; "
-    "5 nothing selected; 130 interrupted; 141 the reader of the output has gone."
+    "5 nothing selected; 6 done, but without a checkpoint that could not be used; 130 interrupted; "
+    "141 the reader of the output has gone."
 )
 
 

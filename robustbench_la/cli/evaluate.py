@@ -47,7 +47,7 @@ def command(
 
     path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
     plan_flags.check_outputs([Path(output)] if output is not None else [], plan, config, path)
-    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"), go_on=plan_flags.go_on_without(plan))
     plan_flags.report_default_data(plan, evaluation)
     announce(evaluation)
     measure_and_print(evaluation, detail=detail, as_json=json_, output=output, store=path, fresh=fresh)
@@ -98,6 +98,7 @@ def measure_and_print(
         print(f"{stopped} cells in {results.seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
+    plan_flags.finish(evaluation)
 
 
 def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bool) -> str:
@@ -105,7 +106,7 @@ def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bo
     from robustbench_la.output.json_documents import cells_document
 
     document = cells_document(results.records, provenance.collect(evaluation, results.setting, wall_time_s=results.seconds))
-    more = {"interrupted": interrupted, "from_store": results.from_store}
+    more = {"interrupted": interrupted, "from_store": results.from_store, "left_out": list(evaluation.left_out)}
     return json.dumps({**document, **more}, indent=1, allow_nan=False)
 
 

@@ -188,7 +188,7 @@ def _measure_and_print(
     from robustbench_la.progress import bar
     from robustbench_la.text import counted
 
-    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"))
+    evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"), go_on=plan_flags.go_on_without(plan))
     plan_flags.report_default_data(plan, evaluation)
     conditions = counted(len(conditions_of(evaluation, quantity.options)), "condition")
     plan_flags.announce(evaluation, f"{counted(len(evaluation.networks), 'checkpoint')} x {conditions}")
@@ -198,11 +198,16 @@ def _measure_and_print(
         document = fluctuation_document(results.records, layer_pairs.pairs(results.records), collected)
         chosen = quantity.options
         saturated = f" Saturated: scale below {chosen.threshold:g}." if chosen.only is None else ""
-        outputs.publish(results.records, {**document, "interrupted": interrupted}, session.describe(evaluation) + saturated)
+        outputs.publish(
+            results.records,
+            {**document, "interrupted": interrupted, "left_out": list(evaluation.left_out)},
+            session.describe(evaluation) + saturated,
+        )
     if results.measured or interrupted:
         print(f"{counted(results.measured, 'pass', 'passes')} in {results.seconds:.1f} s", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
+    plan_flags.finish(evaluation)
 
 
 def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None:

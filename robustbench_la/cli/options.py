@@ -39,7 +39,28 @@ def normalize(panel: str) -> OptionInfo:
 Checkpoints = Annotated[
     list[str] | None,
     typer.Option(
-        "--ckpt", metavar="FILE", help="Checkpoint, or a pattern such as 'runs/*.pt'; repeatable.", rich_help_panel=CHECKPOINT
+        "--ckpt",
+        metavar="FILE",
+        help="Checkpoint, or a pattern: 'runs/*.pt', or 'runs/{arch}_{activation}_seed{seed}.pt', whose fields are read from the "
+        "names. Repeatable.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+CheckpointTable = Annotated[
+    str | None,
+    typer.Option(
+        "--ckpt-table",
+        metavar="FILE",
+        help="CSV or YAML table of checkpoints: path, activation, training_seed, arch, label, group ...",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    switch(
+        "--keep-going",
+        help="Go on without checkpoints that cannot be used, and exit with 6 (default: ask in a terminal, else stop).",
+        panel=CHECKPOINT,
     ),
 ]
 Arch = Annotated[

@@ -12,6 +12,7 @@ from robustbench_la.cli import options
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
+    from robustbench_la.measuring.loading import GoOn
     from robustbench_la.measuring.quantities import Quantity, Record
     from robustbench_la.measuring.resume import Results
     from robustbench_la.measuring.session import Evaluation
@@ -25,6 +26,8 @@ class PlanFlags(TypedDict):
     """The flags that set keys of a plan, by the names of the keys: a flag added here is one of every measuring command."""
 
     checkpoints: options.Checkpoints
+    checkpoint_table: options.CheckpointTable
+    keep_going: options.KeepGoing
     arch: options.Arch
     arch_label: options.ArchLabel
     exchange: options.Exchange
@@ -80,10 +83,49 @@ def with_plan_flags(*without: str, **instead: Any) -> Callable[[Callable[..., No
     return decorate
 
 
+LEFT_OUT = 6
+"""Exit code of a measurement that went on without a checkpoint that could not be used."""
+
+
+def go_on_without(plan: EvaluationPlan) -> GoOn:
+    """What to do about a checkpoint that cannot be used: go on with --keep-going, ask in a terminal, otherwise stop."""
+
+    def go_on(error: UserError) -> bool:
+        if plan.keep_going:
+            print(f"left out: {error}", file=sys.stderr)
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        import typer
+
+        print(error, file=sys.stderr)
+        return typer.confirm("Go on without it?", err=True)
+
+    return go_on
+
+
+def finish(evaluation: Evaluation) -> None:
+    """Exit with LEFT_OUT if a checkpoint was left out."""
+    if evaluation.left_out:
+        import typer
+
+        from robustbench_la.text import counted
+
+        print(f"{counted(len(evaluation.left_out), 'checkpoint')} left out", file=sys.stderr)
+        raise typer.Exit(LEFT_OUT)
+
+
 def plan_of(config: str | None, flags: Mapping[str, object]) -> EvaluationPlan:
     """The plan of a file, overridden by the flags of a command; None overrides nothing."""
     from robustbench_la.records.plan_file import read_plan
 
+    flags = dict(flags)
+    table = flags.pop("checkpoint_table", None)
+    if isinstance(table, str):
+        if not table.endswith((".csv", ".tsv", ".yaml", ".yml")):
+            raise UserError(f"--ckpt-table takes a .csv, .tsv, .yaml or .yml file, not {table}")
+        named = flags.get("checkpoints")
+        flags["checkpoints"] = [*(named if isinstance(named, list) else ()), table]
     return read_plan(config, flags)
 
 
@@ -103,22 +145,31 @@ def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None
 def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | None, results: Path | None) -> None:
     """Raise UserError for files that cannot be written, or that would overwrite what is read or each other."""
     from robustbench_la import files
-    from robustbench_la.measuring import session
+    from robustbench_la.models.checkpoints.find import find_checkpoints
     from robustbench_la.records.plan_file import find_config
 
     if outputs:
-        inputs = [*session.find_checkpoints(plan.checkpoints), *([find_config(config)] if config else [])]
+        inputs = [*(named.path for named in find_checkpoints(plan.checkpoints)), *([find_config(config)] if config else [])]
         files.check_outputs(outputs, {"the store": [results] if results else [], "what is measured": inputs})
 
 
 def announce(evaluation: Evaluation, counts: str) -> None:
     """Report on stderr what will be measured, and how checkpoints were made to fit."""
-    from robustbench_la.measuring.session import describe
+    from robustbench_la.measuring.session import describe, same_weights
 
+    names: dict[str, list[str]] = {}
     for network in evaluation.networks:
         for remark in network.remarks:
-            print(f"{network.name}: {remark}", file=sys.stderr)
+            names.setdefault(remark, []).append(network.name)
+    for remark, having in names.items():
+        print(f"{_some(having)}: {remark}", file=sys.stderr)
+    for sentence in same_weights(evaluation.networks):
+        print(sentence, file=sys.stderr)
     print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
 
 
 def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 
 from robustbench_la.errors import UserError
-from robustbench_la.files import similar_files
 from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape
-from robustbench_la.images.normalization import parse_normalization
-from robustbench_la.measuring.seen import look
+from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
 from robustbench_la.measuring.trial import tried
-from robustbench_la.models.checkpoints.assemble import assemble_network
-from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
-from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+from robustbench_la.models.checkpoints.file import CheckpointFile
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.models.names import check_names
 from robustbench_la.progress import Meter, silent
@@ -43,6 +39,8 @@ class Evaluation:
     amp: bool
     noise_seeds: int = 1
     """Number of noise seeds: ``seed``, ``seed`` + 1, ..."""
+    left_out: tuple[str, ...] = ()
+    """Why each checkpoint that was asked for, and could not be used, is missing."""
 
     @property
     def passes(self) -> list[Pass]:
@@ -62,13 +60,16 @@ class Evaluation:
         return "bfloat16 autocast" if self.amp else "float32"
 
 
-def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: Meter = silent) -> Evaluation:
+def prepare_evaluation(
+    plan: EvaluationPlan, *, download: bool = False, meter: Meter = silent, go_on: GoOn | None = None
+) -> Evaluation:
     """Load the checkpoints and the images that a plan names.
 
     Args:
         plan: A plan with the paths of checkpoints.
         download: Whether a missing dataset may be downloaded.
         meter: Shows the progress of decoding.
+        go_on: Whether to go on without a checkpoint that cannot be used; as the plan says if not given.
 
     Returns:
         Everything needed to measure.
@@ -78,19 +79,20 @@ def prepare_evaluation(plan: EvaluationPlan, *, download: bool = False, meter: M
     """
     check_names(plan)
     resolve(plan.device)
-    paths = find_checkpoints(plan.checkpoints)
-    overrides = overrides_of(plan)
-    files = [read_checkpoint(path, trusted=plan.trust_file, source=plan.arch) for path in paths]
-    dataset = decoding.open_dataset(choice_for(plan, files), download=download)
+    left_out: list[str] = []
+
+    def without(error: UserError) -> bool:
+        left_out.append(str(error))
+        return plan.keep_going if go_on is None else go_on(error)
+
+    checkpoints = read_checkpoints(plan, without)
+    dataset = decoding.open_dataset(choice_for(plan, [one.file for one in checkpoints]), download=download)
     shape = dataset.shape()
-    networks = [assemble_network(file, overrides, shape) for file in files]
-    for network in networks:
-        check_fit(network, shape, dataset.choice.name)
-    networks = [look(network, shape) for network in networks]
+    networks = load_networks(checkpoints, shape, without, check=lambda network: check_fit(network, shape, dataset.choice.name))
     check_alpha(networks, plan)
     plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
-    return evaluation_of(networks, images, plan)
+    return replace(evaluation_of(networks, images, plan), left_out=tuple(left_out))
 
 
 def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: EvaluationPlan) -> Evaluation:
@@ -132,57 +134,13 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     )
 
 
-def overrides_of(plan: EvaluationPlan) -> LoadOverrides:
-    """What a plan specifies about its checkpoints.
-
-    Args:
-        plan: The plan.
-
-    Returns:
-        The overrides, for all checkpoints alike.
-
-    Raises:
-        UserError: If the plan names several activations.
-    """
-    if len(plan.activation) > 1:
-        raise UserError(f"give one --activation for all checkpoints of a command, not {', '.join(plan.activation)}")
-    return LoadOverrides(
-        architecture=plan.arch,
-        architecture_label=plan.arch_label,
-        exchange=tuple(plan.exchange),
-        key=plan.key,
-        activation=plan.activation[0] if plan.activation else None,
-        alpha=plan.layeract_alpha,
-        normalization=parse_normalization(plan.normalize) if plan.normalize else None,
-    )
-
-
-def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
-    """Find the files that paths and patterns name.
-
-    Args:
-        patterns: Paths, or glob patterns such as ``runs/*.pt``.
-
-    Returns:
-        The files in the order given, each once.
-
-    Raises:
-        UserError: If there is no pattern, or one names or matches nothing.
-    """
-    import glob
-
-    if not patterns:
-        raise UserError("no checkpoint given; specify one with --ckpt model.pt")
-    paths: dict[Path, None] = {}
-    for pattern in patterns:
-        # Path.glob does not accept absolute patterns.
-        matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-        if not matches and not glob.has_magic(pattern):
-            raise UserError(f"no such file: {pattern}{similar_files(Path(pattern))}")
-        if not matches:
-            raise UserError(f"no checkpoint matches {pattern!r}")
-        paths |= dict.fromkeys(Path(match) for match in matches)
-    return list(paths)
+def same_weights(networks: Sequence[Network]) -> list[str]:
+    """Sentences that name networks with the same weights, which are one training under several names."""
+    names: dict[tuple[str, str, str | None], list[str]] = {}
+    for network in networks:
+        if network.weights:
+            names.setdefault((network.weights, network.spec.architecture, network.activation), []).append(network.name)
+    return [f"{', '.join(same)} hold the same weights: they count as one training" for same in names.values() if len(same) > 1]
 
 
 def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:

@@ -122,6 +122,9 @@ class EvaluationPlan(_SharedPlan):
     """What ``eval``, ``fluctuation`` and ``baseline`` need."""
 
     checkpoints: _Strings = []
+    """Paths, patterns, patterns whose names say something (``{activation}_seed{seed}.pt``), and tables of checkpoints."""
+    keep_going: bool = False
+    """Whether to go on without checkpoints that cannot be used."""
     noise: _Strings = ["paper"]
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None

@@ -47,17 +47,27 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
     try:
         ours = file.content.get("format") == FORMAT
         network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
+        seed = _agreed_seed(network.seed, overrides)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
     return replace(
         network,
-        name=str(file.path),
+        name=overrides.name or str(file.path),
+        seed=seed,
         sha256=file.sha256,
         weights_key=overrides.key or "",
         code=code_of(network.spec.architecture),
-        recipe=recipe_of(file.content),
+        architecture_label=overrides.architecture_label,
+        recipe=overrides.group or recipe_of(file.content),
         weights=state_sha256(network.model),
     )
+
+
+def _agreed_seed(recorded: int | None, overrides: LoadOverrides) -> int | None:
+    """The training seed. Raises UserError if the file records another than is said."""
+    if None not in (recorded, overrides.seed) and recorded != overrides.seed:
+        raise UserError(f"{overrides.source} says training seed {overrides.seed}, but the file records {recorded}")
+    return recorded if overrides.seed is None else overrides.seed
 
 
 def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
@@ -89,8 +99,11 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
         ("--normalize", overrides.normalization, normalization),
     )
     for flag, given, recorded in settings:
-        if given is not None and given != recorded:
-            raise UserError(f"{flag} is {given}, but the file records {recorded}; omit {flag}")
+        if given is None or given == recorded:
+            continue
+        if overrides.source:
+            raise UserError(f"{overrides.source} says {given}, but the file records {recorded}")
+        raise UserError(f"{flag} is {given}, but the file records {recorded}; omit {flag}")
     trained, shown = (spec.width, spec.height), (shape.width, shape.height)
     differs = shape.height and trained != shown
     remark = f"trained on images of {trained[0]}x{trained[1]} px; these are {shown[0]}x{shown[1]} px"
@@ -128,11 +141,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
     )
     alpha = () if network.alpha is None or overrides.alpha is not None else (_assumed_alpha(network.alpha, shape),)
-    return replace(
-        network,
-        assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha),
-        architecture_label=overrides.architecture_label,
-    )
+    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))
 
 
 def _assumed_alpha(alpha: float, shape: Shape) -> str:

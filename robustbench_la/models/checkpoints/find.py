@@ -10,7 +10,7 @@ from pathlib import Path
 from robustbench_la.errors import UserError
 from robustbench_la.files import similar_files
 from robustbench_la.models.checkpoints.file_names import fields_of, glob_of, is_template, read_name
-from robustbench_la.models.checkpoints.named import NamedFile, named_file
+from robustbench_la.models.checkpoints.named import NamedFile, activation_within, named_file
 from robustbench_la.models.checkpoints.tables import SUFFIXES, read_table
 
 
@@ -60,5 +60,6 @@ def _found(pattern: str) -> list[NamedFile]:
     if not matches:
         raise UserError(f"no checkpoint matches {pattern!r}")
     if not template:
-        return [NamedFile(path=Path(match)) for match in matches]
+        hints = {match: activation_within(Path(match).stem) for match in matches if match != pattern}
+        return [NamedFile(path=Path(match), hint=hints.get(match)) for match in matches]
     return [named_file(Path(match), read_name(pattern, match), source="its name") for match in matches]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_la.activations import ACTIVATIONS, check_label
+from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import ARCHITECTURES
+from robustbench_la.other_activations import check_label
 
 FIELDS = ("arch", "activation", "training_seed", "label", "group", "layeract_alpha", "normalize")
 """What can be said about a checkpoint."""
@@ -22,9 +24,11 @@ _PLAIN = {name.replace("_", ""): name for name in ACTIVATIONS}
 class NamedFile:
     """A checkpoint, and what is said about it; None: nothing."""
 
-    path: Path
+    path: Path = Path()
     source: str = ""
-    """Where it is said: ``its name``, or the table."""
+    """Where it is said: ``its name``, or the table; empty if nothing is."""
+    hint: str | None = None
+    """The activation that occurs in its name, which was not asked to say one."""
     arch: str | None = None
     activation: str | None = None
     training_seed: int | None = None
@@ -64,6 +68,16 @@ def activation_named(word: str) -> str | None:
     except UserError:
         return None
     return label
+
+
+def activation_within(name: str) -> str | None:
+    """The activation whose name occurs in that of a file.
+
+    >>> activation_within("resnet20_la_silu_seed1"), activation_within("resnet20")
+    ('la_silu', None)
+    """
+    words = f"_{re.sub(r'[^a-z0-9]+', '_', name.lower())}_"
+    return max((activation for activation in ACTIVATIONS if f"_{activation}_" in words), key=len, default=None)
 
 
 def named_file(path: Path, said: Mapping[str, str], *, source: str) -> NamedFile:

@@ -100,3 +100,11 @@ class LoadOverrides:
     activation: str | None = None
     alpha: float | None = None
     normalization: Normalization | None = None
+    seed: int | None = None
+    """Of the training."""
+    name: str | None = None
+    """Its name in tables, in place of its path."""
+    group: str | None = None
+    """Networks of one group were trained alike, except for the seed."""
+    source: str = ""
+    """Where what differs between checkpoints is said: ``its name``, or a table; empty if nowhere."""
