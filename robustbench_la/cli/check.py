@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import filters, options
 from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
 from robustbench_la.cli.plan_flags import PlanFlags, with_plan_flags
@@ -136,8 +136,8 @@ def command(
     max_rise: MaxRise = None,
     alpha: Significance = 0.05,
     strict: Strict = False,
-    noise: options.FilterNoise = None,
-    severity: options.FilterSeverity = None,
+    noise: filters.Noise = None,
+    severity: filters.Severity = None,
     download: options.Download = False,
     junit: Junit = None,
     summary: Summary = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import filters, options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,13 +113,13 @@ def command(
     format_: Format = None,
     show_paths: ShowPaths = False,
     output: options.OutputInstead = None,
-    ckpt: options.FilterCheckpoint = None,
-    activation: options.FilterActivation = None,
-    arch: options.FilterArch = None,
-    data: options.FilterData = None,
-    noise: options.FilterNoise = None,
-    severity: options.FilterSeverity = None,
-    noise_seed: options.FilterNoiseSeed = None,
+    ckpt: filters.Checkpoint = None,
+    activation: filters.Activation = None,
+    arch: filters.Arch = None,
+    data: filters.Data = None,
+    noise: filters.Noise = None,
+    severity: filters.Severity = None,
+    noise_seed: filters.NoiseSeed = None,
     store: options.Store = None,
 ) -> None:
     """Read arguments, read the store, print or write."""

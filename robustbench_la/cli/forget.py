@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from robustbench_la.cli import options
+from robustbench_la.cli import filters, options
 
 HELP = """Remove the results that match every filter; shows them and asks first.
 
@@ -19,13 +19,13 @@ Yes = Annotated[bool, options.switch("--yes", "-y", help="Do not ask.", panel=op
 
 
 def command(
-    ckpt: options.FilterCheckpoint = None,
-    activation: options.FilterActivation = None,
-    arch: options.FilterArch = None,
-    data: options.FilterData = None,
-    noise: options.FilterNoise = None,
-    severity: options.FilterSeverity = None,
-    noise_seed: options.FilterNoiseSeed = None,
+    ckpt: filters.Checkpoint = None,
+    activation: filters.Activation = None,
+    arch: filters.Arch = None,
+    data: filters.Data = None,
+    noise: filters.Noise = None,
+    severity: filters.Severity = None,
+    noise_seed: filters.NoiseSeed = None,
     yes: Yes = False,
     store: options.Store = None,
 ) -> None:

@@ -242,54 +242,6 @@ Fresh = Annotated[
 ]
 NoStore = Annotated[bool, switch("--no-store", help="Neither read nor write a store.", panel=STORE)]
 
-FilterCheckpoint = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ckpt",
-        "--checkpoint",
-        metavar="NAME",
-        help="Only this checkpoint: a name, a pattern, or the first digits of its SHA-256.",
-        rich_help_panel=FILTERS,
-    ),
-]
-FilterActivation = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--activation",
-        metavar="NAME",
-        help="Only this activation.",
-        autocompletion=completion.activations,
-        rich_help_panel=FILTERS,
-    ),
-]
-FilterArch = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arch", metavar="NAME", help="Only this architecture.", autocompletion=completion.architectures, rich_help_panel=FILTERS
-    ),
-]
-FilterData = Annotated[
-    list[str] | None,
-    typer.Option("--data", metavar="NAME", help="Only this dataset, or a pattern such as 'mnist:*'.", rich_help_panel=FILTERS),
-]
-FilterNoise = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--noise",
-        metavar="NAMES",
-        help="Only this corruption, group or custom level (gaussian=0.05), or clean.",
-        autocompletion=completion.corruptions,
-        rich_help_panel=FILTERS,
-    ),
-]
-FilterSeverity = Annotated[
-    list[str] | None,
-    typer.Option("--severity", metavar="LEVELS", help="Only these severities, such as 1-5.", rich_help_panel=FILTERS),
-]
-FilterNoiseSeed = Annotated[
-    list[int] | None,
-    typer.Option("--noise-seed", metavar="SEED", help="Only this seed of the noise.", rich_help_panel=FILTERS),
-]
 AllowMissing = Annotated[
     bool,
     switch("--allow-missing", help="Show gaps where something was not measured.", panel=OUTPUT),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from robustbench_la.cli import completion, options
+from robustbench_la.cli import completion, filters, options
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_STORES
 
@@ -81,13 +81,13 @@ def command(
     per_element: PerElement = False,
     group: GroupNumber = None,
     allow_missing: options.AllowMissing = False,
-    ckpt: options.FilterCheckpoint = None,
-    activation: options.FilterActivation = None,
-    arch: options.FilterArch = None,
-    data: options.FilterData = None,
-    noise: options.FilterNoise = None,
-    severity: options.FilterSeverity = None,
-    noise_seed: options.FilterNoiseSeed = None,
+    ckpt: filters.Checkpoint = None,
+    activation: filters.Activation = None,
+    arch: filters.Arch = None,
+    data: filters.Data = None,
+    noise: filters.Noise = None,
+    severity: filters.Severity = None,
+    noise_seed: filters.NoiseSeed = None,
     store: options.Store = None,
 ) -> None:
     """Read the arguments, read the store, draw, save."""

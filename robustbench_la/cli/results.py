@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Annotated
 
-from robustbench_la.cli import options
+from robustbench_la.cli import filters, options
 
 HELP = """Show what has been measured: all of the store, or what matches every filter."""
 EXAMPLE = "Example: larobust results --activation la_silu --csv > results.csv"
@@ -18,13 +18,13 @@ Csv = Annotated[
 
 
 def command(
-    ckpt: options.FilterCheckpoint = None,
-    activation: options.FilterActivation = None,
-    arch: options.FilterArch = None,
-    data: options.FilterData = None,
-    noise: options.FilterNoise = None,
-    severity: options.FilterSeverity = None,
-    noise_seed: options.FilterNoiseSeed = None,
+    ckpt: filters.Checkpoint = None,
+    activation: filters.Activation = None,
+    arch: filters.Arch = None,
+    data: filters.Data = None,
+    noise: filters.Noise = None,
+    severity: filters.Severity = None,
+    noise_seed: filters.NoiseSeed = None,
     detail: Detail = False,
     json_: options.Json = False,
     csv_: Csv = False,

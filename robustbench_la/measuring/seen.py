@@ -17,9 +17,7 @@ from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.watch import Apply
-from robustbench_la.models.checkpoints.assemble import assemble_network
-from robustbench_la.models.checkpoints.file import CheckpointFile
-from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
 from robustbench_la.models.user_code import failure
@@ -91,23 +89,6 @@ class Seen:
             f", or put it there with --exchange {self.label}={missing[0]}" if {self.label, missing[0]} <= {*ACTIVATIONS} else ""
         )
         raise UserError(f"{name}: the network calls {calls} and never {missing[0]}; omit --activation{hint}")
-
-
-def load(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Network:
-    """The network of a checkpoint, with the activations that it is seen to have.
-
-    Args:
-        file: The checkpoint.
-        overrides: What the user specifies.
-        shape: Of the data to evaluate on.
-
-    Returns:
-        The network, in eval mode on the CPU.
-
-    Raises:
-        UserError: As ``assemble_network`` and ``look``.
-    """
-    return look(assemble_network(file, overrides, shape), shape)
 
 
 def look(network: Network, shape: Shape) -> Network:
