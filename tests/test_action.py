@@ -41,6 +41,29 @@ def test_every_input_reaches_the_script() -> None:
     assert named | {"install"} == ACTION["inputs"].keys()
 
 
+def options_of_check() -> dict[str, Any]:
+    """The options of ``larobust check`` by the names that inputs have."""
+    import typer.main
+
+    from robustbench_la.cli import app
+
+    command: Any = typer.main.get_command(app)
+    options = {option.opts[0].removeprefix("--"): option for option in command.commands["check"].params}
+    return {{"ckpt": "checkpoint"}.get(name, name): option for name, option in options.items() if name != "help"}
+
+
+def test_there_is_an_input_for_every_option_of_check() -> None:
+    assert ACTION["inputs"].keys() - {"install"} == options_of_check().keys()
+
+
+def test_every_input_becomes_its_option(tmp_path: Path) -> None:
+    for name, option in options_of_check().items():
+        _, words, _ = run(tmp_path, **{name: "true" if option.is_flag else "7"})
+        assert option.opts[0] in words, name
+        if not option.is_flag:
+            assert words[words.index(option.opts[0]) + 1] == "7"
+
+
 def test_without_inputs_the_defaults_are_said(tmp_path: Path) -> None:
     code, words, outputs = run(tmp_path, checkpoint="model.pt")
 
@@ -53,6 +76,12 @@ def test_tolerances_are_parted_by_spaces_or_lines(tmp_path: Path, drops: str) ->
     _, words, _ = run(tmp_path, checkpoint="model.pt", max_drop=drops)
 
     assert words[-4:] == ["--max-drop", "50", "--max-drop", "clean:0.5"]
+
+
+def test_filters_are_parted_like_tolerances(tmp_path: Path) -> None:
+    _, words, _ = run(tmp_path, checkpoint="model.pt", noise="gaussian poisson", exchange="relu=la_silu")
+
+    assert words[-6:] == ["--noise", "gaussian", "--noise", "poisson", "--exchange", "relu=la_silu"]
 
 
 @pytest.mark.parametrize(("word", "strict"), [("true", True), ("True", True), ("TRUE", True), ("false", False), ("", False)])

@@ -44,8 +44,6 @@ _OF_THE_BASELINE = (
     "amp",
 )
 """Keys of plans that check takes from the baseline."""
-_IDENTIFYING = ("arch", "key", "activation", "layeract_alpha", "normalize")
-"""Flags that also tell measurements of one file apart in a store."""
 REGRESSION = 1
 """The exit code of a regression, and of nothing else."""
 
@@ -153,9 +151,7 @@ def command(
         for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
-        network = {name: value for name, value in flags.items() if name in _IDENTIFYING}
-        where = {name: value for name, value in flags.items() if name not in ("checkpoints", *_IDENTIFYING)}
-        source = _Source(one, results, network, {**where, "download": download or None})
+        source = _Source(one, results, {**flags, "download": download or None})
         from robustbench_la.gate.tolerances import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
@@ -177,12 +173,11 @@ class _Source:
 
     ckpt: str | None
     results: str | None
-    network: Mapping[str, Any]
-    where: Mapping[str, object]
+    flags: Mapping[str, Any]
 
     def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
         """Measured, or from the store."""
-        given = {name: value for name, value in self.network.items() if value is not None}
+        given = {name: value for name, value in self.flags.items() if value not in (None, False, [])}
         if self.results is None:
             if self.ckpt is None:
                 raise UserError(
@@ -190,12 +185,12 @@ class _Source:
                 )
             from robustbench_la.gate.selection import to_measure
 
-            return _measured(to_measure(known, only), {"checkpoints": [self.ckpt], **given, **self.where})
-        from robustbench_la.gate.from_store import from_store
+            return _measured(to_measure(known, only), given)
+        from robustbench_la.gate.from_store import TELLING, from_store
         from robustbench_la.images.normalization import canonical
 
-        idle = [f"--{name.replace('_', '-')}" for name, value in self.where.items() if value is not None]
-        if idle:
+        given.pop("checkpoints", None)
+        if idle := [f"--{name.replace('_', '-')}" for name in given if name not in TELLING]:
             raise UserError(f"--results measures nothing, so {', '.join(idle)} would do nothing")
         if "normalize" in given:
             given["normalize"] = canonical(str(given["normalize"]))
@@ -243,7 +238,7 @@ def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
 
     keep_freed_memory()
     meter = bar("images")
-    download = bool(flags.pop("download"))
+    download = bool(flags.pop("download", False))
     ready = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)
     announce(ready.evaluation)
     return for_gate.measure_snapshot(ready, fluctuation=bool(known.fluctuations), said={}, meter=meter)

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,20 @@ from robustbench_la.store import layer_rows
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store, Stored
 
+TELLING = {
+    "arch": "architecture",
+    "arch_label": "architecture_label",
+    "exchange": "exchange",
+    "key": "weights_key",
+    "activation": "activation",
+    "layeract_alpha": "alpha",
+    "normalize": "normalization",
+}
+"""What may be said of a checkpoint -> the field of its record that tells it from others."""
+
 
 def from_store(
-    path: Path, baseline: Snapshot, checkpoint: str | None = None, given: Mapping[str, str | float] = MappingProxyType({})
+    path: Path, baseline: Snapshot, checkpoint: str | None = None, given: Mapping[str, Any] = MappingProxyType({})
 ) -> Snapshot:
     """Load the stored results of a checkpoint on the images of a baseline.
 
@@ -30,8 +42,8 @@ def from_store(
         baseline: The baseline to judge by.
         checkpoint: An existing file, found by its content; or a name, a pattern, or the beginning of a SHA-256. None if the store
             has only one comparable network.
-        given: Selects a measurement if one file was measured in several ways: arch, activation, layeract_alpha, normalize (in
-            the form of ``images.normalization.canonical``).
+        given: Selects a measurement if one file was measured in several ways, by the names of ``TELLING``; normalize in the form
+            of ``images.normalization.canonical``.
 
     Returns:
         The answers and fluctuations, without those that the baseline does not need.
@@ -57,7 +69,7 @@ def from_store(
     return with_fluctuations(snapshot, moved)
 
 
-def _measurements(store: Store, path: Path, checkpoint: str | None, given: Mapping[str, str | float]) -> list[list[Stored]]:
+def _measurements(store: Store, path: Path, checkpoint: str | None, given: Mapping[str, Any]) -> list[list[Stored]]:
     """The cells of a checkpoint, grouped by network, dataset and precision."""
     is_file = checkpoint is not None and is_there(Path(checkpoint))
     word = _digest(checkpoint) if checkpoint is not None and is_file else checkpoint
@@ -91,16 +103,9 @@ def _only_comparable(candidates: Sequence[Snapshot], baseline: Snapshot, path: P
     return comparable[0]
 
 
-def _is_as_given(cell: Cell, given: Mapping[str, str | float]) -> bool:
-    network = cell.network
-    properties = {
-        "arch": network.architecture,
-        "key": network.weights_key,
-        "activation": network.activation,
-        "layeract_alpha": network.alpha,
-        "normalize": network.normalization,
-    }
-    return all(properties[name] == value for name, value in given.items())
+def _is_as_given(cell: Cell, given: Mapping[str, Any]) -> bool:
+    words = {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
+    return all(getattr(cell.network, TELLING[name]) == value for name, value in words.items())
 
 
 def _fluctuations(store: Store, cells: Sequence[Stored], wanted: Container[Pass]) -> list[NetworkFluctuation]:
