@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,82 @@ def test_a_mistake_is_a_usage_error_of_pytest(project: Path, words: list[str], s
     assert done.returncode == 4
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_option_of_check_that_says_what_is_judged_is_an_option_here_and_in_the_configuration_file(
+    pytestconfig: pytest.Config,
+) -> None:
+    """The reports are pytest's own."""
+    import typer.main
+
+    from robustbench_la import pytest_plugin
+    from robustbench_la.cli import app
+
+    command: Any = typer.main.get_command(app)
+    names = {option.opts[0].removeprefix("--") for option in command.commands["check"].params}
+    assert pytest_plugin.OPTIONS.keys() == names - {"help", "junit", "summary", "json"}
+    parser = pytest.Parser(_ispytest=True)
+    pytest_plugin.pytest_addoption(parser)
+    given = [
+        word
+        for name, option in pytest_plugin.OPTIONS.items()
+        for word in (f"--larobust-{name}", *["7"] * (option.kind != "switch"))
+    ]
+    known = vars(parser.parse_known_args(given))
+    for name, option in pytest_plugin.OPTIONS.items():
+        expected: object = {"text": "7", "words": ["7"], "switch": True}[option.kind]
+        assert known[f"larobust_{name.replace('-', '_')}"] == expected
+        assert f"larobust_{name.replace('-', '_')}" in parser._inidict
+
+
+INI = """[tool.pytest.ini_options]
+testpaths = ["tests"]
+larobust_ckpt = "model.pt"
+larobust_noise = ["gaussian"]
+larobust_max_drop = ["0.5", "gaussian_noise=0.3:2"]
+larobust_strict = true
+"""
+FIXTURE = """
+def test_gate(robustness_gate):
+    result = robustness_gate()
+    assert result.passed
+    assert result.verdict.rules.drop * 2 == 1
+
+
+def test_worse(robustness_gate):
+    robustness_gate("other.pt", max_drop=0, alpha=1)
+
+
+def test_unclear(robustness_gate):
+    robustness_gate("other.pt", max_drop=0, alpha=1e-30, strict=False)
+"""
+
+
+def test_the_fixture_judges_a_network_in_a_test_of_ones_own_by_the_configuration_file(project: Path) -> None:
+    (project / "pyproject.toml").write_text(INI)
+    (project / "tests" / "test_own.py").write_text(FIXTURE)
+    done = run(project, "-rs", "-v")
+
+    outcomes = [line.split()[1] for line in done.stdout.splitlines() if "test_own.py::" in line and "%]" in line]
+    assert outcomes == ["PASSED", "FAILED", "SKIPPED"], done.stdout
+    assert "RegressionError: gaussian_noise=0.3: accuracy fell from" in done.stdout
+    assert "inconclusive: gaussian_noise=0.3: accuracy fell from" in done.stdout
+
+
+def test_the_configuration_file_may_ask_for_the_tests_of_the_baseline(project: Path) -> None:
+    (project / "pyproject.toml").write_text(INI + "larobust_collect = true\n")
+    done = run(project, "-v")
+
+    assert done.returncode == 0, done.stdout
+    assert "robustness-baseline.json::gaussian_noise=0.3 PASSED" in done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_without_a_baseline_nothing_is_judged_where_that_is_allowed(project: Path) -> None:
+    done = run(project, "--larobust-baseline", "none.json", "--larobust-ckpt", "model.pt", "--larobust-allow-missing-baseline")
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_not_asked_for_it_imports_nothing_and_changes_nothing(project: Path) -> None:

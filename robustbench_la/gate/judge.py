@@ -22,9 +22,9 @@ def check_rules(baseline: Snapshot, rules: Rules, only: Callable[[Condition], bo
     rules.check_used(subjects_of(baseline, only).tolerable)
 
 
-def names(baseline: Snapshot) -> list[str]:
+def names(baseline: Snapshot, only: Callable[[Condition], bool] | None = None) -> list[str]:
     """The names of the judgements that ``judge`` makes, in the order of the baseline."""
-    return subjects_of(baseline).names
+    return subjects_of(baseline, only).names
 
 
 def judge(
