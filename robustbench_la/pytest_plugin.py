@@ -59,6 +59,7 @@ OPTIONS: Mapping[str, _Option] = {
     "exchange": _Option("OLD=NEW, activations to exchange in a network given by arch", "words"),
     "key": _Option("which weights, if the checkpoint holds several"),
     "trust-file": _Option("also load pickled networks and TorchScript, which runs code in the file", "switch"),
+    "allow-stochastic": _Option("accept a network whose answer depends on chance or on other images", "switch"),
     "activation": _Option("activation, if the checkpoint does not record it"),
     "layeract-alpha": _Option("LayerAct's alpha, if the checkpoint does not record it"),
     "normalize": _Option("normalization, if the checkpoint does not record it"),
