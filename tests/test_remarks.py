@@ -68,5 +68,5 @@ def test_a_baseline_reports_its_accuracies_its_power_and_the_next_command(larobu
 
     assert "on clean images, " in out
     assert "in the mean over 1 corruption." in out
-    assert "Smallest fall of one condition that 30 images can show" in out
+    assert "Smallest fall that 30 images can show" in out
     assert err.endswith("Next: larobust check --baseline 'my baseline.json' --ckpt NEW.pt\n")
