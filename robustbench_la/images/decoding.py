@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ _IN_MEMORY = 512 * 2**20
 """Bytes above which the decoded images go into a memory-mapped temporary file."""
 IN_MEMORY = "memory"
 """The name of arrays that a Python program gives without a name."""
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 _SUBSET_SEED = 0
 """Seed of the permutation from which --limit takes the first images."""
 
@@ -39,10 +40,20 @@ class ImageChoice:
     """Length of the shorter side after resizing, in pixels."""
     crop: int | None = None
     """Side of the square cut from the centre, in pixels."""
+    interpolation: str = "bilinear"
+    """How pixels are resized, one of INTERPOLATIONS."""
+    squash: bool = False
+    """Whether images are resized to a square, instead of their shorter side only."""
 
     def __str__(self) -> str:
         sizes = ((" --resize", self.resize), (" --crop", self.crop))
-        return self.name + "".join(f"{flag} {size}" for flag, size in sizes if size)
+        flags = "".join(f"{flag} {size}" for flag, size in sizes if size)
+        how = (
+            f" ({self.interpolation}{', to a square' if self.squash else ''})"
+            if self.resize and self != replace(self, interpolation="bilinear", squash=False)
+            else ""
+        )
+        return f"{self.name}{flags}{how}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +171,8 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
-    return UndecodedImages(ImageChoice(choice.name, choice.resize or source.resize, choice.crop or source.crop), source)
+    resize, crop = choice.resize or source.resize, choice.crop or source.crop
+    return UndecodedImages(replace(choice, resize=resize, crop=crop), source)
 
 
 def load(
@@ -195,7 +207,7 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
 
     image = _opened(source, index)
     if choice.resize is not None or choice.crop is not None:
-        image = resized(image, choice.resize, choice.crop)
+        image = resized(image, choice)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
@@ -238,12 +250,14 @@ def _opened(source: Source, index: int) -> Image:
         raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
 
 
-def resized(image: Image, resize: int | None, crop: int | None) -> Image:
+def resized(image: Image, choice: ImageChoice) -> Image:
     """Resize an image, then crop it; see ``ImageChoice``. Raises UserError if the image is smaller than the crop."""
-    from torchvision.transforms import functional
+    from torchvision.transforms import InterpolationMode, functional
 
+    resize, crop = choice.resize, choice.crop
     if resize is not None:
-        image = functional.resize(image, [resize])
+        size = [resize, resize] if choice.squash else [resize]
+        image = functional.resize(image, size, InterpolationMode(choice.interpolation))
     if crop is not None:
         if min(image.size) < crop:
             raise UserError(f"--crop {crop} exceeds an image of {image.size[0]}x{image.size[1]} px; give a larger --resize")

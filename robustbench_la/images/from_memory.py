@@ -176,7 +176,7 @@ def _item(data: Dataset, index: int, choice: ImageChoice, layout: str | None) ->
     elif image.mode not in ("L", "RGB"):
         raise ArgumentError(f"image {index} has PIL mode {image.mode}; convert it to L or RGB")
     if choice.resize is not None or choice.crop is not None:
-        image = resized(image, choice.resize, choice.crop)
+        image = resized(image, choice)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1), getattr(label, "item", lambda: label)()
 

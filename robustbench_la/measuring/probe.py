@@ -39,13 +39,16 @@ class Probe:
             composed: Modules, by path, that are seen as one call each, see ``models.composed``.
 
         Raises:
-            UserError: If the model contains TorchScript, whose calls cannot be intercepted.
+            UserError: If something else than torch runs the model, or it contains TorchScript: calls cannot be intercepted there.
         """
         scripted = [path or "the model" for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]
         if scripted:
             raise UserError(
                 f"{scripted[0]} is TorchScript, whose activation calls cannot be detected; give the network as Python code"
             )
+        for module in model.modules():
+            if reason := getattr(module, "layers_unseen", None):
+                raise UserError(reason)
         self._modules = tuple(model.modules())
         modules = dict(model.named_modules())
         self._composed = {modules[path]: entry for path, entry in composed.items()}

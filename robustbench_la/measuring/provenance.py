@@ -7,6 +7,7 @@ import datetime
 import platform
 import subprocess
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": np.__version__,
+            **_versions(evaluation.networks),
         },
         host=f"{platform.system()} {platform.machine()}",
         commit=git[0] if git else None,
@@ -103,6 +105,16 @@ def _assumed(networks: Sequence[Network]) -> tuple[str, ...]:
         for statement in network.assumed:
             names.setdefault(statement, []).append(network.name)
     return tuple(f"{what} ({', '.join(of)})" if len(of) < len(networks) else what for what, of in names.items())
+
+
+_LIBRARIES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}
+"""Which library runs or builds a network, by the beginning of its architecture."""
+
+
+def _versions(networks: Sequence[Network]) -> dict[str, str]:
+    """The versions of the libraries that build or run these networks, besides torch."""
+    names = {_LIBRARIES.get(network.spec.architecture.partition(":")[0]) for network in networks} - {None}
+    return {name: version(name) for name in sorted(filter(None, names))}
 
 
 def _device_name(device: torch.device) -> str:

@@ -156,17 +156,17 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
     Raises:
         UserError: If the plan does not decide between checkpoints that differ.
     """
-    recorded = {file.data for file in files if file.data is not None}
-    names, sizes = {choice.name for choice in recorded}, {(choice.resize, choice.crop) for choice in recorded}
+    recorded = {file.images for file in files if file.images is not None}
+    names, sizes = {choice.name for choice in recorded} - {""}, {replace(choice, name="") for choice in recorded}
     if plan.data is None and len(names) > 1:
         raise UserError(f"the checkpoints were trained on different data ({', '.join(sorted(names))}); specify it with --data")
     if len(sizes) > 1 and plan.resize is None and plan.crop is None:
         raise UserError(
             f"the checkpoints take images of different sizes ({', '.join(sorted(map(str, recorded)))}); give --resize and --crop"
         )
-    resize, crop = sizes.pop() if len(sizes) == 1 else (None, None)
+    size = sizes.pop() if len(sizes) == 1 else ImageChoice("")
     name = plan.data or (names.pop() if names else "digits")
-    return ImageChoice(name, plan.resize or resize, plan.crop or crop)
+    return replace(size, name=name, resize=plan.resize or size.resize, crop=plan.crop or size.crop)
 
 
 def check_fit(network: Network, shape: Shape, name: str) -> None:

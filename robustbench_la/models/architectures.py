@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import UserError, lookup
-from robustbench_la.models.user_code import offered_by
+from robustbench_la.models.user_code import LIBRARIES, offered_by
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-LIBRARIES = ("torchvision", "timm")
-"""What stands before the colon of an architecture that a library builds."""
+WHOLE = ("onnx", "torchscript")
+"""What networks are called that a file holds as a whole."""
 HUGGING_FACE = "hf"
 
 
@@ -124,7 +124,7 @@ def is_as_it_is(architecture: str) -> bool:
     >>> is_as_it_is("torchvision:resnet18"), is_as_it_is("net.py:Net"), is_as_it_is("resnet20")
     (True, True, False)
     """
-    return ":" in architecture or architecture == HUGGING_FACE
+    return ":" in architecture or architecture in (HUGGING_FACE, *WHOLE)
 
 
 def is_code(architecture: str) -> bool:

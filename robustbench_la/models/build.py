@@ -12,6 +12,7 @@ from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.errors import UserError, did_you_mean, lookup
 from robustbench_la.models.architectures import ARCHITECTURES, NetworkSpec, check_architecture
 from robustbench_la.models.exchange import exchange_all, make_activation, native_activations
+from robustbench_la.models.libraries import timm_network
 from robustbench_la.models.user_code import blaming, user_function
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ def _torchvision(name: str, spec: NetworkSpec) -> nn.Module:
     return model
 
 
-_BUILDERS: Mapping[str, Callable[[str, NetworkSpec], nn.Module]] = MappingProxyType({"torchvision": _torchvision})
+def _timm(name: str, spec: NetworkSpec) -> nn.Module:
+    return timm_network(name, classes=spec.classes, channels=spec.channels)
+
+
+_BUILDERS: Mapping[str, Callable[[str, NetworkSpec], nn.Module]] = MappingProxyType({"torchvision": _torchvision, "timm": _timm})
 """By what stands before the colon: from the name after it, and the shape, to a network."""
 
 

@@ -21,6 +21,8 @@ from robustbench_la.models.user_sources import find_source, relative_level, sear
 
 _NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
 """Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
+LIBRARIES = ("torchvision", "timm", "pickled")
+"""What stands before the colon of an architecture that is no code of the user's."""
 
 
 def code_of(architecture: str) -> str | None:
@@ -34,7 +36,7 @@ def code_of(architecture: str) -> str | None:
         that is not user code. Comments do not count, and installed packages count by name and version.
     """
     source, colon, _ = architecture.rpartition(":")
-    if not colon or source in ("torchvision", "timm"):
+    if not colon or source in LIBRARIES:
         return None
     path = find_source(source)
     return None if path is None else sources_of(path).digest

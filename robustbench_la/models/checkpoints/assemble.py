@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from torch import nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA
 from robustbench_la.errors import UserError, lookup
@@ -21,11 +22,13 @@ from robustbench_la.models.checkpoints.layouts import is_state_dict
 from robustbench_la.models.checkpoints.locate import locate
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
+from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
-from robustbench_la.models.in_memory import state_sha256
+from robustbench_la.models.in_memory import code_sha256, state_sha256
 from robustbench_la.models.user_code import code_of
 from robustbench_la.text import counted
 
+_NOT_NORMALIZED = "no --normalize given: pixels on [0, 1], not normalized"
 _LARGE_IMAGES = 200
 """Pixels: from here on images are like those of ImageNet, for which the paper has another alpha."""
 
@@ -46,7 +49,10 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
     """
     try:
         ours = file.content.get("format") == FORMAT
-        network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
+        if file.whole is not None:
+            network = _whole(file.whole, overrides, shape)
+        else:
+            network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
         seed = _agreed_seed(network.seed, overrides)
     except UserError as error:
         raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
@@ -56,7 +62,7 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
         seed=seed,
         sha256=file.sha256,
         weights_key=overrides.key or "",
-        code=code_of(network.spec.architecture),
+        code=network.code or code_of(network.spec.architecture),
         architecture_label=overrides.architecture_label,
         recipe=overrides.group or recipe_of(file.content),
         weights=state_sha256(network.model),
@@ -111,6 +117,55 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
     return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=remarks)
 
 
+def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Network:
+    given, named = overrides.architecture, whole.architecture
+    if given is not None and not named.startswith("pickled:") and given.partition(".")[0] != named.partition(".")[0]:
+        raise UserError(f"--arch is {given}, but the file holds {named}; omit --arch")
+    model, remarks = whole.make(overrides.key)
+    exchanged = exchange_all(model, overrides.exchange, overrides.alpha or DEFAULT_ALPHA)
+    spec = NetworkSpec(
+        architecture=named,
+        classes=whole.classes or _outputs(model.eval(), shape, whole.channels or shape.channels) or shape.classes,
+        channels=whole.channels or shape.channels,
+        height=shape.height,
+        width=shape.width,
+        exchange=overrides.exchange,
+    )
+    known = overrides.normalization or whole.normalization
+    return Network(
+        name="",
+        sha256="",
+        model=model.eval(),
+        spec=spec,
+        activation=overrides.activation,
+        alpha=overrides.alpha,
+        normalization=known or NORMALIZATIONS["none"],
+        data=None,
+        seed=None,
+        remarks=(
+            *remarks,
+            *(f"{words}: {counted(count, 'module')} exchanged" for words, count in exchanged.items()),
+            *((f"preprocessing, as recorded: {whole.preprocessing}",) if whole.preprocessing else ()),
+            *(() if known else (_NOT_NORMALIZED,)),
+        ),
+        assumed=() if known else ("normalization none",),
+        class_names=whole.class_names,
+        code=code_sha256(model) if named.startswith("pickled:") else None,
+    )
+
+
+def _outputs(model: nn.Module, shape: Shape, channels: int) -> int | None:
+    """The number of outputs of a network, if it takes images like those and gives one tensor."""
+    if not shape.height:
+        return None
+    try:
+        with torch.inference_mode():
+            output: object = model(torch.zeros(2, channels, shape.height, shape.width))
+    except Exception:  # of the network's own code: whoever runs it next says what is wrong
+        return None
+    return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None
+
+
 def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) -> Network:
     if overrides.architecture is not None:
         check_architecture(overrides.architecture)
@@ -138,7 +193,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         overrides.normalization or NORMALIZATIONS["none"],
         data=None,
         seed=seed,
-        remarks=(*remarks, *(() if overrides.normalization else ("no --normalize given: pixels on [0, 1], not normalized",))),
+        remarks=(*remarks, *(() if overrides.normalization else (_NOT_NORMALIZED,))),
     )
     alpha = () if network.alpha is None or overrides.alpha is not None else (_assumed_alpha(network.alpha, shape),)
     return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))

@@ -18,8 +18,12 @@ from robustbench_la.files import write_whole
 from robustbench_la.images.decoding import ImageChoice
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.checkpoints.folders import folder_of, read_folder
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
 from robustbench_la.models.checkpoints.kinds import Kind
+from robustbench_la.models.checkpoints.onnx_networks import read_onnx
+from robustbench_la.models.checkpoints.trusted import in_file
+from robustbench_la.models.checkpoints.whole import WholeNetwork
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1
@@ -70,7 +74,15 @@ class CheckpointFile:
     path: Path
     sha256: str
     content: dict[str, Any]
-    kind: Kind = "torch"
+    kind: Kind | None = "torch"
+    """None for a folder."""
+    whole: WholeNetwork | None = None
+    """Its network, if it says all that is needed to build it."""
+
+    @property
+    def images(self) -> ImageChoice | None:
+        """The images to evaluate it on, or their size, if the file records it."""
+        return self.data if self.whole is None else self.whole.images
 
     @property
     def data(self) -> ImageChoice | None:
@@ -87,22 +99,29 @@ def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = N
     """Read a checkpoint of any format.
 
     Args:
-        path: The file.
+        path: The file, or a folder of timm or Hugging Face.
         trusted: Whether code in the file may be run.
         source: The architecture that the user specifies; see ``unpack``.
 
     Returns:
-        Its content, with the SHA-256 of the file.
+        Its content, with the SHA-256 of the file, or of all files that matter.
 
     Raises:
         UserError: If the file cannot be read safely; the message starts with the path.
     """
-    raw = read_bytes(path)
     try:
+        if (folder := folder_of(path, source)) is not None:
+            sha256, whole = read_folder(folder)
+            return CheckpointFile(path, sha256, {}, None, whole)
+        raw = read_bytes(path)
         kind, content = unpack(raw, path, trusted=trusted, source=source)
-        return CheckpointFile(path, hashlib.sha256(raw).hexdigest(), content, kind)
+        sha256 = hashlib.sha256(raw).hexdigest()
+        if kind == "onnx":
+            sha256, whole = read_onnx(raw, path)
+            return CheckpointFile(path, sha256, {}, kind, whole)
+        return CheckpointFile(path, sha256, content, kind, in_file(content, kind))
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise type(error)(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from None
 
 
 def damaged(error: Exception) -> str:

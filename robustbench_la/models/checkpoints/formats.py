@@ -15,6 +15,7 @@ from torch import nn
 
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.models.checkpoints.kinds import Kind, is_safetensors, kind_of
+from robustbench_la.models.checkpoints.trusted import MODULE, load_trusted
 
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 
@@ -26,9 +27,6 @@ _HARMLESS: list[Any] = [
     (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
 ]
 """Types that scripts save next to the weights (a best accuracy, the arguments) and that are harmless to construct."""
-
-MODULE = "module"
-"""The key under which the content of a trusted file holds a whole network."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -70,8 +68,6 @@ def unpack(raw: bytes, path: Path, *, trusted: bool = False, source: str | None 
     if kind == "onnx":
         return kind, {}
     if trusted:
-        from robustbench_la.models.checkpoints.trusted import load_trusted
-
         content: object = load_trusted(raw, kind, source)
     else:
         content = _restricted(raw)

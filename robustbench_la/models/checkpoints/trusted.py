@@ -8,15 +8,20 @@ import pickle
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.kinds import Kind
+from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.user_code import user_function
+
+MODULE = "module"
+"""The key under which the content of a trusted file holds a whole network."""
 
 
 def load_trusted(raw: bytes, kind: Kind, source: str | None) -> object:
@@ -83,3 +88,13 @@ def _pickle_with(source: str | None) -> Any:
     shim.__dict__.update({name: getattr(pickle, name) for name in pickle.__all__})
     shim.__dict__.update(Unpickler=Unpickler)
     return shim
+
+
+def in_file(content: Mapping[str, object], kind: Kind) -> WholeNetwork | None:
+    """The network that a trusted file holds as a whole; None if it holds a state dict."""
+    model = content.get(MODULE)
+    if not isinstance(model, nn.Module):
+        return None
+    remark = "loaded with --trust-file: code in the file was run"
+    name = "torchscript" if kind == "torchscript" else f"pickled:{type(model).__qualname__}"
+    return WholeNetwork(architecture=name, make=lambda key: (model.float(), (remark,)))

@@ -1,0 +1,237 @@
+"""Folders of timm and Hugging Face: made from small untrained networks, evaluated without a flag; hostile ones run nothing."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from robustbench_la.errors import UserError
+from robustbench_la.images.decoding import ImageChoice, Shape
+from robustbench_la.images.normalization import Normalization
+from robustbench_la.measuring import session
+from robustbench_la.measuring.accuracy import measure_cells
+from robustbench_la.models import libraries
+from robustbench_la.models.checkpoints.assemble import assemble_network
+from robustbench_la.models.checkpoints.file import read_checkpoint
+from robustbench_la.models.checkpoints.network import LoadOverrides
+from robustbench_la.models.checkpoints.preprocessing import timm_images, transformers_images, transformers_normalization
+from robustbench_la.records.plan import Plan
+
+SHAPE = Shape(classes=4, channels=3, height=32, width=32)
+NAMES = ["ant", "bee", "cat", "dog"]
+
+
+def _library(name):
+    try:
+        return libraries.library(name)
+    except UserError as error:
+        return pytest.skip(str(error))
+
+
+@pytest.fixture(name="timm_folder", scope="module")
+def _timm_folder(tmp_path_factory):
+    """A folder as timm writes it."""
+    timm, folder = _library("timm"), tmp_path_factory.mktemp("timm") / "net"
+    with warnings.catch_warnings(action="ignore"):
+        model = timm.create_model("test_resnet", pretrained=False, num_classes=4)
+        described = {**model.pretrained_cfg, "input_size": (3, 32, 32), "crop_pct": 0.8, "interpolation": "bicubic",
+                     "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.2, 0.2), "num_classes": 4}  # fmt: skip
+        settings = {"label_names": NAMES, "pretrained_cfg": described}
+        timm.models.save_for_hf(model, folder, model_config=settings, safe_serialization=True)
+    return folder, model.eval()
+
+
+@pytest.fixture(name="hf_folder", scope="module")
+def _hf_folder(tmp_path_factory):
+    """A folder as transformers writes it, with its weights in several parts."""
+    transformers, folder = _library("transformers"), tmp_path_factory.mktemp("hf") / "net"
+    with warnings.catch_warnings(action="ignore"), libraries._silent(transformers):
+        config = transformers.ResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=dict(enumerate(NAMES))
+        )
+        model = transformers.ResNetForImageClassification(config)
+        model.save_pretrained(folder, max_shard_size="10KB")
+        transformers.ConvNextImageProcessor(
+            size={"shortest_edge": 32}, crop_pct=0.8, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.2, 0.2]
+        ).save_pretrained(folder)
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    return folder, model.eval()
+
+
+@pytest.fixture(name="photos", scope="module")
+def _photos(tmp_path_factory):
+    """A folder of colour images that are larger than the networks take."""
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for name in NAMES:
+        (root / name).mkdir()
+        PIL.Image.fromarray(rng.integers(0, 256, (50, 60, 3), dtype=np.uint8)).save(root / name / "0.png")
+    return root
+
+
+def _loaded(folder, **given):
+    return assemble_network(read_checkpoint(folder), LoadOverrides(**given), SHAPE)
+
+
+@pytest.mark.parametrize("kind", ["timm", "hf"])
+def test_a_folder_is_evaluated_without_a_flag(request, photos, kind):
+    folder, model = request.getfixturevalue(f"{kind}_folder")
+    evaluation = session.prepare_evaluation(Plan(checkpoints=[str(folder)], data=f"folder:{photos}", noise=["gaussian=0.1"]))
+    network = evaluation.networks[0]
+    images = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        expected, outputs = model(images), network.model(images)
+
+    assert evaluation.images.images.shape == (4, 3, 32, 32)
+    assert network.normalization == Normalization((0.4, 0.5, 0.6), (0.2, 0.2, 0.2))
+    assert network.class_names == tuple(NAMES)
+    assert network.activation == "relu"
+    assert torch.allclose(outputs, expected if kind == "timm" else expected.logits, atol=1e-5)
+    assert "preprocessing, as recorded: --resize 40 --crop 32 (bicubic); normalization 0.4,0.5,0.6/0.2,0.2,0.2" in network.remarks
+    assert [cell.total for cell in measure_cells(evaluation)] == [4, 4]
+
+
+def test_the_pixels_are_those_of_timms_own_transform(timm_folder, photos):
+    timm = _library("timm")
+    evaluation = session.prepare_evaluation(
+        Plan(checkpoints=[str(timm_folder[0])], data=f"folder:{photos}", noise=["gaussian=0.1"])
+    )
+    described = json.loads((timm_folder[0] / "config.json").read_text())["pretrained_cfg"]
+    with warnings.catch_warnings(action="ignore"):
+        transform = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=described), is_training=False)
+    with PIL.Image.open(photos / "ant" / "0.png") as image:
+        expected = transform(image)
+
+    network = evaluation.networks[0]
+    assert torch.allclose(network.normalization.apply(torch.from_numpy(evaluation.images.images[:1]))[0], expected, atol=1e-6)
+
+
+def test_the_pixels_are_those_of_the_image_processor_of_transformers(hf_folder, photos):
+    transformers = _library("transformers")
+    evaluation = session.prepare_evaluation(
+        Plan(checkpoints=[str(hf_folder[0])], data=f"folder:{photos}", noise=["gaussian=0.1"])
+    )
+    with warnings.catch_warnings(action="ignore"), libraries._silent(transformers):
+        processor = transformers.AutoImageProcessor.from_pretrained(hf_folder[0], local_files_only=True)
+        with PIL.Image.open(photos / "ant" / "0.png") as image:
+            expected = processor(image.convert("RGB"), return_tensors="pt")["pixel_values"]
+
+    network = evaluation.networks[0]
+    apart = (network.normalization.apply(torch.from_numpy(evaluation.images.images[:1])) - expected).abs().max() * 0.2 * 255
+    assert apart < 3  # grey levels: its resizing works on tensors, ours and that of timm on 8-bit images
+
+
+def test_a_file_next_to_its_config_and_an_architecture_of_timm_alone(timm_folder, tmp_path):
+    folder, model = timm_folder
+    shutil.copy(folder / "model.safetensors", tmp_path / "alone.bin")
+
+    assert _loaded(folder / "model.safetensors").spec.architecture == "timm:test_resnet"
+    alone = _loaded(tmp_path / "alone.bin", architecture="timm:test_resnet")
+    images = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(alone.model(images), model(images))
+    with pytest.raises(UserError, match="unknown timm classifier 'test_resnt'; did you mean test_resnet"):
+        _loaded(tmp_path / "alone.bin", architecture="timm:test_resnt")
+
+
+def test_what_folder_it_is_decides_and_not_the_flag(hf_folder, timm_folder):
+    assert _loaded(hf_folder[0], architecture="hf").spec.architecture == "hf"
+    with pytest.raises(UserError, match="--arch is timm:resnet18, but the file holds hf; omit --arch"):
+        _loaded(hf_folder[0], architecture="timm:resnet18")
+
+
+def _changed(source, target, **changes):
+    shutil.copytree(source, target)
+    config = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps(config | changes))
+    return target
+
+
+@pytest.mark.parametrize("kind", ["timm", "hf"])
+def test_a_folder_that_asks_for_code_runs_none(request, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    folder = _changed(request.getfixturevalue(f"{kind}_folder")[0], tmp_path / "evil", auto_map={"AutoModel": "evil.Net"})
+    (folder / "evil.py").write_text("from pathlib import Path\nPath('executed').mkdir()\nclass Net: pass\n")
+
+    with pytest.raises(UserError, match=r"evil: its config\.json asks for Python code .*auto_map.* not run") as raised:
+        read_checkpoint(folder)
+
+    assert "\n" not in str(raised.value)
+    assert not Path("executed").exists()
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(hf_folder, timm_folder, tmp_path):
+    with pytest.raises(UserError, match=r"timm: the weights do not fit timm:test_resnet; keys: .*of the wrong shape"):
+        _loaded(_changed(timm_folder[0], tmp_path / "timm", num_classes=5))
+    with pytest.raises(UserError, match=r"hf: (the weights do not fit config\.json|transformers cannot load it)"):
+        _loaded(_changed(hf_folder[0], tmp_path / "hf", embedding_size=16))
+
+
+def test_parts_that_are_elsewhere_or_missing_are_refused(hf_folder, tmp_path):
+    folder = tmp_path / "net"
+    shutil.copytree(hf_folder[0], folder)
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    part = next(iter(index["weight_map"].values()))
+    (folder / part).unlink()
+
+    with pytest.raises(UserError, match=f"parts of the weights are missing: {part}"):
+        read_checkpoint(folder)
+    index["weight_map"] = dict.fromkeys(index["weight_map"], "../outside.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="does not list files of this folder"):
+        read_checkpoint(folder)
+
+
+@pytest.mark.parametrize(("files", "match"), [
+    ([], r"a folder, not a checkpoint; give a file in it, or a folder of timm or Hugging Face"),
+    (["manifest.ocdbt"], r"a checkpoint of JAX \(orbax\); export it to ONNX"),
+    (["saved_model.pb"], r"a TensorFlow SavedModel; export it to ONNX"),
+    (["config.json"], r"config\.json is not readable as JSON"),
+])  # fmt: skip
+def test_another_folder_is_refused_with_what_to_do(tmp_path, files, match):
+    for name in files:
+        (tmp_path / name).write_text("?")
+
+    with pytest.raises(UserError, match=match):
+        read_checkpoint(tmp_path)
+
+
+def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "test_resnet", "num_classes": 4}))
+    torch.save({"a.weight": torch.ones(2, 2)}, tmp_path / "pytorch_model.bin")
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+
+    with pytest.raises(UserError, match=r"needs timm; install it with pip install 'larobust\[timm\]'"):
+        _loaded(tmp_path)
+
+
+@pytest.mark.parametrize(("settings", "expected"), [
+    ({"size": {"height": 32, "width": 32}, "resample": 2}, ImageChoice("", 32, 32, "bilinear", squash=True)),
+    ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}, "resample": 3},
+     ImageChoice("", 256, 224, "bicubic")),
+    ({"size": {"shortest_edge": 384}, "crop_pct": 0.875, "resample": 3}, ImageChoice("", 384, 384, "bicubic", squash=True)),
+    ({"size": 224, "do_resize": False}, None),
+    ({}, None),
+])  # fmt: skip
+def test_sizes_of_transformers_are_understood(settings, expected):
+    assert transformers_images(settings) == expected
+
+
+def test_other_scales_of_transformers_become_a_normalization():
+    assert transformers_normalization({}) is None
+    assert transformers_normalization({"do_normalize": False}) == Normalization((0.0,), (1.0,))
+    doubled = {"rescale_factor": 1 / 127.5, "rescale_offset": True, "image_mean": [0.0], "image_std": [1.0]}
+    normalization = transformers_normalization(doubled)
+    assert normalization is not None
+    assert normalization.apply(torch.tensor([[[[0]]], [[[255]]]], dtype=torch.uint8)).flatten().tolist() == [-1.0, 1.0]
+
+
+def test_sizes_of_timm_that_make_no_sense_are_refused():
+    assert timm_images({"input_size": [3, 64, 64], "crop_mode": "squash"}) == ImageChoice("", 64, 64, "bicubic", squash=True)
+    for wrong in ({"input_size": [3, 64, 32]}, {"crop_pct": 0}, {"interpolation": "cubic"}, {"input_size": 5}):
+        with pytest.raises(UserError, match=r"its |no squares"):
+            timm_images(wrong)
