@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def is_printable(text: str, *, longest: int | None = None) -> bool:
     r"""Whether a text is free of characters that could control a terminal, break an XML file or inject into a workflow's log.
@@ -41,3 +43,13 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     ('1 image', '2 images', '0 passes')
     """
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def assumptions(statements: Iterable[str]) -> str:
+    """A sentence for what neither files nor flags said; empty if there was nothing to assume.
+
+    >>> assumptions(["normalization none"]), assumptions([])
+    ('Assumed, as neither files nor flags say it: normalization none.', '')
+    """
+    listed = "; ".join(dict.fromkeys(statements))
+    return f"Assumed, as neither files nor flags say it: {listed}." if listed else ""

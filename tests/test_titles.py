@@ -7,6 +7,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up_answers import LABELS, SMALL, fill, noise, tables
 from made_up_layers import fluctuation
@@ -14,7 +15,7 @@ from made_up_layers import fluctuation
 import robustbench_la
 from robustbench_la import cli
 from robustbench_la.analysis.comparison.request import Request
-from robustbench_la.analysis.tables import layer_pairs, layer_tables
+from robustbench_la.analysis.tables import accuracy_tables, layer_pairs, layer_tables
 from robustbench_la.analysis.tables.table import Column, Row, Table
 from robustbench_la.output.layout import parts
 from robustbench_la.output.terminal import plain
@@ -140,3 +141,48 @@ def test_columns_of_numbers_are_numbers_in_a_data_frame(path: Path) -> None:
     assert kinds == {"gained": "i", "lost": "i", "answers": "i", "seed": "i", "value": "f", "p": "f", "corrected": "f"}
     assert not frame.columns.duplicated().any()
     assert frame["gained"].max() > 0
+
+
+def test_the_tables_of_eval_pair_no_recipes_and_count_identical_weights_once(path: Path) -> None:
+    def properties(activation: str, seed: int | None) -> dict[str, object]:
+        weights = {"weights": "same" if seed in (11, 33) else f"{seed}"} if activation == "silu" else {}
+        return weights | {"recipe": "long" if activation == "silu" or seed != 44 else "short"}
+
+    answers = fill(path, SMALL, activations=("la_silu", "silu"), seeds=(11, 22, 33, 44), properties=properties)
+    with Store(path, reading=True) as store:
+        table = accuracy_tables.summary([stored.cell for stored in store.cells()])
+    difference = next(row for row in table.rows if row.is_difference)
+    means = [
+        np.mean([answers[name, seed, CLEAN, None].mean() for seed in seeds])
+        for name, seeds in (("la_silu", (11, 22, 33)), ("silu", (11, 22, 44)))
+    ]
+
+    assert sum(row.is_difference for row in table.rows) == 1
+    assert difference.values[3] == pytest.approx(means[0] - means[1])
+    assert any(
+        "Identical weights, counted once as a training seed: runs/silu-33.pt and runs/silu-11.pt" in n for n in table.notes
+    )
+
+
+def test_rows_of_activations_inside_networks_pool_no_recipes() -> None:
+    def network(seed: int, recipe: str) -> NetworkFluctuation:
+        measured = fluctuation("silu", seed, 1.0)
+        record = dataclasses.replace(measured.layers[0].network, recipe=recipe, weights="w" if recipe == "long" else f"{seed}")
+        return dataclasses.replace(measured, layers=(dataclasses.replace(measured.layers[0], network=record),))
+
+    table = layer_tables.activations([network(11, "long"), network(22, "short"), network(33, "long")])
+
+    assert [row.values[:4] for row in table.rows] == [
+        ("cnn, recipe long", "silu", "element", 1),
+        ("cnn, recipe short", "silu", "element", 1),
+    ]
+    assert "Identical weights" in table.notes[1]
+
+
+def test_networks_of_one_name_keep_the_given_order_in_python(path: Path) -> None:
+    fill(path, SMALL, activations=("silu", "relu"), seeds=(11,), name="best.pt")
+    with Store(path, reading=True) as store:
+        cells = [stored.cell for stored in store.cells()]
+    table = accuracy_tables.summary(cells, as_given=True)
+
+    assert [row.values[1] for row in table.rows] == ["silu", "relu"]

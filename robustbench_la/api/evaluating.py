@@ -157,7 +157,6 @@ def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings)
     from robustbench_la.measuring import provenance
     from robustbench_la.measuring.quantities import Accuracy
     from robustbench_la.measuring.resume import measure_missing
-    from robustbench_la.measuring.session import describe
     from robustbench_la.records.packing import pack_classes
 
     meter, store = meter_of(settings.get("progress")), store_of(settings)
@@ -167,7 +166,7 @@ def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings)
         )
         return EvaluationResult(
             cells=results.records,
-            about=describe(evaluation),
+            about=provenance.about(evaluation),
             notes=notes_of(evaluation),
             setting=results.setting,
             provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),

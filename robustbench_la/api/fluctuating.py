@@ -155,7 +155,6 @@ def _measured(
     from robustbench_la.measuring import provenance
     from robustbench_la.measuring.quantities import Fluctuation
     from robustbench_la.measuring.resume import measure_missing
-    from robustbench_la.measuring.session import describe
 
     meter, store = meter_of(settings.get("progress")), store_of(settings)
     with prepared(given, plan, meter) as evaluation:
@@ -166,7 +165,7 @@ def _measured(
         saturated = f" Saturated: scale below {options.threshold:g}." if options.only is None else ""
         return FluctuationResult(
             networks=results.records,
-            about=describe(evaluation) + saturated,
+            about=provenance.about(evaluation) + saturated,
             notes=notes_of(evaluation),
             setting=results.setting,
             provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),

@@ -80,15 +80,15 @@ def measure_and_print(
     from pathlib import Path
 
     from robustbench_la.files import write_whole
+    from robustbench_la.measuring import provenance
     from robustbench_la.measuring.quantities import Accuracy
-    from robustbench_la.measuring.session import describe
 
     results, interrupted = plan_flags.measure(evaluation, Accuracy(), store=store, fresh=fresh, unit="cells")
     text = _document(evaluation, results, interrupted=interrupted) if as_json or output else None
     if as_json:
         print(text)
     elif results.records:
-        print_tables(results.records, describe(evaluation), detail=detail)
+        print_tables(results.records, provenance.about(evaluation), detail=detail)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text.encode())
     if results.measured or interrupted:

@@ -201,7 +201,7 @@ def _measure_and_print(
         outputs.publish(
             results.records,
             {**document, "interrupted": interrupted, "left_out": list(evaluation.left_out)},
-            session.describe(evaluation) + saturated,
+            provenance.about(evaluation) + saturated,
         )
     if results.measured or interrupted:
         print(f"{counted(results.measured, 'pass', 'passes')} in {results.seconds:.1f} s", file=sys.stderr)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 import robustbench_la
-from robustbench_la.measuring.session import Evaluation
+from robustbench_la.measuring.session import Evaluation, describe
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.records.cells import ImageSetting, Provenance, RunSetting
+from robustbench_la.text import assumptions
 
 
 def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting:
@@ -96,6 +97,11 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
         profile=evaluation.profile,
         git=None if shared.commit is None else {"commit": shared.commit, "dirty": shared.dirty},
     )
+
+
+def about(evaluation: Evaluation) -> str:
+    """What stands under the tables of an evaluation: images, levels, precision, and what was assumed of the networks."""
+    return " ".join(filter(None, [describe(evaluation), assumptions(_assumed(evaluation.networks))]))
 
 
 def _assumed(networks: Sequence[Network]) -> tuple[str, ...]:

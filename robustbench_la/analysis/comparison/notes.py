@@ -16,6 +16,7 @@ from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
 from robustbench_la.analysis.tables.table import Estimate, Evidence, Row
+from robustbench_la.text import assumptions
 
 
 def comparison_notes(
@@ -67,9 +68,7 @@ def _network_notes(group: Group, request: Request, contenders: Sequence[Contende
         notes.append(f"Identical weights, counted once as a training seed: {listed}.")
     if request.by == "activation" and len({results.variant.recipe for results in group.networks}) > 1:
         notes.append("Networks of different training recipes have rows of their own: they are neither pooled nor paired.")
-    if group.assumed:
-        notes.append(f"Assumed, as neither files nor flags say it: {'; '.join(group.assumed)}.")
-    return notes
+    return [*notes, *filter(None, [assumptions(group.assumed)])]
 
 
 def _noise_note(rows: Sequence[Row], seeds: Sequence[int], *, percent: bool) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from robustbench_la.records.networks import NetworkRecord
+from robustbench_la.records.networks import NetworkId, NetworkRecord
 
 
 class Variant(NamedTuple):
@@ -37,3 +38,39 @@ def variant_of(network: NetworkRecord) -> Variant:
         normalization=network.normalization,
         recipe=network.recipe,
     )
+
+
+def pools_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, str]:
+    """Where each network belongs when means are taken over networks: its architecture, with the recipe where several differ."""
+    distinct = {network.id: network for network in networks}
+    recipes: dict[str, set[str]] = {}
+    for network in distinct.values():
+        recipes.setdefault(network.design, set()).add(network.recipe)
+    return {
+        identity: network.design
+        if len(recipes[network.design]) < 2
+        else f"{network.design}, recipe {network.recipe[:8] or 'unknown'}"
+        for identity, network in distinct.items()
+    }
+
+
+def copies_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, NetworkRecord]:
+    """The networks that repeat the weights of an earlier one of their kind, each with that one: both are one training seed."""
+    first: dict[tuple[object, ...], NetworkRecord] = {}
+    copies = {}
+    for network in {network.id: network for network in networks}.values():
+        if network.weights:
+            original = first.setdefault((*variant_of(network), network.weights), network)
+            if original is not network:
+                copies[network.id] = original
+    return copies
+
+
+def copies_note(networks: Iterable[NetworkRecord]) -> tuple[str, ...]:
+    """A sentence that names networks with identical weights; none if there are none."""
+    records = {network.id: network for network in networks}
+    copies = copies_of(records.values())
+    if not copies:
+        return ()
+    listed = "; ".join(f"{records[copy].checkpoint} and {original.checkpoint}" for copy, original in copies.items())
+    return (f"Identical weights, counted once as a training seed: {listed}.",)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
 from robustbench_la.analysis.groups.titles import named_apart, stochastic_note
+from robustbench_la.analysis.groups.variants import copies_note, copies_of, pools_of
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
@@ -30,13 +31,14 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
     wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
+    names, pools = _names(cells), pools_of(cell.network for cell in cells)
     rows = [
         row
-        for architecture in dict.fromkeys(cell.network.design for cell in cells)
-        for row in _rows([cell for cell in cells if cell.network.design == architecture], corruptions, wanted)
+        for pool in dict.fromkeys(pools.values())
+        for row in _rows([cell for cell in cells if pools[cell.network.id] == pool], names, corruptions, wanted)
     ]
     if as_given:
-        places = {name: place for place, name in enumerate(dict.fromkeys(cell.network.checkpoint for cell in cells))}
+        places = {name: place for place, name in enumerate(dict.fromkeys(names[cell.network.id] for cell in cells))}
         rows.sort(key=lambda row: len(places) if row.is_difference else places[str(row.values[0])])
     columns = (
         Column(name="checkpoint"),
@@ -57,15 +59,16 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
         f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {levels}. "
         "Mean corr.: mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(cell.network.activation for cell in cells),
+        *copies_note(cell.network for cell in cells),
         *stochastic_note(cell.network for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
 
 
-def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
-    """The rows of one architecture. wanted: the corruption of every requested condition, with repetitions."""
+def _rows(cells: Sequence[Cell], names: Mapping[NetworkId, str], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
+    """The rows of one architecture and recipe. wanted: the corruption of every requested condition, with repetitions."""
     groups: dict[str, dict[str, list[Cell]]] = {}
-    names = _names(cells)
+    copies = {names[copy] for copy in copies_of(cell.network for cell in cells)}
     for cell in cells:
         groups.setdefault(cell.network.activation, {}).setdefault(names[cell.network.id], []).append(cell)
     measured = {
@@ -88,7 +91,10 @@ def _rows(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[st
             )
         sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
         for layer in sharing:
-            over, under = (zip(*measured[name], strict=True) for name in (layer, activation))
+            over, under = (
+                zip(*(values for own, values in zip(groups[name], measured[name], strict=True) if own not in copies), strict=True)
+                for name in (layer, activation)
+            )
             differences = [_difference(mean(first), mean(second)) for first, second in zip(over, under, strict=True)]
             rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
     return rows

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.titles import named_apart
+from robustbench_la.analysis.groups.variants import copies_note, copies_of, pools_of
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.tables.table import Column, Row, Table
 from robustbench_la.other_activations import has_scale
@@ -179,6 +180,7 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
         *(COLUMNS[name] for name in shown),
     )
     notes = ["Means over n checkpoints, layers and conditions; columns as above."]
+    notes += copies_note(record.layers[0].network for record in measured)
     if left_out:
         notes.append(f"Left out where others have it, as not all networks were measured under it: {', '.join(left_out)}.")
     return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=tuple(notes))
@@ -195,12 +197,13 @@ def in_common(measured: Sequence[NetworkFluctuation]) -> tuple[set[Pass], list[C
 
 
 def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
-    """Records by architecture, then by activation."""
+    """Records by architecture (and recipe, where they differ), then by activation; copies of the same weights count once."""
+    records = [record.layers[0].network for record in measured]
+    pools, copies = pools_of(records), copies_of(records)
     networks: dict[str, dict[str, list[NetworkFluctuation]]] = {}
-    for record in measured:
-        networks.setdefault(record.layers[0].network.design, {}).setdefault(record.layers[0].network.activation, []).append(
-            record
-        )
+    for record, network in zip(measured, records, strict=True):
+        if network.id not in copies:
+            networks.setdefault(pools[network.id], {}).setdefault(network.activation, []).append(record)
     return networks
 
 
