@@ -116,14 +116,19 @@ def smallest_fall_among_changes(images: int, changed: float, level: float, power
     >>> round(smallest_fall_among_changes(2000, 0.02, 0.05), 5), smallest_fall_among_changes(5, 0.02, 0.05)
     (0.00786, None)
     """
+    fall = _fall(images, changed, level, power)
+    return fall if fall is not None and fall <= changed else None
+
+
+def _fall(images: int, changed: float, level: float, power: float) -> float | None:
+    """The drop that is shown among changes with this mean square; None if none is."""
     from scipy.special import ndtri
 
     significant, powerful = -float(ndtri(level)), float(ndtri(power))
     inside = images - significant**2 + powerful**2
     if inside < 0:
         return None
-    fall = math.sqrt(changed) * (significant * math.sqrt(images) + powerful * math.sqrt(inside)) / (images + powerful**2)
-    return fall if fall <= changed else None
+    return math.sqrt(changed) * (significant * math.sqrt(images) + powerful * math.sqrt(inside)) / (images + powerful**2)
 
 
 def smallest_fall_given(changes: ArrayLike, level: float, power: float = 0.8) -> float | None:
@@ -150,4 +155,6 @@ def smallest_fall_given(changes: ArrayLike, level: float, power: float = 0.8) ->
     if fewest is None:
         return None
     least = fewest * (float(moved.mean()) if len(moved) else 1.0)
-    return max(least, smallest_fall_among_changes(len(sample), float(np.mean(sample**2)), level, power) or 0.0)
+    fall = _fall(len(sample), float(np.mean(sample**2)), level, power)
+    possible = fall is not None and fall <= float(np.abs(sample).mean())  # if all that changes is lost
+    return max(least, fall) if fall is not None and possible else least
