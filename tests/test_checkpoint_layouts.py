@@ -295,7 +295,7 @@ def test_a_cifar_resnet_with_convolutions_as_shortcuts_is_recognised(rename):
 
 
 def test_a_missing_file_is_named_with_those_of_similar_names(tmp_path, monkeypatch):
-    from robustbench_la.measuring.session import find_checkpoints
+    from robustbench_la.models.checkpoints.find import find_checkpoints
 
     monkeypatch.chdir(tmp_path)
     Path("model.pt").touch()
