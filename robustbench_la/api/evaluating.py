@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.display import ShownAsTables, flat, frame
-from robustbench_la.api.errors_in_python import errors_in_python
+from robustbench_la.api.errors_in_python import errors_in_python, reworded
 from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources, store_of
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
 
@@ -155,6 +155,7 @@ def evaluate(
 
 def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings) -> EvaluationResult:
     from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.label_order import order_remarks
     from robustbench_la.measuring.quantities import Accuracy
     from robustbench_la.measuring.resume import measure_missing
     from robustbench_la.records.packing import pack_classes
@@ -167,7 +168,7 @@ def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings)
         return EvaluationResult(
             cells=results.records,
             about=provenance.about(evaluation),
-            notes=notes_of(evaluation),
+            notes=(*notes_of(evaluation), *map(reworded, order_remarks(evaluation.images, results.records))),
             setting=results.setting,
             provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),
             labels=pack_classes(evaluation.images.labels),

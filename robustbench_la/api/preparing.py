@@ -181,7 +181,7 @@ def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
     """What was left out, and what was assumed about networks: one sentence each, with the names of all that it is about."""
     from robustbench_la.measuring.session import same_weights
 
-    names: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {reworded(remark): [evaluation.images.name] for remark in evaluation.images.remarks}
     for network in evaluation.networks:
         for remark in network.remarks:
             names.setdefault(reworded(remark), []).append(network.name)
@@ -194,6 +194,7 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
     """The evaluation of sources that are not all files. Networks in memory have to be ``borrowed``."""
     from robustbench_la.images import decoding
     from robustbench_la.images.from_memory import images_in_memory, with_classes
+    from robustbench_la.images.labels import check_class_names
     from robustbench_la.measuring import session
     from robustbench_la.measuring.loading import read_checkpoints
     from robustbench_la.models.names import check_names
@@ -208,12 +209,17 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
     files = {model: read_checkpoints(plan, go_on, patterns=[model]) for _, model in given.models if isinstance(model, str)}
     if given.data is None or isinstance(given.data, str):
         choice = session.choice_for(plan, [one.file for own in files.values() for one in own])
-        undecoded = decoding.open_dataset(choice, download=given.download)
+        undecoded = session.with_labels(decoding.open_dataset(choice, download=given.download), plan)
         networks = _networks(given, plan, files, undecoded.shape(), go_on)
-        for network in networks:
-            session.check_fit(network, undecoded.shape(), choice.name)  # before images are decoded, which may take minutes
+        for network in networks:  # before images are decoded, which may take minutes
+            session.check_fit(network, undecoded.shape(), choice.name)
+            check_class_names(network.classes, undecoded, network=network.name)
         evaluation = session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
         return replace(evaluation, left_out=tuple(left_out))
+    if plan.labels or plan.label_map:
+        raise ArgumentError(
+            "labels= and label_map= are for class folders; for data in memory, give each image's output as its label"
+        )
     default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
     choice = decoding.ImageChoice(given.data_name or default, plan.resize, plan.crop)
     images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)

@@ -24,6 +24,10 @@ class NetworkSettings(TypedDict, total=False):
     """The networks' activation, if it is neither recorded in the file nor seen in the forward pass."""
     layeract_alpha: float | None
     """LayerAct's alpha, if it is neither recorded in the file nor seen in the network."""
+    labels: str | None
+    """A text file whose line i names the class folder of output i, if that is not the sorted order."""
+    label_map: str | None
+    """``"imagenet-subset"``: 1,000 outputs, class folders named by WordNet ids, some or all of them."""
     arch: str | None
     """The architecture of checkpoint files that do not record it."""
     exchange: str | Sequence[str] | None

@@ -81,6 +81,7 @@ def measure_and_print(
 
     from robustbench_la.files import write_whole
     from robustbench_la.measuring import provenance
+    from robustbench_la.measuring.label_order import order_remarks
     from robustbench_la.measuring.quantities import Accuracy
 
     results, interrupted = plan_flags.measure(evaluation, Accuracy(), store=store, fresh=fresh, unit="cells")
@@ -89,6 +90,8 @@ def measure_and_print(
         print(text)
     elif results.records:
         print_tables(results.records, provenance.about(evaluation), detail=detail)
+    for remark in order_remarks(evaluation.images, results.records):
+        print(remark, file=sys.stderr)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text.encode())
     if results.measured or interrupted:

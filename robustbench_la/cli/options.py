@@ -121,6 +121,25 @@ TrustFile = Annotated[
 LayerActAlpha = Annotated[float | None, layeract_alpha(CHECKPOINT)]
 Normalize = Annotated[str | None, normalize(CHECKPOINT)]
 
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Text file whose line i names the class folder of output i, if that is not the sorted order.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+LabelMap = Annotated[
+    str | None,
+    typer.Option(
+        "--label-map",
+        metavar="NAME",
+        help="imagenet-subset: 1,000 outputs, class folders named by WordNet ids, some or all of them.",
+        rich_help_panel=CHECKPOINT,
+    ),
+]
+
 Data = Annotated[
     str | None,
     typer.Option(

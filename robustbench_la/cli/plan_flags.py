@@ -36,6 +36,8 @@ class PlanFlags(TypedDict):
     activation: options.Activation
     layeract_alpha: options.LayerActAlpha
     normalize: options.Normalize
+    labels: options.Labels
+    label_map: options.LabelMap
     data: options.Data
     resize: options.Resize
     crop: options.Crop
@@ -157,7 +159,7 @@ def announce(evaluation: Evaluation, counts: str) -> None:
     """Report on stderr what will be measured, and how checkpoints were made to fit."""
     from robustbench_la.measuring.session import describe, same_weights
 
-    names: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {remark: [evaluation.images.name] for remark in evaluation.images.remarks}
     for network in evaluation.networks:
         for remark in network.remarks:
             names.setdefault(remark, []).append(network.name)

@@ -74,6 +74,8 @@ class ImageSet:
     resize: int | None = None
     crop: int | None = None
     """As in ``ImageChoice``."""
+    remarks: tuple[str, ...] = ()
+    """What was done to images or labels, for the user to read."""
     files: tuple[str, ...] = field(default=(), repr=False)
     """Paths within the dataset, (N,); empty if the images are not files."""
 
@@ -110,6 +112,10 @@ class UndecodedImages:
 
     choice: ImageChoice
     source: Source
+    remarks: tuple[str, ...] = ()
+    """As in ``ImageSet``."""
+    labels_given: bool = False
+    """Whether the user said which output each class is."""
 
     def shape(self) -> Shape:
         """Number of classes and image size, from the first image only."""
@@ -147,6 +153,7 @@ class UndecodedImages:
             total=len(source.labels),
             resize=self.choice.resize,
             crop=self.choice.crop,
+            remarks=self.remarks,
             files=() if source.file is None else tuple(map(source.file, ids.tolist())),
         )
 

@@ -40,9 +40,23 @@ def logits_of(output: object, name: str, *, images: int, classes: int | None = N
     if len(named) == 1 or len(found) == 1:
         return named[0] if named else found[0][1]
     wanted = f"logits of shape ({images}, {classes or 'classes'})"
+    other = [tensor.shape[1] for _, tensor in _tensors(output) if _has_shape(tensor, images, None)]
+    if not found and len(other) == 1 and classes is not None:
+        raise UserError(
+            f"{name} has {other[0]} outputs, but the data has {classes} classes; specify the data it was trained for with "
+            f"--data{labels_hint(other[0], classes)}"
+        )
     if not found:
         raise UserError(f"{name} returned {_described(output)}, not {wanted}")
     raise UserError(f"{name} returned {counted(len(found), 'tensor')} that could be {wanted}; name one of them logits")
+
+
+def labels_hint(outputs: int, classes: int) -> str:
+    """What to do about data that have images for some of the outputs only; empty if they have more classes than that."""
+    if outputs < classes:
+        return ""
+    wordnet = "; --label-map imagenet-subset, if its folders are WordNet ids" if outputs == 1000 else ""
+    return f", or which folder each output stands for with --labels FILE (line i: the folder of output i){wordnet}"
 
 
 def are_probabilities(outputs: Tensor) -> bool:

@@ -10,8 +10,10 @@ import torch
 from robustbench_la.errors import UserError
 from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
-from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape
+from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape, UndecodedImages
+from robustbench_la.images.labels import check_class_names, names_of_outputs, relabelled
 from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
+from robustbench_la.measuring.outputs import labels_hint
 from robustbench_la.measuring.trial import tried
 from robustbench_la.models.checkpoints.file import CheckpointFile
 from robustbench_la.models.checkpoints.network import Network
@@ -87,8 +89,14 @@ def prepare_evaluation(
 
     checkpoints = read_checkpoints(plan, without)
     dataset = decoding.open_dataset(choice_for(plan, [one.file for one in checkpoints]), download=download)
+    dataset = with_labels(dataset, plan)
     shape = dataset.shape()
-    networks = load_networks(checkpoints, shape, without, check=lambda network: check_fit(network, shape, dataset.choice.name))
+
+    def check(network: Network) -> None:
+        check_fit(network, shape, dataset.choice.name)
+        check_class_names(network.classes, dataset, network=network.name)
+
+    networks = load_networks(checkpoints, shape, without, check=check)
     check_alpha(networks, plan)
     plan.conditions(height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
@@ -143,6 +151,12 @@ def same_weights(networks: Sequence[Network]) -> list[str]:
     return [f"{', '.join(same)} hold the same weights: they count as one training" for same in names.values() if len(same) > 1]
 
 
+def with_labels(dataset: UndecodedImages, plan: EvaluationPlan) -> UndecodedImages:
+    """A dataset with the labels that the plan gives to the outputs, if it does."""
+    names = names_of_outputs(plan.labels, plan.label_map)
+    return dataset if names is None else relabelled(dataset, names)
+
+
 def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageChoice:
     """The data to evaluate on: as the plan specifies, or as the checkpoints record.
 
@@ -186,7 +200,7 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
     if spec.classes != shape.classes:
         raise UserError(
             f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}; "
-            "specify the data it was trained for with --data"
+            f"specify the data it was trained for with --data{labels_hint(spec.classes, shape.classes)}"
         )
     if spec.channels != shape.channels:
         raise UserError(f"{network.name} takes images with {spec.channels} channels, but those of {name} have {shape.channels}")

@@ -83,6 +83,10 @@ class NetworkPlan(_Part):
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
+    labels: str | None = None
+    """A text file whose line i is the name of the class folder that output i stands for."""
+    label_map: str | None = None
+    """The name of a list of such names that comes with larobust."""
     allow_stochastic: bool = False
     """Measure a network whose answer to an image depends on chance or on the other images of the batch."""
 

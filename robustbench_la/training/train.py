@@ -149,6 +149,7 @@ def _save(job: Job, state: Unfinished, fingerprint: str, *, images: int, validat
         alpha=job.alpha,
         normalization=job.normalization,
         data=job.evaluated_on,
+        classes=job.images.classes,
         training={
             "recipe": job.recipe.model_dump(),
             "seed": job.seed,

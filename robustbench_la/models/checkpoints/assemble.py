@@ -26,7 +26,7 @@ from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import code_sha256, state_sha256
 from robustbench_la.models.user_code import code_of
-from robustbench_la.text import counted
+from robustbench_la.text import counted, printable
 
 _NOT_NORMALIZED = "no --normalize given: pixels on [0, 1], not normalized"
 _LARGE_IMAGES = 200
@@ -85,12 +85,14 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
         activation, alpha = content["activation"]["name"], float(content["activation"]["alpha"])
         normalization = Normalization(tuple(content["normalization"]["mean"]), tuple(content["normalization"]["std"]))
         seed = content["training"].get("seed")
-        state = content["state_dict"]
+        state, classes = content["state_dict"], tuple(content.get("classes", ()))
         numbers = (alpha, *normalization.mean, *normalization.std)
         if not isinstance(activation, str) or not all(map(math.isfinite, numbers)) or min(alpha, *normalization.std) <= 0:
             raise ValueError("activation, alpha or normalization")
         if min(spec.classes, spec.channels, spec.hidden) < 1 or not isinstance(seed, int | None):
             raise ValueError("network or seed")
+        if len(classes) not in (0, spec.classes) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("names of classes")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(damaged(error)) from None
     if spec.is_code and overrides.architecture != spec.architecture:
@@ -114,7 +116,8 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
     differs = shape.height and trained != shown
     remark = f"trained on images of {trained[0]}x{trained[1]} px; these are {shown[0]}x{shown[1]} px"
     remarks = (remark,) if differs else ()
-    return _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=remarks)
+    network = _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=remarks)
+    return replace(network, classes=tuple(map(printable, classes)))
 
 
 def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Network:

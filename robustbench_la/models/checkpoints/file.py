@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def save_checkpoint(
     normalization: Normalization,
     data: ImageChoice,
     training: Mapping[str, Any],
+    classes: Sequence[str] = (),
 ) -> None:
     """Write a checkpoint in our own format, which can be evaluated without further information.
 
@@ -51,6 +52,7 @@ def save_checkpoint(
         normalization: Of its inputs.
         data: What to evaluate it on.
         training: How it was trained, as plain values: recipe, seed, epochs, versions.
+        classes: The name of the class that each output stands for.
     """
     content = {
         "format": FORMAT,
@@ -59,6 +61,7 @@ def save_checkpoint(
         "activation": {"name": activation, "alpha": alpha},
         "normalization": {"mean": list(normalization.mean), "std": list(normalization.std)},
         "data": asdict(data),
+        "classes": list(classes),
         "training": dict(training),
         "state_dict": {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()},
     }

@@ -53,6 +53,8 @@ class Network:
     """Which of the weights in its file, if the user says so."""
     code: str | None = None
     """SHA-256 of the user's file that builds it; None for an architecture of the table."""
+    classes: tuple[str, ...] = ()
+    """The names of the classes it was trained on, if the file records them."""
     channels_last: bool = False
     """Whether it runs in the memory format channels_last, see ``measuring.trial``."""
     gives_probabilities: bool = False

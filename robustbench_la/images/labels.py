@@ -1,0 +1,105 @@
+"""Which class folder each output of a network stands for, where that is not simply the sorted order of the folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from robustbench_la.errors import UserError, did_you_mean, lookup
+from robustbench_la.images.decoding import UndecodedImages
+
+LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1k-wnids.txt"})
+"""Names of maps, with the files in this folder that hold them, one name of a folder per output. The WordNet ids are those of the
+ImageNet-1k challenge, ILSVRC 2012, in their order (sorted), as listed in timm's ``imagenet_synsets.txt``."""
+_SHOWN = 6
+
+
+def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ...] | None:
+    """The folder that each output stands for.
+
+    Args:
+        labels: A text file whose line i is the name of the folder of output i.
+        label_map: A key of LABEL_MAPS.
+
+    Returns:
+        One name per output; None if neither is given.
+
+    Raises:
+        UserError: If both are given, or the file cannot be read or names a folder twice.
+    """
+    if labels is not None and label_map is not None:
+        raise UserError("give either --labels or --label-map, not both")
+    if label_map is not None:
+        name = lookup(LABEL_MAPS, label_map, kind="label map")
+        return tuple(Path(__file__).with_name(name).read_text(encoding="ascii").split())
+    if labels is None:
+        return None
+    try:
+        lines = Path(labels).expanduser().read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"--labels {labels}: cannot be read as text ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+        ) from None
+    names = tuple(line.strip() for line in lines)
+    while names and not names[-1]:
+        names = names[:-1]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if not names or repeated is not None:
+        fault = "is empty" if not names else f"names {repeated!r} more than once" if repeated else "has empty lines"
+        raise UserError(f"--labels {labels} {fault}; line i is the name of the folder of output i, starting with output 0")
+    return names
+
+
+def relabelled(images: UndecodedImages, names: Sequence[str]) -> UndecodedImages:
+    """A dataset whose labels are numbers of outputs instead of positions among its sorted folders.
+
+    Args:
+        images: The dataset.
+        names: Of the folder of each output; folders of some outputs may be missing.
+
+    Returns:
+        The dataset with all outputs as its classes, and a remark on those that are measured.
+
+    Raises:
+        UserError: If a folder stands for no output.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    folders = images.source.classes
+    for folder in folders:
+        if folder not in numbers:
+            raise UserError(f"class {folder!r} of {images.choice.name} is not among the labels{did_you_mean(folder, names)}")
+    source = replace(images.source, labels=[numbers[folders[label]] for label in images.source.labels], classes=tuple(names))
+    remarks = images.remarks
+    if len(folders) < len(names):
+        measured = sorted(numbers[folder] for folder in folders)
+        shown = ", ".join(map(str, measured[:_SHOWN])) + (", ..." if len(measured) > _SHOWN else "")
+        remarks = (*remarks, f"images for {len(folders)} of {len(names)} outputs ({shown}); the others are never right")
+    return replace(images, source=source, remarks=remarks, labels_given=True)
+
+
+def check_class_names(trained: Sequence[str], images: UndecodedImages, *, network: str) -> None:
+    """Check that labels mean for the data what they meant in training, unless the user said what they mean.
+
+    Args:
+        trained: The names of the classes that a checkpoint was trained on; empty if unknown.
+        images: The data.
+        network: Name of the checkpoint, for the error.
+
+    Raises:
+        UserError: If the names differ; those of one dataset in two forms (``0 - zero``, ``0``) count as equal.
+    """
+
+    def first_words(classes: Sequence[str]) -> list[str]:
+        return [(name.split() or [name])[0].casefold() for name in classes]
+
+    names = images.source.classes
+    if not trained or images.labels_given or len(trained) != len(names) or first_words(trained) == first_words(names):
+        return
+    number = next(number for number, (one, other) in enumerate(zip(trained, names, strict=True)) if one != other)
+    what = "the same classes in another order" if set(trained) == set(names) else "other classes"
+    raise UserError(
+        f"{network} was trained on {what} than {images.choice.name} has: output {number} is {trained[number]!r}, and class "
+        f"{number} here is {names[number]!r}; if outputs and folders do belong together, say how with --labels FILE"
+    )
