@@ -107,7 +107,7 @@ WRONG = {
     "a folder": ("eval --ckpt folder.pt", "folder.pt", "a folder"),
     "no checkpoint": ("eval", "no checkpoint given", "--ckpt"),
     "other classes": ("eval --ckpt three.pt", "three.pt", "3 classes", "10"),
-    "other channels": ("eval --ckpt colour.pt", "colour.pt", "3 channels", "have 1"),
+    "other channels": ("eval --ckpt colour.pt", "colour.pt", "3 channels", "have 1", "--channels 3 converts them"),
     "NaN weights": ("eval --ckpt nan.pt", "nan.pt", "NaN", "output.bias"),
     "an activation left out": ("eval --ckpt plain.pt", "plain.pt", "--activation"),
     "an activation that the file denies": ("eval --ckpt good.pt --activation silu", "good.pt", "--activation", "relu"),

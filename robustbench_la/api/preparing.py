@@ -221,7 +221,7 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
             "labels= and label_map= are for class folders; for data in memory, give each image's output as its label"
         )
     default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
-    choice = decoding.ImageChoice(given.data_name or default, plan.resize, plan.crop)
+    choice = replace(session.choice_for(plan, []), name=given.data_name or default)
     images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)
     _, channels, height, width = images.images.shape
     shape = decoding.Shape(classes=len(images.classes), channels=channels, height=height, width=width)

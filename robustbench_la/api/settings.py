@@ -24,6 +24,12 @@ class NetworkSettings(TypedDict, total=False):
     """The networks' activation, if it is neither recorded in the file nor seen in the forward pass."""
     layeract_alpha: float | None
     """LayerAct's alpha, if it is neither recorded in the file nor seen in the network."""
+    preprocess: str | None
+    """``"FILE.py:NAME"``: your own preprocessing of corrupted images, instead of ``normalize``."""
+    channels: int | None
+    """3 repeats grey images in three channels, 1 makes colour images grey."""
+    interpolation: str | None
+    """How images are resized: ``"bilinear"``, ``"bicubic"``, ``"nearest"`` or ``"lanczos"``."""
     labels: str | None
     """A text file whose line i names the class folder of output i, if that is not the sorted order."""
     label_map: str | None

@@ -22,6 +22,12 @@ def switch(*names: str, help: str, panel: str) -> OptionInfo:
     return option
 
 
+def value(name: str, metavar: str, panel: str, help: str) -> OptionInfo:
+    """A flag with a value."""
+    option: OptionInfo = typer.Option(name, metavar=metavar, help=help, rich_help_panel=panel)
+    return option
+
+
 def layeract_alpha(panel: str) -> OptionInfo:
     """LayerAct's alpha, which ``train`` chooses and which a checkpoint of others does not record."""
     text = "LayerAct's alpha, above 0 (default 1e-5; the paper: 0.1 on ImageNet)."
@@ -121,25 +127,36 @@ TrustFile = Annotated[
 LayerActAlpha = Annotated[float | None, layeract_alpha(CHECKPOINT)]
 Normalize = Annotated[str | None, normalize(CHECKPOINT)]
 
+Preprocess = Annotated[
+    str | None,
+    value(
+        "--preprocess",
+        "FILE:NAME",
+        CHECKPOINT,
+        "Your transform of PIL images, or module on tensors, in place of --normalize.",
+    ),
+]
 Labels = Annotated[
     str | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help="Text file whose line i names the class folder of output i, if that is not the sorted order.",
-        rich_help_panel=CHECKPOINT,
-    ),
+    value("--labels", "FILE", CHECKPOINT, "Line i names the class folder of output i, if that is not the sorted order."),
 ]
 LabelMap = Annotated[
     str | None,
-    typer.Option(
-        "--label-map",
-        metavar="NAME",
-        help="imagenet-subset: 1,000 outputs, class folders named by WordNet ids, some or all of them.",
-        rich_help_panel=CHECKPOINT,
-    ),
+    value("--label-map", "NAME", CHECKPOINT, "imagenet-subset: 1,000 outputs, folders that are some or all WordNet ids."),
 ]
 
+Channels = Annotated[
+    int | None,
+    value("--channels", "1|3", IMAGES, "3: repeat grey images in three channels; 1: make colour images grey."),
+]
+Interpolation = Annotated[
+    str | None,
+    value("--interpolation", "NAME", IMAGES, "How images are resized: bilinear (default), bicubic, nearest or lanczos."),
+]
+Jpeg = Annotated[
+    int | None,
+    value("--jpeg", "QUALITY", NOISE, "Store corrupted images as JPEG first, as ImageNet-C and Tiny-ImageNet-C are: 85."),
+]
 Data = Annotated[
     str | None,
     typer.Option(

@@ -36,11 +36,14 @@ class PlanFlags(TypedDict):
     activation: options.Activation
     layeract_alpha: options.LayerActAlpha
     normalize: options.Normalize
+    preprocess: options.Preprocess
     labels: options.Labels
     label_map: options.LabelMap
     data: options.Data
     resize: options.Resize
     crop: options.Crop
+    channels: options.Channels
+    interpolation: options.Interpolation
     limit: options.Limit
     noise: options.Noise
     severity: options.Severity

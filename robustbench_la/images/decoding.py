@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from robustbench_la.errors import RunError, UserError, first_line, lookup
 from robustbench_la.images.datasets import DATASETS, Source, Split
+from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class ImageChoice:
     """How pixels are resized, one of INTERPOLATIONS."""
     squash: bool = False
     """Whether images are resized to a square, instead of their shorter side only."""
+    channels: int | None = None
+    """3 repeats grey images in three channels, 1 makes colour images grey; None leaves them as they are."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether images are not simply taken as they are."""
+        return not self.resize is self.crop is self.channels is None
 
     def __str__(self) -> str:
         sizes = ((" --resize", self.resize), (" --crop", self.crop))
@@ -140,7 +148,7 @@ class UndecodedImages:
 
         source = self.source
         ids = chosen_ids(len(source.labels), limit)
-        if source.array is not None and self.choice.resize is None and self.choice.crop is None:
+        if source.array is not None and not self.choice.changes:
             images = np.ascontiguousarray(source.array[ids])
         else:
             images = _decode(source, ids, self.choice, meter)
@@ -179,7 +187,7 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         raise UserError(f"{problem} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
     resize, crop = choice.resize or source.resize, choice.crop or source.crop
-    return UndecodedImages(replace(choice, resize=resize, crop=crop), source)
+    return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(_opened(source, 0).mode, choice))
 
 
 def load(
@@ -213,7 +221,7 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
     import numpy as np
 
     image = _opened(source, index)
-    if choice.resize is not None or choice.crop is not None:
+    if choice.changes:
         image = resized(image, choice)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
@@ -255,21 +263,6 @@ def _opened(source: Source, index: int) -> Image:
         ) from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
-
-
-def resized(image: Image, choice: ImageChoice) -> Image:
-    """Resize an image, then crop it; see ``ImageChoice``. Raises UserError if the image is smaller than the crop."""
-    from torchvision.transforms import InterpolationMode, functional
-
-    resize, crop = choice.resize, choice.crop
-    if resize is not None:
-        size = [resize, resize] if choice.squash else [resize]
-        image = functional.resize(image, size, InterpolationMode(choice.interpolation))
-    if crop is not None:
-        if min(image.size) < crop:
-            raise UserError(f"--crop {crop} exceeds an image of {image.size[0]}x{image.size[1]} px; give a larger --resize")
-        image = functional.center_crop(image, [crop, crop])
-    return image
 
 
 def room_for(shape: tuple[int, ...]) -> NDArray[np.uint8]:

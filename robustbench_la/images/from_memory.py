@@ -12,11 +12,11 @@ from robustbench_la.images.decoding import (
     ImageSet,
     UndecodedImages,
     chosen_ids,
-    resized,
     room_for,
     size_text,
 )
 from robustbench_la.images.layout import layout_of
+from robustbench_la.images.sizing import resized
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _item(data: Dataset, index: int, choice: ImageChoice, layout: str | None) ->
         image = _picture(image, layout)
     elif image.mode not in ("L", "RGB"):
         raise ArgumentError(f"image {index} has PIL mode {image.mode}; convert it to L or RGB")
-    if choice.resize is not None or choice.crop is not None:
+    if choice.changes:
         image = resized(image, choice)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1), getattr(label, "item", lambda: label)()

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
-from robustbench_la.images.normalization import parse_normalization
+from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.measuring.seen import look
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoint
 from robustbench_la.models.checkpoints.find import find_checkpoints
 from robustbench_la.models.checkpoints.named import NamedFile
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+from robustbench_la.models.preprocess import read_preprocess
 from robustbench_la.records.plan import EvaluationPlan
 
 Item = TypeVar("Item")
@@ -97,6 +98,12 @@ def _those_that_work(items: Iterable[Item], make: Callable[[Item], Made], go_on:
     return made
 
 
+def _normalization(normalize: str | None, preprocess: str | None) -> Normalization | None:
+    if normalize and preprocess:
+        raise UserError("--preprocess takes the place of --normalize; give one of the two")
+    return read_preprocess(preprocess) if preprocess else parse_normalization(normalize) if normalize else None
+
+
 def overrides_of(plan: EvaluationPlan, named: NamedFile | None = None) -> LoadOverrides:
     """What is specified about a checkpoint.
 
@@ -137,7 +144,7 @@ def overrides_of(plan: EvaluationPlan, named: NamedFile | None = None) -> LoadOv
         key=plan.key,
         activation=activation or said.activation,
         alpha=said.layeract_alpha if plan.layeract_alpha is None else plan.layeract_alpha,
-        normalization=parse_normalization(normalize) if normalize else None,
+        normalization=_normalization(normalize, plan.preprocess),
         seed=said.training_seed,
         name=said.label,
         group=said.group,

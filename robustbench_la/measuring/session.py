@@ -19,6 +19,7 @@ from robustbench_la.models.checkpoints.file import CheckpointFile
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.models.names import check_names
+from robustbench_la.models.preprocess import Preprocess
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key, Pass
 from robustbench_la.records.plan import EvaluationPlan
@@ -180,7 +181,14 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
         )
     size = sizes.pop() if len(sizes) == 1 else ImageChoice("")
     name = plan.data or (names.pop() if names else "digits")
-    return replace(size, name=name, resize=plan.resize or size.resize, crop=plan.crop or size.crop)
+    return replace(
+        size,
+        name=name,
+        resize=plan.resize or size.resize,
+        crop=plan.crop or size.crop,
+        channels=plan.channels or size.channels,
+        interpolation=plan.interpolation or size.interpolation,
+    )
 
 
 def check_fit(network: Network, shape: Shape, name: str) -> None:
@@ -202,8 +210,11 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
             f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}; "
             f"specify the data it was trained for with --data{labels_hint(spec.classes, shape.classes)}"
         )
-    if spec.channels != shape.channels:
-        raise UserError(f"{network.name} takes images with {spec.channels} channels, but those of {name} have {shape.channels}")
+    if spec.channels != shape.channels and not isinstance(network.normalization, Preprocess):
+        remedy = f"; --channels {spec.channels} converts them" if spec.channels in (1, 3) else ""
+        raise UserError(
+            f"{network.name} takes images with {spec.channels} channels, but those of {name} have {shape.channels}{remedy}"
+        )
     if spec.architecture == "mlp" and (spec.height, spec.width) != (shape.height, shape.width):
         raise UserError(
             f"{network.name} takes images of {spec.width}x{spec.height} px, but those of {name} are "

@@ -40,6 +40,8 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
     batch = torch.from_numpy(images.images[:_IMAGES])
     batch = batch.repeat(-(-_FEWEST // len(batch)), 1, 1, 1)
     inputs = network.normalization.apply(batch.to(device))
+    if not torch.equal(network.normalization.apply(batch.to(device)), inputs):
+        raise UserError(f"{network.name}: --preprocess gives other inputs for the same images; use the transform for evaluation")
     outputs = outputs_of(network, inputs, amp=amp)
     if are_probabilities(outputs):
         network = replace(network, gives_probabilities=True, remarks=(*network.remarks, PROBABILITIES))

@@ -42,6 +42,27 @@ def code_of(architecture: str) -> str | None:
     return None if path is None else sources_of(path).digest
 
 
+def _attribute(source: str, name: str) -> tuple[object, ModuleType]:
+    """What a file or module of the user's has under a name, None if nothing; and the module."""
+    path = find_source(source)
+    if path is None and source.endswith(".py"):
+        raise UserError(f"no file {source!r} ({source}:{name})")
+    if path is None:
+        raise UserError(f"cannot import a module {source!r} ({source}:{name})")
+    sources = sources_of(path)
+    with blaming(source), _importable(search_folders(path)):
+        module = _executed(path, None if source.endswith(".py") else source, sources.content, tuple(sources.files))
+    return getattr(module, name, None), module
+
+
+def user_object(source: str, name: str) -> object:
+    """Import anything of the user's, with arguments and errors as of ``user_function``."""
+    found, module = _attribute(source, name)
+    if found is None:
+        raise UserError(f"{source} has no {name!r}{did_you_mean(name, public_names(module))}")
+    return found
+
+
 def user_function(source: str, name: str) -> Callable[..., object]:
     """Import a function of the user's.
 
@@ -55,15 +76,7 @@ def user_function(source: str, name: str) -> Callable[..., object]:
     Raises:
         UserError: If there is no such file, module or function, or if its code fails.
     """
-    path = find_source(source)
-    if path is None and source.endswith(".py"):
-        raise UserError(f"no file {source!r} (architecture {source}:{name})")
-    if path is None:
-        raise UserError(f"cannot import a module {source!r} (architecture {source}:{name})")
-    sources = sources_of(path)
-    with blaming(source), _importable(search_folders(path)):
-        module = _executed(path, None if source.endswith(".py") else source, sources.content, tuple(sources.files))
-    function = getattr(module, name, None)
+    function, module = _attribute(source, name)
     if not inspect.isroutine(function) and not inspect.isclass(function):
         raise UserError(f"{source} has no function {name!r}{did_you_mean(name, public_names(module))}")
     callable_: Callable[..., object] = function

@@ -83,6 +83,12 @@ class NetworkPlan(_Part):
     activation: _Strings = []
     layeract_alpha: Annotated[float, Field(gt=0)] | None = None
     normalize: str | None = None
+    preprocess: str | None = None
+    """``FILE.py:NAME``: the user's own, applied to corrupted images in place of a normalization."""
+    channels: Literal[1, 3] | None = None
+    """Of the images that it takes, if the dataset's have another number."""
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    """How images are resized."""
     labels: str | None = None
     """A text file whose line i is the name of the class folder that output i stands for."""
     label_map: str | None = None

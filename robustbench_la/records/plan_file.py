@@ -13,7 +13,18 @@ from pydantic import ValidationError
 from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.records.plan import Plan, Recipe
 
-_OF_THE_NETWORK = ("arch", "arch_label", "exchange", "activation", "layeract_alpha", "normalize", "resize", "crop")
+_OF_THE_NETWORK = (
+    "arch",
+    "arch_label",
+    "exchange",
+    "activation",
+    "layeract_alpha",
+    "normalize",
+    "resize",
+    "crop",
+    "channels",
+    "interpolation",
+)
 
 _RENAMED = {"alpha": "layeract_alpha", "seed": "noise_seed", "seeds": "training_seeds"}
 """Old keys, refused with a message that names the new ones."""

@@ -101,7 +101,13 @@ def prepare_jobs(
     runs = [(activation, seed) for activation in plan.activation for seed in plan.training_seeds]
     paths = _paths(output, runs, force=force)
     device = resolve(plan.device)
-    choice = ImageChoice(plan.data or "digits", plan.resize, plan.crop)
+    choice = ImageChoice(
+        plan.data or "digits",
+        plan.resize,
+        plan.crop,
+        interpolation=plan.interpolation or "bilinear",
+        channels=plan.channels,
+    )
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
     check_classes(len(images.classes), choice.name)
     side = plan.train.augment.crop
@@ -126,7 +132,7 @@ def prepare_jobs(
             recipe=plan.train,
             normalization=normalization,
             choice=choice,
-            evaluated_on=ImageChoice(choice.name, choice.resize, centre_crop or choice.crop),
+            evaluated_on=replace(choice, crop=centre_crop or choice.crop),
             images=images,
             device=device,
             path=path,
