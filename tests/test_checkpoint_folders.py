@@ -171,6 +171,13 @@ def test_weights_that_do_not_fit_the_config_are_refused(hf_folder, timm_folder, 
         _loaded(_changed(hf_folder[0], tmp_path / "hf", embedding_size=16))
 
 
+def test_a_config_that_names_weights_elsewhere_is_refused(timm_folder, tmp_path):
+    folder = _changed(timm_folder[0], tmp_path / "net", model_args={"checkpoint_path": "/etc/passwd"})
+
+    with pytest.raises(UserError, match="asks timm for checkpoint_path, which is not followed"):
+        _loaded(folder)
+
+
 def test_parts_that_are_elsewhere_or_missing_are_refused(hf_folder, tmp_path):
     folder = tmp_path / "net"
     shutil.copytree(hf_folder[0], folder)
@@ -190,6 +197,7 @@ def test_parts_that_are_elsewhere_or_missing_are_refused(hf_folder, tmp_path):
     ([], r"a folder, not a checkpoint; give a file in it, or a folder of timm or Hugging Face"),
     (["manifest.ocdbt"], r"a checkpoint of JAX \(orbax\); export it to ONNX"),
     (["saved_model.pb"], r"a TensorFlow SavedModel; export it to ONNX"),
+    ([".metadata"], r"a checkpoint of torch\.distributed; convert it"),
     (["config.json"], r"config\.json is not readable as JSON"),
 ])  # fmt: skip
 def test_another_folder_is_refused_with_what_to_do(tmp_path, files, match):

@@ -1,7 +1,9 @@
 """Checkpoints of others: where their weights are, what stands next to them, and which of several are meant."""
 
 import copy
+import io
 import pathlib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -220,6 +222,21 @@ REFUSED = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "as Keras writes it; export it to ONNX"),
     "gzip": (b"\x1f\x8b" + bytes(99), "unpack it first"),
     "TFLite": (b"\x20\0\0\0TFL3" + bytes(99), "TensorFlow Lite file; export it to ONNX"),
+}
+
+
+def _zip(*names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"0")
+    return buffer.getvalue()
+
+
+REFUSED |= {
+    "Keras 3": (_zip("metadata.json", "config.json", "model.weights.h5"), "a Keras model; export it to ONNX"),
+    "NumPy": (_zip("conv1.npy"), "a zip archive with arrays of NumPy"),
+    "another zip": (_zip("readme.txt"), "a zip archive with no weights of torch"),
 }
 
 

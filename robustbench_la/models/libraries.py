@@ -19,6 +19,10 @@ _EXTRAS = {"timm": "timm", "transformers": "hf", "onnx": "onnx", "onnxruntime": 
 """Which extra of larobust installs a library."""
 
 
+_FILES = frozenset({"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"})
+"""Arguments of timm that name weights elsewhere."""
+
+
 def library(name: str) -> ModuleType:
     """Import an optional library. Raises UserError, naming the extra that installs it, if it is missing."""
     try:
@@ -48,6 +52,8 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     base, known = name.partition(".")[0], timm.list_models()
     if base not in known:
         raise UserError(f"unknown timm classifier {base!r}{did_you_mean(base, known)}")
+    if asks := _FILES.intersection(arguments or {}):
+        raise UserError(f"its config.json asks timm for {', '.join(sorted(asks))}, which is not followed")
     settings = {**(arguments or {}), "num_classes": classes, "in_chans": channels}
     try:
         with warnings.catch_warnings(action="ignore"):

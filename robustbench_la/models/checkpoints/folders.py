@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def folder_of(path: Path, architecture: str | None = None) -> Path | None:
     if path.is_dir():
         return path
     if architecture == HUGGING_FACE:
+        if not (path.parent / CONFIG).is_file():
+            raise UserError(f"--arch {HUGGING_FACE} needs a {CONFIG} next to the weights")
         return path.parent
     return path.parent if architecture is None and path.name in _WEIGHTS and _describes(path.parent) else None
 
@@ -79,6 +82,11 @@ def _what_else(folder: Path) -> str:
     """What to say about a folder without config.json."""
     if any((folder / name).exists() for name in _ORBAX):
         return "a checkpoint of JAX (orbax); export it to ONNX, which larobust reads (jax2onnx)"
+    if (folder / ".metadata").is_file():
+        return (
+            "a checkpoint of torch.distributed; convert it to one file with python -m torch.distributed.checkpoint.format_utils "
+            "dcp_to_torch DIR FILE"
+        )
     if (folder / "saved_model.pb").is_file():
         return "a TensorFlow SavedModel; export it to ONNX, which larobust reads (tf2onnx)"
     return "a folder, not a checkpoint; give a file in it, or a folder of timm or Hugging Face, which holds a config.json"
@@ -196,8 +204,15 @@ def _of_transformers(folder: Path, config: Mapping[str, Any]) -> WholeNetwork:
         classes=len(labels) or (config["num_labels"] if given else None),
         normalization=preprocessing.transformers_normalization(settings),
         images=preprocessing.transformers_images(settings),
-        class_names=tuple(str(labels[key]) for key in sorted(labels, key=_as_number)),
+        class_names=()
+        if _are_placeholders(labels.values())
+        else tuple(str(labels[key]) for key in sorted(labels, key=_as_number)),
     )
+
+
+def _are_placeholders(names: Iterable[object]) -> bool:
+    """Whether names are those that transformers gives to classes without a name."""
+    return all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
 
 
 def _as_number(key: str) -> int:

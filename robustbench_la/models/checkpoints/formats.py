@@ -70,7 +70,7 @@ def unpack(raw: bytes, path: Path, *, trusted: bool = False, source: str | None 
     if trusted:
         content: object = load_trusted(raw, kind, source)
     else:
-        content = _restricted(raw)
+        content = _restricted(raw, path.suffix.lower())
     if isinstance(content, nn.Module):
         return kind, {MODULE: content}
     if isinstance(content, (list, tuple)) and any(isinstance(item, dict) for item in content):
@@ -93,7 +93,18 @@ def _safetensors(raw: bytes) -> dict[str, Any]:
         raise UserError(f"not a readable safetensors file ({what})") from None
 
 
-def _restricted(raw: bytes) -> object:
+_OF_OTHERS = {
+    ".msgpack": "weights of JAX (Flax)",
+    ".orbax": "a checkpoint of JAX (orbax)",
+    ".index": "a part of a TensorFlow checkpoint",
+    ".pb": "a TensorFlow graph",
+    ".mlmodel": "a Core ML model",
+    ".pdparams": "weights of PaddlePaddle",
+}
+"""What files with these suffixes are, if torch cannot read them."""
+
+
+def _restricted(raw: bytes, suffix: str) -> object:
     """What torch reads of a file that is not trusted."""
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_HARMLESS):
@@ -108,6 +119,8 @@ def _restricted(raw: bytes) -> object:
                 "would run code from the file; if you trust it, load it yourself and save model.state_dict(), or give "
                 "--trust-file, which runs that code"
             ) from None
+        if suffix in _OF_OTHERS:
+            raise UserError(f"{_OF_OTHERS[suffix]}; export the network to ONNX, which larobust reads") from None
         # torch's own message advises switching the safeguard off.
         reason = first_line(error) if " " in message and "weights_only" not in message else "damaged, or of an unknown format"
         raise UserError(f"not a checkpoint that torch can read ({reason})") from None
