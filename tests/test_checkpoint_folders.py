@@ -88,11 +88,27 @@ def test_a_folder_is_evaluated_without_a_flag(request, photos, kind):
 
     assert evaluation.images.images.shape == (4, 3, 32, 32)
     assert network.normalization == Normalization((0.4, 0.5, 0.6), (0.2, 0.2, 0.2))
-    assert network.class_names == tuple(NAMES)
+    assert network.classes == tuple(NAMES)
     assert network.activation == "relu"
     assert torch.allclose(outputs, expected if kind == "timm" else expected.logits, atol=1e-5)
     assert "preprocessing, as recorded: --resize 40 --crop 32 (bicubic); normalization 0.4,0.5,0.6/0.2,0.2,0.2" in network.remarks
     assert [cell.total for cell in measure_cells(evaluation)] == [4, 4]
+
+
+def test_names_of_classes_in_another_order_are_refused_and_numbers_of_wordnet_are_not(timm_folder, photos, tmp_path):
+    reversed_ = _changed(timm_folder[0], tmp_path / "reversed", label_names=NAMES[::-1])
+    numbered = _changed(timm_folder[0], tmp_path / "numbered", label_names=["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"])
+    wordnet = tmp_path / "wordnet"
+    for place, name in enumerate(NAMES):
+        shutil.copytree(photos / name, wordnet / f"n0000000{place}")
+
+    def prepared(folder, data):
+        return session.prepare_evaluation(Plan(checkpoints=[str(folder)], data=f"folder:{data}", noise=["gaussian=0.1"]))
+
+    with pytest.raises(UserError, match="the same classes in another order"):
+        prepared(reversed_, photos)
+    assert prepared(numbered, photos).networks[0].classes == ()
+    assert prepared(timm_folder[0], wordnet).networks[0].classes == tuple(NAMES)
 
 
 def test_the_pixels_are_those_of_timms_own_transform(timm_folder, photos):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from robustbench_la.images.decoding import UndecodedImages
 LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1k-wnids.txt"})
 """Names of maps, with the files in this folder that hold them, one name of a folder per output. The WordNet ids are those of the
 ImageNet-1k challenge, ILSVRC 2012, in their order (sorted), as listed in timm's ``imagenet_synsets.txt``."""
+_WORDNET = re.compile(r"n\d{8}")
 _SHOWN = 6
 
 
@@ -97,6 +99,8 @@ def check_class_names(trained: Sequence[str], images: UndecodedImages, *, networ
     names = images.source.classes
     if not trained or images.labels_given or len(trained) != len(names) or first_words(trained) == first_words(names):
         return
+    if all(map(_WORDNET.fullmatch, names)) and not any(map(_WORDNET.fullmatch, trained)):
+        return  # numbers of WordNet for ImageNet's classes, and their names: nothing that could be compared
     number = next(number for number, (one, other) in enumerate(zip(trained, names, strict=True)) if one != other)
     what = "the same classes in another order" if set(trained) == set(names) else "other classes"
     raise UserError(

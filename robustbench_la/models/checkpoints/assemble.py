@@ -152,7 +152,7 @@ def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Netwo
             *(() if known else (_NOT_NORMALIZED,)),
         ),
         assumed=() if known else ("normalization none",),
-        class_names=whole.class_names,
+        classes=tuple(map(printable, whole.class_names)),
         code=code_sha256(model) if named.startswith("pickled:") else None,
     )
 

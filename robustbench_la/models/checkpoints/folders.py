@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         classes=classes,
         normalization=preprocessing.timm_normalization(described),
         images=preprocessing.timm_images(described),
-        class_names=tuple(map(str, labels)) if isinstance(labels, list) and len(labels) == classes else (),
+        class_names=_names(labels) if isinstance(labels, list) and len(labels) == classes else (),
     )
 
 
@@ -204,15 +204,14 @@ def _of_transformers(folder: Path, config: Mapping[str, Any]) -> WholeNetwork:
         classes=len(labels) or (config["num_labels"] if given else None),
         normalization=preprocessing.transformers_normalization(settings),
         images=preprocessing.transformers_images(settings),
-        class_names=()
-        if _are_placeholders(labels.values())
-        else tuple(str(labels[key]) for key in sorted(labels, key=_as_number)),
+        class_names=_names([labels[key] for key in sorted(labels, key=_as_number)]),
     )
 
 
-def _are_placeholders(names: Iterable[object]) -> bool:
-    """Whether names are those that transformers gives to classes without a name."""
-    return all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names)
+def _names(labels: Sequence[object]) -> tuple[str, ...]:
+    """The names of classes; empty if they only number them, as transformers does where none are given."""
+    names = tuple(map(str, labels))
+    return () if all(re.fullmatch(r"(LABEL_)?\d+", name) for name in names) else names
 
 
 def _as_number(key: str) -> int:

@@ -47,8 +47,6 @@ class Network:
     """As in NetworkRecord; None before its trial."""
     architecture_label: str | None = None
     """What the user calls its architecture; None for its own name."""
-    class_names: tuple[str, ...] = ()
-    """Names of its outputs in their order, if the file records them."""
     weights_key: str = ""
     """Which of the weights in its file, if the user says so."""
     code: str | None = None
