@@ -241,6 +241,14 @@ def test_a_corruption_with_one_level_is_not_judged_twice() -> None:
     assert judge.names(network(50, {}, conditions=[LEVELS[0], LEVELS[5]])) == ["clean", "gaussian_noise 1", "shot_noise 1", MEAN]
 
 
+def test_the_only_corruption_is_judged_as_the_mean_over_corruptions() -> None:
+    was = network(50, {}, conditions=LEVELS[:5])
+
+    assert judge.names(was)[-2:] == ["gaussian_noise 5", MEAN]
+    assert judge.names(was, lambda condition: condition != CLEAN)[-1] == "gaussian_noise mean"
+    judge.check_rules(was, parse_rules(["gaussian_noise mean:0.5"]))
+
+
 def test_the_tolerance_of_a_corruption_holds_for_its_mean_unless_that_has_its_own() -> None:
     was, now = network(2000, {}), network(2000, dict.fromkeys(LEVELS[:5], range(30)), sha256="b")
 

@@ -101,7 +101,9 @@ Significance = Annotated[
         rich_help_panel=RULES,
     ),
 ]
-Strict = Annotated[bool, options.switch("--strict", help="Fail also if a fall is inconclusive.", panel=RULES)]
+Strict = Annotated[
+    bool, options.switch("--strict", help="Fail also if the images are too few to decide: for releases.", panel=RULES)
+]
 DataHere = Annotated[
     str | None,
     typer.Option(

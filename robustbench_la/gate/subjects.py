@@ -80,14 +80,17 @@ def subjects_of(baseline: Snapshot, only: Callable[[Condition], bool] | None = N
     for condition in dict.fromkeys(one.condition for one in baseline.answers if one.condition != CLEAN):
         levels.setdefault(condition.corruption, []).append(condition)
     if baseline.images > 1:
+        over_all = only is None and len(corrupted) > 1
         for corruption, conditions in levels.items():
-            if len(conditions) > 1 and all(condition in by_condition for condition in conditions):
+            whole = len(conditions) > 1 and all(condition in by_condition for condition in conditions)
+            if whole and not (over_all and len(levels) == 1):  # of a single corruption it is the mean over all
                 answers = tuple(one for condition in conditions for one in by_condition[condition])
                 name = f"{corruption} mean"
                 subjects.append(Subject(name, "corruption", None, answers, (name, corruption)))
-        if only is None and len(corrupted) > 1:
+        if over_all:
             answers = tuple(one for condition in corrupted for one in by_condition[condition])
-            subjects.append(Subject(MEAN, "mean", None, answers, ("mean",)))
+            same = (f"{name} mean" for name in levels) if len(levels) == 1 else ()
+            subjects.append(Subject(MEAN, "mean", None, answers, ("mean", *same)))
     moved: dict[Condition, list[Fluctuation]] = {}
     for each in baseline.fluctuations:
         if only is None or only(each.condition):
