@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def is_printable(text: str, *, longest: int | None = None) -> bool:
@@ -53,3 +53,12 @@ def assumptions(statements: Iterable[str]) -> str:
     """
     listed = "; ".join(dict.fromkeys(statements))
     return f"Assumed, as neither files nor flags say it: {listed}." if listed else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for a message: all of up to three, otherwise the first and how many others.
+
+    >>> some(["a", "b"]), some(["a", "b", "c", "d"])
+    ('a, b', 'a and 3 others')
+    """
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"

@@ -161,20 +161,17 @@ def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | N
 def announce(evaluation: Evaluation, counts: str) -> None:
     """Report on stderr what will be measured, and how checkpoints were made to fit."""
     from robustbench_la.measuring.session import describe, same_weights
+    from robustbench_la.text import some
 
     names: dict[str, list[str]] = {remark: [evaluation.images.name] for remark in evaluation.images.remarks}
     for network in evaluation.networks:
         for remark in network.remarks:
             names.setdefault(remark, []).append(network.name)
     for remark, having in names.items():
-        print(f"{_some(having)}: {remark}", file=sys.stderr)
+        print(f"{some(having)}: {remark}", file=sys.stderr)
     for sentence in same_weights(evaluation.networks):
         print(sentence, file=sys.stderr)
     print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
 
 
 def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:

@@ -16,7 +16,7 @@ import robustbench_la
 from robustbench_la.measuring.session import Evaluation, describe
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.records.cells import ImageSetting, Provenance, RunSetting
-from robustbench_la.text import assumptions
+from robustbench_la.text import assumptions, some
 
 
 def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting:
@@ -110,7 +110,7 @@ def _assumed(networks: Sequence[Network]) -> tuple[str, ...]:
     for network in networks:
         for statement in network.assumed:
             names.setdefault(statement, []).append(network.name)
-    return tuple(f"{what} ({', '.join(of)})" if len(of) < len(networks) else what for what, of in names.items())
+    return tuple(f"{what} ({some(of)})" if len(of) < len(networks) else what for what, of in names.items())
 
 
 _LIBRARIES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}

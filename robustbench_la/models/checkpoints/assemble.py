@@ -186,7 +186,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         )
     seed = seed_of(content)
     if seed is not None:
-        remarks.append(f"trained with seed {seed}, as the file records")
+        remarks.append("its training seed is the one that the file records")
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
     network = _network(
         spec,
