@@ -14,6 +14,7 @@ from scipy import stats
 
 from robustbench_la.analysis.statistics.power import smallest_fall, smallest_fall_given
 from robustbench_la.analysis.statistics.sign_flip import sign_flip
+from robustbench_la.api.checking import CheckResult
 from robustbench_la.gate import baseline, github, judge, junit, report
 from robustbench_la.gate.subjects import MEAN
 from robustbench_la.gate.tolerances import Rules, parse_rules
@@ -94,6 +95,14 @@ def test_inconclusive_is_a_mark_of_its_own_in_every_output(few_images: Verdict) 
     assert github.verdict_markdown(few_images).startswith("### ⚠️ larobust: INCONCLUSIVE")
     assert "| inconclusive |" in github.verdict_markdown(few_images)
     assert github.github(few_images)[0].startswith("::warning title=larobust%3A inconclusive::gaussian_noise 5")
+
+
+def test_python_tells_it_from_a_pass_as_well(few_images: Verdict) -> None:
+    loose, strict = (CheckResult(verdict=few_images, strict=strict) for strict in (False, True))
+
+    assert (loose.outcome, loose.passed) == ("inconclusive", True)
+    assert (strict.outcome, strict.passed) == ("inconclusive", False)
+    assert repr(loose).startswith("INCONCLUSIVE")
 
 
 def test_strict_makes_it_red(few_images: Verdict) -> None:

@@ -43,8 +43,15 @@ class CheckResult(ShownAsTables):
 
     @property
     def passed(self) -> bool:
-        """Whether no judgement fails."""
+        """Whether no judgement fails. What is inconclusive fails only with ``strict``: see ``outcome``."""
         return not self.failing
+
+    @property
+    def outcome(self) -> str:
+        """``pass``, ``regression``, ``inconclusive`` (the images are too few to decide) or ``arithmetic`` (of the machine)."""
+        from robustbench_la.gate import report
+
+        return report.word(self.verdict)
 
     @property
     def failing(self) -> list[Judgement]:

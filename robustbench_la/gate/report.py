@@ -40,6 +40,11 @@ def headline(verdict: Verdict, *, strict: bool = False) -> str:
     return "; ".join(parts)
 
 
+def word(verdict: Verdict) -> str:
+    """The verdict in a word: that with which the headline begins."""
+    return headline(verdict).partition(":")[0].lower()
+
+
 _SAID: dict[Outcome, str] = {
     "regression": "became worse",
     "inconclusive": "cannot be decided by these images",
@@ -194,7 +199,7 @@ def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any
     names = ("data", "fingerprint", "images", "precision")
     return {
         "schema": SCHEMA,
-        "verdict": headline(verdict, strict=strict).partition(":")[0].lower(),
+        "verdict": word(verdict),
         "failed": bool(verdict.failing(strict=strict)),
         "headline": headline(verdict, strict=strict),
         "alpha": verdict.rules.alpha,
