@@ -64,6 +64,8 @@ class MeasuringSettings(NetworkSettings, total=False):
 
     profile: str | None
     """The level table, such as ``"imagenet-c"``; chosen by image size if not given."""
+    jpeg: int | None
+    """Store corrupted images as JPEG of this quality first, as ImageNet-C and Tiny-ImageNet-C are (85)."""
     noise_seed: int
     """Seed of the noise; 0 if not given."""
     limit: int | None

@@ -33,6 +33,7 @@ EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop cle
 _OF_THE_BASELINE = (
     "channels",
     "interpolation",
+    "jpeg",
     "resize",
     "crop",
     "limit",

@@ -48,6 +48,7 @@ class PlanFlags(TypedDict):
     noise: options.Noise
     severity: options.Severity
     profile: options.Profile
+    jpeg: options.Jpeg
     noise_seed: options.NoiseSeed
     noise_seeds: options.NoiseSeeds
     device: options.Device

@@ -16,7 +16,7 @@ from robustbench_la.images.decoding import (
     size_text,
 )
 from robustbench_la.images.layout import layout_of
-from robustbench_la.images.sizing import resized
+from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def images_in_memory(
             raise ArgumentError(f"data in memory must be (images, labels), not {len(data)} items")
         images = _as_nchw(data[0], layout)
         labels = _labels(data[1], len(images))
-        return UndecodedImages(choice, from_array(images, labels.tolist(), _numbered(labels))).decode(limit=limit, meter=meter)
+        remarks = channels_remark("L" if images.shape[1] == 1 else "RGB", choice)
+        source = from_array(images, labels.tolist(), _numbered(labels))
+        return UndecodedImages(choice, source, remarks).decode(limit=limit, meter=meter)
     inner = getattr(data, "dataset", None)
     if type(data).__name__ == "DataLoader":
         raise ArgumentError("data must be a Dataset, not a DataLoader: give loader.dataset (batching and order are set here)")

@@ -117,7 +117,8 @@ def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: 
     noisy = [condition for condition in conditions if condition != CLEAN]
     words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={encode_level(one.parameters)}" for one in noisy)
     levels = sorted({str(one.severity) for one in noisy if one.severity is not None})
-    return {"noise": list(words), "profile": profile, "severity": (levels or None) if severities else None}
+    jpeg = next((one.jpeg for one in noisy), None)
+    return {"noise": list(words), "jpeg": jpeg, "profile": profile, "severity": (levels or None) if severities else None}
 
 
 def measure_snapshot(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from corruptions.apply import corrupt
 from robustbench_la.errors import RunError
+from robustbench_la.images.jpeg import as_jpeg
 from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.checkpoints.network import Network
@@ -35,6 +36,8 @@ def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Ten
     images = images.to(device)
     if condition.parameters:
         images = corrupt(images, condition.corruption, condition.parameters, ids=ids, seed=evaluation.seed)
+        if condition.jpeg is not None:
+            images = torch.from_numpy(as_jpeg(images.cpu().numpy(), condition.jpeg))
     return images.to(evaluation.device)
 
 

@@ -15,7 +15,7 @@ from robustbench_la.models.checkpoints.file import CheckpointFile, read_checkpoi
 from robustbench_la.models.checkpoints.find import find_checkpoints
 from robustbench_la.models.checkpoints.named import NamedFile
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
-from robustbench_la.models.preprocess import read_preprocess
+from robustbench_la.models.preprocess import Preprocess, read_preprocess
 from robustbench_la.records.plan import EvaluationPlan
 
 Item = TypeVar("Item")
@@ -73,7 +73,8 @@ def load_networks(
     """
 
     def made(one: ReadCheckpoint) -> Network:
-        network = assemble_network(one.file, one.overrides, shape)
+        own = one.overrides.normalization
+        network = assemble_network(one.file, one.overrides, own.shape(shape) if isinstance(own, Preprocess) else shape)
         check(network)
         return look(network, shape)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError
+from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.models.user_code import code_of, failure, user_object
 
@@ -47,6 +48,11 @@ class Preprocess(Normalization):
             kind = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
             raise UserError(f"--preprocess {self.text} returns {kind} for {len(images)} images, not floats (N, C, H, W)")
         return result.to(images.device, torch.float32)
+
+    def shape(self, of: Shape) -> Shape:
+        """What the network sees of images of a shape."""
+        _, channels, height, width = self.apply(torch.zeros(2, of.channels, of.height, of.width, dtype=torch.uint8)).shape
+        return Shape(classes=of.classes, channels=channels, height=height, width=width)
 
     def _one_by_one(self, images: Tensor) -> Tensor:
         """With a transform of PIL images."""

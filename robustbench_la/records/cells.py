@@ -29,11 +29,14 @@ class Condition:
     """The level table of the severity; None for clean and for a custom level."""
     noise_version: int = NOISE_VERSION
     """How its random words were keyed, see ``corruptions.NOISE_VERSION``; the current version if nothing is random."""
+    jpeg: int | None = None
+    """The quality of the JPEG as which corrupted images were stored first; None if they were not."""
 
     def __str__(self) -> str:
         if not self.parameters:
             return self.corruption
-        return f"{self.corruption}={self.level_text}" if self.severity is None else f"{self.corruption} {self.severity}"
+        text = f"{self.corruption}={self.level_text}" if self.severity is None else f"{self.corruption} {self.severity}"
+        return text if self.jpeg is None else f"{text}, JPEG {self.jpeg}"
 
     @property
     def is_random(self) -> bool:
@@ -64,6 +67,7 @@ class Condition:
             "profile": self.profile,
             "parameters": dict(zip(_parameter_names(self.corruption, len(self.parameters)), self.parameters, strict=True)),
             "noise_version": self.noise_version,
+            "jpeg": self.jpeg,
         }
 
 

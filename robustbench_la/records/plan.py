@@ -3,6 +3,7 @@ there, by ``check_names``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -138,6 +139,8 @@ class EvaluationPlan(_SharedPlan):
     noise: _Strings = ["paper"]
     severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
+    jpeg: Annotated[int, Field(ge=1, le=95)] | None = None
+    """Quality of the JPEG as which corrupted images are stored before the network sees them, as in ImageNet-C (85)."""
     noise_seed: Annotated[int, Field(ge=0, le=2**62)] = 0
     """Seed of the noise, within the range that a store can hold."""
     noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
@@ -204,7 +207,7 @@ class EvaluationPlan(_SharedPlan):
             for severity in parse_severities([str(part) for part in self.severity]):
                 level = level_of(name, severity=severity, profile=profile)
                 conditions.append(Condition(corruption=name, severity=severity, parameters=level, profile=profile))
-        return list(dict.fromkeys(conditions))
+        return [replace(condition, jpeg=self.jpeg) for condition in dict.fromkeys(conditions)]
 
 
 class Plan(TrainingPlan, EvaluationPlan):

@@ -106,6 +106,16 @@ _NOISE_VERSION = (
     f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_VERSION})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_VERSION}, layer, position)",
 )
+_KEY_WITH_JPEG = _KEY_WITH_VERSION.replace("noise_version,", "noise_version, ifnull(jpeg, -1),")
+_JPEG = (
+    *(
+        statement
+        for table in ("cells", "layers")
+        for statement in (f"DROP INDEX one_{table[:-1]}", f"ALTER TABLE {table} ADD COLUMN jpeg INTEGER")
+    ),
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_JPEG})",
+    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_JPEG}, layer, position)",
+)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -115,6 +125,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     network_columns("weights_key"),
     _NOISE_VERSION,
     network_columns("stochastic"),
+    _JPEG,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
@@ -128,7 +139,8 @@ JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.settin
 """Joins a cell or a layer (``c``) with its network, setting and dataset."""
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
-    AND parameters = :parameters AND noise_version = :noise_version AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
+    AND parameters = :parameters AND noise_version = :noise_version
+    AND ifnull(jpeg, -1) = ifnull(:jpeg, -1) AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
 """Finds a cell with the index ``one_cell``."""
 
 NETWORK_MATCHES = " AND ".join(

@@ -101,13 +101,7 @@ def prepare_jobs(
     runs = [(activation, seed) for activation in plan.activation for seed in plan.training_seeds]
     paths = _paths(output, runs, force=force)
     device = resolve(plan.device)
-    choice = ImageChoice(
-        plan.data or "digits",
-        plan.resize,
-        plan.crop,
-        interpolation=plan.interpolation or "bilinear",
-        channels=plan.channels,
-    )
+    choice = _choice(plan)
     images = decoding.load(choice, split="train", limit=plan.limit, download=download, meter=meter)
     check_classes(len(images.classes), choice.name)
     side = plan.train.augment.crop
@@ -139,6 +133,11 @@ def prepare_jobs(
         )
         for (activation, seed), path in zip(runs, paths, strict=True)
     ]
+
+
+def _choice(plan: TrainingPlan) -> ImageChoice:
+    how = plan.interpolation or "bilinear"
+    return ImageChoice(plan.data or "digits", plan.resize, plan.crop, interpolation=how, channels=plan.channels)
 
 
 def _paths(output: str, runs: Sequence[tuple[str, int]], *, force: bool) -> list[Path]:

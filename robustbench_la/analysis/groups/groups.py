@@ -50,6 +50,8 @@ class Group:
     """Level table; None for custom levels, or where only clean images were measured."""
     noise_version: int
     """How the noise was drawn, see ``Condition``."""
+    jpeg: int | None
+    """The quality of the JPEG as which corrupted images were stored; None if they were not."""
     data: tuple[str, ...]
     """Names under which the dataset was measured."""
     images: int
@@ -80,7 +82,7 @@ class Group:
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
             parts.append(f"levels of {self.profile}" if self.profile else "custom levels")
-        parts += drawn_by(self.noise_version)
+        parts += drawn_by(self.noise_version) + stored_as(self.jpeg)
         if self.precision != "float32":
             parts.append(self.precision)
         return ", ".join(parts)
@@ -130,14 +132,16 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False, across: bool
     codes = Counter(comparable_key(entries[0].cell.network, entries[0].setting, code=False) for entries in shared.values())
     found = []
     for entries in shared.values():
-        profiles = dict.fromkeys(entry.cell.condition.profile for entry in entries if entry.cell.condition != CLEAN)
+        corrupted = [entry.cell.condition for entry in entries if entry.cell.condition != CLEAN]
+        series = dict.fromkeys((condition.profile, condition.jpeg) for condition in corrupted)
         network, setting = entries[0].cell.network, entries[0].setting
         changed = codes[comparable_key(network, setting, code=False)] > 1 and not across
         common = traits(network, setting, () if across else SHARED)
-        for profile in profiles or (None,):
-            under = [entry.cell.condition for entry in entries if entry.cell.condition.profile == profile]
+        for profile, jpeg in series or ((None, None),):
+            under = [condition for condition in corrupted if (condition.profile, condition.jpeg) == (profile, jpeg)]
             found += [
-                (replace(_group(entries, profile, version), code_changed=changed), common) for version in noise_versions(under)
+                (replace(_group(entries, profile, jpeg, version), code_changed=changed), common)
+                for version in noise_versions(under)
             ]
     titles = distinguished([each.subject for each, _ in found], [common for _, common in found])
     groups = [replace(each, title=title) for (each, _), title in zip(found, titles, strict=True)]
@@ -156,7 +160,7 @@ def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> lis
     groups = group(stored, allow_missing=allow_missing)
     measured: dict[object, set[frozenset[Pass]]] = {}
     for each in groups:
-        measured.setdefault((each.fingerprint, each.precision, each.profile), set()).add(frozenset(each.passes))
+        measured.setdefault((each.fingerprint, each.precision, each.profile, each.jpeg), set()).add(frozenset(each.passes))
     if len(measured) == len(groups) or any(len(passes) > 1 for passes in measured.values()):
         return groups
     return group(stored, allow_missing=allow_missing, across=True)
@@ -189,12 +193,17 @@ def drawn_by(version: int) -> list[str]:
     return [] if version == NOISE_VERSION else [f"noise drawn by an earlier larobust (noise version {version})"]
 
 
+def stored_as(jpeg: int | None) -> list[str]:
+    """What the title of a group says about the format of corrupted images."""
+    return [] if jpeg is None else [f"corrupted images stored as JPEG {jpeg}"]
+
+
 def is_drawn_by(condition: Condition, version: int) -> bool:
     """Whether a condition belongs to the noise of a version; what is not random belongs to all."""
     return condition.noise_version == version or not condition.is_random
 
 
-def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) -> Group:
+def _group(stored: Sequence[Stored], profile: str | None, jpeg: int | None, noise_version: int) -> Group:
     networks: dict[NetworkId, list[Stored]] = {}
     for entry in stored:
         networks.setdefault(entry.cell.network.id, []).append(entry)
@@ -204,7 +213,8 @@ def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) ->
         at_profile = [
             entry
             for entry in corrupted
-            if entry.cell.condition.profile == profile and is_drawn_by(entry.cell.condition, noise_version)
+            if (entry.cell.condition.profile, entry.cell.condition.jpeg) == (profile, jpeg)
+            and is_drawn_by(entry.cell.condition, noise_version)
         ]
         if (
             at_profile or not corrupted
@@ -228,6 +238,7 @@ def _group(stored: Sequence[Stored], profile: str | None, noise_version: int) ->
         precision=setting.precision,
         profile=profile,
         noise_version=noise_version,
+        jpeg=jpeg,
         data=tuple(sorted({entry.setting.data for entry in stored})),
         images=setting.images,
         dataset_images=setting.dataset_images,

@@ -16,6 +16,7 @@ from robustbench_la.analysis.groups.groups import (
     is_drawn_by,
     noise_versions,
     require_complete_group,
+    stored_as,
 )
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.errors import UserError
@@ -74,7 +75,7 @@ def layers_of_one(
     shared: dict[tuple[object, ...], tuple[RunSetting, list[LayerRow]]] = {}
     for setting, row in stored:
         key = comparable_key(row.network, setting)
-        shared.setdefault((*key, row.condition.profile, row.noise_seed), (setting, []))[1].append(row)
+        shared.setdefault((*key, row.condition.profile, row.condition.jpeg, row.noise_seed), (setting, []))[1].append(row)
     groups = [
         (setting, [row for row in rows if is_drawn_by(row.condition, version)])
         for setting, rows in shared.values()
@@ -98,7 +99,7 @@ def _title(setting: RunSetting, rows: Sequence[LayerRow], *, seeds: bool) -> str
     profile = row.condition.profile
     levels = f"levels of {profile}" if profile else "custom levels"
     parts = [f"{row.network.design} on {setting.data}", f"{setting.images:,}{partial} images", levels]
-    parts += drawn_by(*noise_versions(each.condition for each in rows))
+    parts += drawn_by(*noise_versions(each.condition for each in rows)) + stored_as(row.condition.jpeg)
     parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")
     return ", ".join(parts)
 
