@@ -21,6 +21,7 @@ from robustbench_la.gate import baseline, judge
 from robustbench_la.gate.subjects import MEAN
 from robustbench_la.measuring import provenance
 from robustbench_la.models.checkpoints.file import read_checkpoint
+from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 
 CONSOLE_SCRIPT = Path(sys.executable).with_name("larobust")
 FROM_HERE = "import sys; sys.path.insert(0, {root!r}); from robustbench_la.cli import main; main()"
@@ -521,14 +522,21 @@ def test_a_foreign_checkpoint_is_told_once(project: Path) -> None:
     assert "normalization: half in the baseline, mnist in this measurement" in other.stderr
 
 
-def test_a_baseline_never_makes_code_run(project: Path) -> None:
+@pytest.mark.parametrize("flag", ["arch", "preprocess"])
+def test_a_baseline_never_makes_code_run(project: Path, flag: str) -> None:
     text = (project / "robustness-baseline.json").read_text()
-    (project / "code.json").write_text(text.replace('"given": {}', '"given": {"arch": "evil.py:make"}'))
+    given = f'"given": {{"{flag}": "evil.py:make", "trust_file": true}}'
+    (project / "code.json").write_text(text.replace('"given": {}', given))
     (project / "evil.py").write_text("raise SystemExit(1)")
     done = command("check", "--baseline", "code.json", "--ckpt", "model.pt", folder=project)
 
     assert done.returncode == 2
-    assert "allow that with --arch evil.py:make" in done.stderr
+    assert f"allow that with --{flag} evil.py:make" in done.stderr
+
+
+def test_trust_in_a_file_is_not_remembered() -> None:
+    assert "trust_file" in EvaluationPlan.model_fields
+    assert "trust_file" not in NetworkPlan.model_fields
 
 
 def test_a_file_that_was_changed_or_removed_is_named(project: Path) -> None:

@@ -31,6 +31,8 @@ here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothi
 EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5"
 
 _OF_THE_BASELINE = (
+    "checkpoint_table",
+    "keep_going",
     "channels",
     "interpolation",
     "jpeg",

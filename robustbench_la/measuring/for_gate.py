@@ -16,6 +16,7 @@ from robustbench_la.measuring import provenance
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation
 from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import Evaluation, prepare_evaluation
+from robustbench_la.models.architectures import is_code
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, RunSetting, encode_level
 from robustbench_la.records.image_digests import ImageDigests, digests_of
@@ -82,9 +83,10 @@ def prepare_by_baseline(
     recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
     if flags.get("activation") not in (None, recorded.get("activation")):
         recorded.pop("layeract_alpha", None)  # of an activation that this checkpoint does not have
-    architecture = str(recorded.get("arch", ""))
-    if not flags.get("arch") and ":" in architecture and not architecture.startswith("torchvision:"):
-        raise UserError(f"the baseline's network is built by the code {architecture}; allow that with --arch {architecture}")
+    for given_now, then in (("normalize", "preprocess"), ("preprocess", "normalize")):  # one takes the place of the other
+        if given_now in flags:
+            recorded.pop(then, None)
+    _check_no_code(recorded, flags)
     settings = {
         **recorded,
         "data": baseline.data,
@@ -110,6 +112,15 @@ def prepare_by_baseline(
         _check_level(condition)
     profile = baseline.profile or ready.evaluation.profile
     return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
+
+
+def _check_no_code(recorded: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    """Raise UserError if a baseline, which may come from anywhere, would run code that the user has not named."""
+    code = {"arch": "built", "preprocess": "given its images"}
+    for name, done in code.items():
+        text = str(recorded.get(name, ""))
+        if name not in flags and (is_code(text) if name == "arch" else text):
+            raise UserError(f"the baseline's network is {done} by the code {text}; allow that with --{name} {text}")
 
 
 def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:
