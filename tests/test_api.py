@@ -471,7 +471,7 @@ class Unscaled(Pictures):
 @pytest.mark.parametrize(
     ("model", "data", "options", "message"),
     [
-        (Net(), None, {}, r"a network in memory does not say what data it is for"),
+        (Net(), None, {}, r"a network in memory does not record what data it is for"),
         (Net(), (GREY, LABELS[:3]), {}, r"200 images, but 3 labels"),
         (Net(), (GREY / 255, LABELS), {}, r"8-bit .* not float64; give them unscaled, with normalize="),
         (Net(), (GREY, LABELS / 2), {}, r"labels must be whole numbers"),
@@ -484,7 +484,7 @@ class Unscaled(Pictures):
         (Net(classes=3), (GREY, LABELS), {}, r"Net has 3 classes, but the data in memory has 10"),
         (Net(pixels=50), (GREY, LABELS), {}, r"Net fails on images of 8x8 px with 1 channel: RuntimeError: mat1 and mat2"),
         (Net().half(), (GREY, LABELS), {}, r"call .float\(\) first"),
-        (lambda x: x, (GREY, LABELS), {}, r"model is a torch.nn.Module, a path, or several of them, not function"),
+        (lambda x: x, (GREY, LABELS), {}, r"model must be a torch.nn.Module, a path, or several of them, not function"),
         ([], (GREY, LABELS), {}, r"no model given"),
         ("none/*.pt", (GREY, LABELS), {}, r"no checkpoint matches"),
         (Net(), (GREY, LABELS), {"arch": "mlp"}, r"arch= is for checkpoint files"),
@@ -529,7 +529,7 @@ def test_a_misspelt_parameter_is_suggested_and_images_are_in_memory() -> None:
 def test_fluctuation_says_what_would_do_nothing() -> None:
     for options, message in (
         ({"noise": "clean"}, "fluctuation needs noise"),
-        ({"inject": "gaussian=0.1", "severity": 3}, "takes the place of"),
+        ({"inject": "gaussian=0.1", "severity": 3}, "replaces noise="),
         ({"only": "everything"}, "only="),
         ({"only": "fluctuation", "threshold": 0.1}, "would have no effect"),
         ({"threshold": 2}, "between 0 and 1"),

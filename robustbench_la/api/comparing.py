@@ -80,10 +80,10 @@ def compare(
         filters: Any of ``Filters``, by keyword: ``activation``, ``noise``, ``severity`` ...
 
     Returns:
-        The comparison, which shows itself as tables.
+        The comparison, displayed as tables.
 
     Raises:
-        UserError: Where nothing matches, or what is there cannot be compared.
+        UserError: If nothing matches, or the results cannot be compared.
 
     >>> import tempfile, torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.SiLU())

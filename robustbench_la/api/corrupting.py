@@ -89,14 +89,16 @@ def _tensor(images: object) -> Tensor:
     import torch
 
     if not isinstance(images, torch.Tensor):
-        raise ArgumentError(f"images are a numpy array, a torch tensor or PIL images, not {type(images).__name__}")
+        raise ArgumentError(f"images must be a numpy array, a torch tensor or PIL images, not {type(images).__name__}")
     if images.dtype != torch.uint8:
         raise _not_8_bit(str(images.dtype).removeprefix("torch."))
     return images
 
 
 def _not_8_bit(kind: str) -> ArgumentError:
-    return ArgumentError(f"images are 8-bit (uint8, 0 to 255), not {kind}; corrupt them before they are scaled and normalized")
+    return ArgumentError(
+        f"images must be 8-bit (uint8, 0 to 255), not {kind}; corrupt them before they are scaled and normalized"
+    )
 
 
 def _one_id(ids: Ids | None) -> Ids:
@@ -124,7 +126,7 @@ def _corrupted(
     batch = batch.permute(0, 3, 1, 2) if channels_last else batch
     name, wanted = _level(corruption, severity, level, profile, batch.shape[2:])
     if _whole(seed, "seed") < 0:
-        raise ArgumentError(f"seed= is 0 or above, not {seed}")
+        raise ArgumentError(f"seed= must be 0 or above, not {seed}")
     result = corrupt_batch(batch.contiguous(), name, wanted, ids=_id_tensor(ids, len(batch)), seed=_whole(seed, "seed"))
     return (result.permute(0, 2, 3, 1) if channels_last else result).reshape(images.shape).contiguous()
 
@@ -147,9 +149,11 @@ def _corrupted_pictures(
     result = []
     for place, picture in enumerate(pictures):
         if not isinstance(picture, PIL.Image.Image):
-            raise ArgumentError(f"a sequence of images holds PIL images, not {type(picture).__name__}; stack arrays into one")
+            raise ArgumentError(f"a sequence of images must hold PIL images, not {type(picture).__name__}; stack arrays into one")
         if picture.mode not in ("L", "RGB"):
-            raise ArgumentError(f'PIL images are of mode L or RGB, not {picture.mode}; convert them with image.convert("RGB")')
+            raise ArgumentError(
+                f'PIL images must be of mode L or RGB, not {picture.mode}; convert them with image.convert("RGB")'
+            )
         pixels = torch.from_numpy(np.array(picture))
         own = numbers_[place : place + 1]
         layout = "HW" if picture.mode == "L" else "HWC"
@@ -197,14 +201,14 @@ def _level(
 def _numbers(level: object) -> Level:
     values = (level,) if isinstance(level, numbers.Real) else tuple(level) if isinstance(level, Sequence) else ()
     if not values or isinstance(level, str) or not all(isinstance(one, numbers.Real) and math.isfinite(one) for one in values):
-        raise ArgumentError(f"level= is a number, or a sequence of them, not {level!r}")
+        raise ArgumentError(f"level= must be a number, or a sequence of them, not {level!r}")
     return tuple(float(one) for one in values)
 
 
 def _whole(value: object, name: str) -> int:
     """A whole number of any kind (numpy has its own); no bool."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise ArgumentError(f"{name}= is a whole number, not {value!r}")
+        raise ArgumentError(f"{name}= must be a whole number, not {value!r}")
     return int(value)
 
 
@@ -213,7 +217,7 @@ def _id_tensor(ids: Ids | None, count: int) -> Tensor:
 
     found = torch.arange(count) if ids is None else torch.as_tensor(ids).reshape(-1).cpu()
     if found.dtype.is_floating_point or found.dtype == torch.bool:
-        raise ArgumentError(f"ids= are whole numbers, not {found.dtype}")
+        raise ArgumentError(f"ids= must be whole numbers, not {found.dtype}")
     if len(found) != count:
         raise ArgumentError(f"ids= has {len(found)} numbers for {count} image{'s' if count != 1 else ''}")
     return found.to(torch.int64)

@@ -1,4 +1,4 @@
-"""What all results of the Python functions have in common: they show themselves as tables, and become files and data frames."""
+"""What all results of the Python functions have in common: they are displayed as tables, and become files and data frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTH = 100
 
 
 class ShownAsTables(ABC):
-    """A result that is shown as the tables which the command of its name prints."""
+    """A result, displayed as the tables that the corresponding command prints."""
 
     @abstractmethod
     def tables(self) -> list[Table]:
@@ -30,7 +30,7 @@ class ShownAsTables(ABC):
         return ""
 
     def remarks(self) -> tuple[str, ...]:
-        """What a reader must know in addition to the tables, one sentence each."""
+        """What readers must know besides the tables, one sentence each."""
         return ()
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class EvaluationResult(ShownAsTables):
-    """How networks classified, under each condition. Shows itself as the table that ``larobust eval`` prints."""
+    """How networks classified, under each condition. Displayed as the table that ``larobust eval`` prints."""
 
     cells: tuple[Cell, ...]
     """One network under one condition each: counts, predicted classes, losses and calibration."""
@@ -68,10 +68,10 @@ class EvaluationResult(ShownAsTables):
         """Add the cells to a store, from which ``larobust results``, ``compare`` and ``plot`` read.
 
         Args:
-            store: Its file, such as ``"runs/results.sqlite"``; made where there is none.
+            store: Its file, such as ``"runs/results.sqlite"``; created if there is none.
 
         Returns:
-            The number of cells that were not there.
+            The number of cells that were new.
         """
         from robustbench_la.store.store import Store
 
@@ -82,12 +82,12 @@ class EvaluationResult(ShownAsTables):
     def plot(
         self, kind: Literal["severity", "groups", "scatter"] = "severity", *, metric: str = "top1", group: int | None = None
     ) -> Figure:
-        """The figure that ``larobust plot`` draws of the cells; matplotlib's, so that a notebook shows it.
+        """The figure that ``larobust plot`` draws from the cells: a matplotlib figure, which a notebook displays.
 
         Args:
             kind: What it shows.
-            metric: Of the cells; not of a scatter.
-            group: The number of a group of networks, from 1, where there are several (other architectures, other levels).
+            metric: What is plotted; not for a scatter.
+            group: The number of a group of networks, from 1, if there are several (different architectures, different levels).
         """
         from robustbench_la.analysis.groups.one_group import cells_of_one
         from robustbench_la.errors import lookup
@@ -116,12 +116,13 @@ def evaluate(
     are left as they were: mode, device, weights.
 
     Args:
-        model: A ``torch.nn.Module``, the path of a checkpoint (or a pattern such as ``"runs/*.pt"``), or several of them: a list,
-            or a dictionary by name. A name that is an activation's (``"relu"``, ``"la_silu"``) is taken for the network's
-            activation; otherwise the activation is found in its forward pass.
+        model: A ``torch.nn.Module``, the path of a checkpoint, a pattern of paths (``"runs/*.pt"``, or
+            ``"runs/{activation}_seed{seed}.pt"``, whose fields are read from the names), a table of checkpoints (``"nets.csv"``),
+            or several of them: a list, or a dictionary by name. A name that is an activation's (``"relu"``, ``"la_silu"``) also
+            becomes the network's activation label; otherwise the activation is detected in its forward pass.
         data: The name of a dataset as on the command line (``"cifar10:data"``, ``"folder:photos"``), ``(images, labels)`` with
             8-bit images (N, C, H, W) or (N, H, W, C), or a torch Dataset of (PIL image or uint8 tensor, label). Checkpoints that
-            say what they were trained on need none.
+            record what they were trained on need none.
         noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or custom levels (``"gaussian=0.05,0.1"``);
             ``"clean"`` for clean images alone.
         severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
@@ -129,10 +130,10 @@ def evaluate(
         settings: Any of ``MeasuringSettings``, by keyword: ``normalize``, ``limit``, ``device``, ``store`` ...
 
     Returns:
-        The result, which shows itself as a table.
+        The result, displayed as a table.
 
     Raises:
-        UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+        UserError: For the first thing that does not fit, in one line; also a ValueError if an argument is wrong.
         KeyboardInterrupt: After Ctrl-C. With ``store``, everything finished by then is kept there, and the same call resumes.
 
     >>> import torch, robustbench_la as la

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FluctuationResult(ShownAsTables):
-    """How much activations moved under noise. Shows itself as the tables that ``larobust fluctuation`` prints."""
+    """How much activations moved under noise. Displayed as the tables that ``larobust fluctuation`` prints."""
 
     networks: tuple[NetworkFluctuation, ...]
     """All layers of one network under one condition each."""
@@ -69,10 +69,10 @@ class FluctuationResult(ShownAsTables):
         """Add the layer records to a store, from which ``larobust results`` and ``plot layers`` read.
 
         Args:
-            store: Its file, such as ``"runs/results.sqlite"``; made where there is none.
+            store: Its file, such as ``"runs/results.sqlite"``; created if there is none.
 
         Returns:
-            The number of records that were not there.
+            The number of records that were new.
         """
         from robustbench_la.store import layer_rows
         from robustbench_la.store.store import Store
@@ -84,7 +84,7 @@ class FluctuationResult(ShownAsTables):
 
     @errors_in_python
     def plot(self, kind: Literal["layers", "distribution"] = "layers") -> Figure:
-        """The figure that ``larobust fluctuation --plot`` writes; matplotlib's, so that a notebook shows it."""
+        """The figure that ``larobust fluctuation --plot`` writes: a matplotlib figure, which a notebook displays."""
         from robustbench_la.errors import lookup
         from robustbench_la.output.figures.kinds import FIGURES
 
@@ -109,21 +109,21 @@ def fluctuation(
     Every activation call is compared between a clean image and the same image with noise.
 
     Args:
-        model: As of ``evaluate``.
-        data: As of ``evaluate``.
-        noise: As of ``evaluate``; clean images alone do not fluctuate.
-        severity: As of ``evaluate``.
-        inject: In place of noise on the images, noise on each pre-activation, one layer at a time: ``"gaussian=0.1"`` (a tenth of
+        model: As for ``evaluate``.
+        data: As for ``evaluate``.
+        noise: As for ``evaluate``; clean images alone do not fluctuate.
+        severity: As for ``evaluate``.
+        inject: Instead of noise on the images, noise on each pre-activation, one layer at a time: ``"gaussian=0.1"`` (a tenth of
             the image's own spread there), ``"gaussian-absolute=0.1"`` (in its units), or several.
         only: ``"fluctuation"`` measures nothing but that, in less time.
         threshold: An element is saturated when its scale is below this; 0.01 if not given.
         settings: Any of ``MeasuringSettings``, by keyword: ``normalize``, ``limit``, ``device``, ``store`` ...
 
     Returns:
-        The result, which shows itself as tables.
+        The result, displayed as tables.
 
     Raises:
-        UserError: For the first thing that does not fit, in one line; a ValueError where an argument is wrong.
+        UserError: For the first thing that does not fit, in one line; also a ValueError if an argument is wrong.
         KeyboardInterrupt: After Ctrl-C. With ``store``, everything finished by then is kept there, and the same call resumes.
 
     >>> import torch, robustbench_la as la
@@ -137,7 +137,7 @@ def fluctuation(
     check_keywords(fluctuation, settings, MeasuringSettings)
     options = parse_options(only, threshold, words_of(inject))
     if options.injections and (noise != "paper" or severity is not None or settings.get("profile") is not None):
-        raise ArgumentError("inject= takes the place of noise=, severity= and profile=: give one or the other")
+        raise ArgumentError("inject= replaces noise=, severity= and profile=; give one or the other")
     given = sources(
         model,
         data,

@@ -77,7 +77,7 @@ def sources(
         if isinstance(model, (str, Path)):
             return str(model)
         if not isinstance(model, nn.Module):
-            raise ArgumentError(f"model is a torch.nn.Module, a path, or several of them, not {type(model).__name__}")
+            raise ArgumentError(f"model must be a torch.nn.Module, a path, or several of them, not {type(model).__name__}")
         return model
 
     if isinstance(model, Mapping):
@@ -90,7 +90,7 @@ def sources(
         raise ArgumentError("no model given")
     if data is None and needs_data and any(not isinstance(own, str) for _, own in models):
         raise ArgumentError(
-            'a network in memory does not say what data it is for; give the name of a dataset (such as "cifar10:data"), '
+            'a network in memory does not record what data it is for; give the name of a dataset (such as "cifar10:data"), '
             "(images, labels), or a torch Dataset"
         )
     _check_use(data, layout=layout, data_name=data_name, download=download)
@@ -145,7 +145,7 @@ def normalize_text(normalize: Normalize | None) -> str | None:
     try:
         mean, std = (",".join(repr(float(value)) for value in values) for values in normalize)
     except (TypeError, ValueError):
-        raise ArgumentError(f"normalize= is a name, or (means, standard deviations), not {normalize!r}") from None
+        raise ArgumentError(f"normalize= must be a name, or (means, standard deviations), not {normalize!r}") from None
     return f"{mean}/{std}"
 
 

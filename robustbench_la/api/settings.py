@@ -1,4 +1,4 @@
-"""What several of the Python functions can be told by keyword, explained once."""
+"""The keywords that several of the Python functions take, explained once."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class MeasuringSettings(NetworkSettings, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which results of a store are meant: those that match every filter given."""
+    """Select results of a store: those that match every filter given."""
 
     checkpoint: Only
     """A path, file name, pattern, or the beginning of a SHA-256; or several."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StoreView:
-    """What a store holds of a selection."""
+    """The results in a store that match a selection."""
 
     path: Path
     selection: Selection
@@ -74,10 +74,10 @@ def open_store(path: str | Path, **filters: Unpack[Filters]) -> StoreView:
         filters: Any of ``Filters``, by keyword: ``activation``, ``noise``, ``severity`` ...
 
     Returns:
-        A view that reads the file when it is asked, such as by ``to_pandas()``.
+        A view, which reads the file when it is used, such as by ``to_pandas()``.
 
     Raises:
-        UserError: Where there is no store, or a filter names what is not known.
+        UserError: If there is no store, or a filter has an unknown name.
 
     >>> import tempfile, torch, robustbench_la as la
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.SiLU(), torch.nn.Linear(32, 10))
