@@ -492,7 +492,7 @@ class Unscaled(Pictures):
         (Net(), (GREY, LABELS), {"noise": []}, r'noise="clean"'),
         (Net(), (GREY, LABELS), {"severity": [3, 6]}, r"from 1 to 5"),
         (Net(), (GREY, LABELS), {"normalize": "cifar10"}, r"is for 3 channels, but the images have 1"),
-        (Net(), (GREY, LABELS), {"normalize": 3}, r"normalize= is a name"),
+        (Net(), (GREY, LABELS), {"normalize": 3}, r"normalize= must be a name"),
         (Net(), (GREY, LABELS), {"activation": "rleu"}, r"did you mean relu"),
         (Net(), "nowhere:data", {}, r"unknown dataset"),
     ],

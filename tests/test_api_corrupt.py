@@ -88,7 +88,7 @@ def test_seed_ids_and_profile_are_those_of_the_commands() -> None:
         ({"severity": 6}, r"1 to 5, not 6"),
         ({"severity": 2.5}, r"whole number, not 2.5"),
         ({"severity": None, "level": -1}, r"gaussian_noise takes a level"),
-        ({"severity": None, "level": "3"}, r"level= is a number"),
+        ({"severity": None, "level": "3"}, r"level= must be a number"),
         ({"severity": None, "level": 0.1, "profile": "cifar-c"}, r"no effect with level="),
         ({"profile": "cifar"}, r"did you mean cifar-c"),
         ({"ids": [1, 2]}, r"2 numbers for 4 images"),
