@@ -7,13 +7,14 @@ all, because every run records their versions.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,5 +195,11 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        names = importlib.metadata.packages_distributions().get(package, [])
+        names = _distributions().get(package, [])
         return importlib.metadata.version(names[0]) if names else "unknown"
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Which distribution each package is of. Cached, because it reads the files of all of them, which takes seconds."""
+    return importlib.metadata.packages_distributions()
