@@ -466,6 +466,7 @@ def test_an_update_is_measured_by_the_old_plan_and_tells_what_moved(project: Pat
         ("--limit 50", 50, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
         ("--severity 5", 500, ["clean", "gaussian_noise 5", "gaussian_blur 5"]),
         ("--noise shot --severity 2", 500, ["clean", "shot_noise 2"]),
+        ("--severity 5 --jpeg 85", 500, ["clean", "gaussian_noise 5, JPEG 85", "gaussian_blur 5, JPEG 85"]),
         ("--noise-seed 3", 500, ["clean", "gaussian_noise 3", "gaussian_noise 5", "gaussian_blur 3", "gaussian_blur 5"]),
     ],
 )

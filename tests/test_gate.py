@@ -126,6 +126,16 @@ def test_a_condition_that_vanished_is_a_regression() -> None:
     assert verdict.failing() == [verdict.judgements[0]]
 
 
+def test_a_custom_level_that_was_stored_as_jpeg_is_not_one_that_vanished() -> None:
+    was = side([], [])
+    stored = dataclasses.replace(was.answers[1], pass_=Pass(dataclasses.replace(was.answers[1].condition, jpeg=85), 0))
+
+    with pytest.raises(
+        NotComparableError, match=r"level of gaussian_noise=1: 1 \(custom\) in the baseline, 1 \(custom\), JPEG 85 here"
+    ):
+        judge.judge(was, dataclasses.replace(was, answers=(was.answers[0], stored)))
+
+
 def test_a_condition_that_is_new_changes_nothing() -> None:
     was = side([], [])
 
@@ -234,6 +244,18 @@ DIFFERENT: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
             ),
         ),
         "level of shot_noise 3: 100 (cifar-c) in the baseline, 60 (tiny-c) here",
+    ),
+    "jpeg": (
+        lambda one: dataclasses.replace(
+            one,
+            answers=(
+                one.answers[0],
+                dataclasses.replace(
+                    one.answers[1], pass_=Pass(dataclasses.replace(one.answers[1].condition, jpeg=85, noise_version=1), 0)
+                ),
+            ),
+        ),
+        "level of shot_noise 3: 100 (cifar-c) in the baseline, 100 (cifar-c), JPEG 85, noise version 1 here",
     ),
 }
 

@@ -250,6 +250,14 @@ def test_a_corruption_with_one_level_is_not_judged_twice() -> None:
     assert judge.names(network(50, {}, conditions=[LEVELS[0], LEVELS[5]])) == ["clean", "gaussian_noise 1", "shot_noise 1", MEAN]
 
 
+def test_a_tolerance_names_a_condition_with_or_without_its_jpeg() -> None:
+    stored = [dataclasses.replace(condition, jpeg=85) for condition in LEVELS]
+    was, now = network(2000, {}, conditions=stored), network(2000, {stored[0]: range(60)}, conditions=stored, sha256="b")
+
+    assert judged(was, now)["gaussian_noise 1, JPEG 85"].outcome == "regression"
+    assert judged(was, now, parse_rules(["gaussian_noise 1:4"]))["gaussian_noise 1, JPEG 85"].outcome == "pass"
+
+
 def test_the_only_corruption_is_judged_as_the_mean_over_corruptions() -> None:
     was = network(50, {}, conditions=LEVELS[:5])
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from corruptions import NOISE_VERSION
 from robustbench_la.errors import NotComparableError
 from robustbench_la.gate.judge_accuracy import judge_accuracy
 from robustbench_la.gate.judge_fluctuation import judge_fluctuations
@@ -94,19 +95,29 @@ def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> 
             continue
         condition = one.condition
         seeds = sorted({seed for other, seed in measured if other == condition and seed is not None})
-        levels = [
-            other
-            for other, _ in measured
-            if (other.corruption, other.severity) == (condition.corruption, condition.severity or -1)
-        ]
+        levels = [other for other, _ in measured if _is_meant_as(other, condition)]
         if seeds:
             mismatches.append(f"noise seed of {condition}: {one.noise_seed} in the baseline, {', '.join(map(str, seeds))} here")
         elif levels:
-            left, right = (f"{level.level_text} ({level.profile})" for level in (condition, levels[0]))
+            left, right = (_level_in_words(level) for level in (condition, levels[0]))
             mismatches.append(f"level of {condition}: {left} in the baseline, {right} here")
     if mismatches:
         more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
         raise NotComparableError("not comparable; " + "; ".join(mismatches[:3]) + more)
+
+
+def _is_meant_as(other: Condition, condition: Condition) -> bool:
+    """Whether a condition is the same severity, or the same custom level, as another one with other draws, levels or JPEG."""
+    custom = condition.severity is None
+    alike = (other.corruption, other.severity) == (condition.corruption, condition.severity)
+    return alike and (not custom or other.parameters == condition.parameters)
+
+
+def _level_in_words(condition: Condition) -> str:
+    parts = [f"{condition.level_text} ({condition.profile or 'custom'})"]
+    parts += [f"JPEG {condition.jpeg}"] * (condition.jpeg is not None)
+    parts += [f"noise version {condition.noise_version}"] * (condition.noise_version != NOISE_VERSION)
+    return ", ".join(parts)
 
 
 def _remarks(baseline: Snapshot, now: Snapshot, flips: int, answers: int) -> list[str]:

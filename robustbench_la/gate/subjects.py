@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from robustbench_la.gate.selection import selected
@@ -54,6 +54,11 @@ def fluctuation_name(condition: Condition) -> str:
     return f"fluctuation under {condition}"
 
 
+def _tolerances(condition: Condition) -> tuple[str, ...]:
+    """By its name, also without the JPEG that all conditions of a baseline share, or by its corruption."""
+    return str(condition), str(replace(condition, jpeg=None)), condition.corruption
+
+
 def subjects_of(baseline: Snapshot, only: Callable[[Condition], bool] | None = None) -> Subjects:
     """What is judged by a baseline.
 
@@ -72,7 +77,7 @@ def subjects_of(baseline: Snapshot, only: Callable[[Condition], bool] | None = N
     for one in selected(baseline, only):
         by_condition.setdefault(one.condition, []).append(one)
     subjects = [
-        Subject(str(condition), "accuracy", condition, tuple(answers), (str(condition), condition.corruption))
+        Subject(str(condition), "accuracy", condition, tuple(answers), _tolerances(condition))
         for condition, answers in by_condition.items()
     ]
     corrupted = [one for one in by_condition if one != CLEAN]

@@ -26,7 +26,7 @@ from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 from robustbench_la.records.plan_file import read_plan
 from robustbench_la.records.snapshot import Answers, Snapshot, check_comparable, snapshot_of, with_fluctuations
 
-_NOISE = ("noise", "severity", "profile")
+_NOISE = ("noise", "severity", "profile", "jpeg")
 _REPLANNING = {*_NOISE, "noise_seed", "noise_seeds", "resize", "crop", "limit", "amp"}
 """Flags that change the plan of a baseline; the others say where things are, and what a checkpoint does not record."""
 
