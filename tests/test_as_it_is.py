@@ -137,6 +137,11 @@ def test_a_baseline_remembers_what_was_exchanged(folder: Path, capsys: pytest.Ca
     given = json.loads(Path("baseline.json").read_text())["given"]
     assert (given["exchange"], given["arch_label"]) == ("relu=gelu,silu=mish", "small")
     assert "relu=gelu: 3 modules exchanged" in capsys.readouterr().err
+    results = ["--results", "runs/results.sqlite", "--ckpt", "net.pt", "--exchange", "relu=gelu,silu=mish"]
+    app(["eval", "--config", "plan.yaml"], standalone_mode=False)
+    app(["check", "--baseline", "baseline.json", *results], standalone_mode=False)
+    with pytest.raises(la.UserError, match="holds no results"):
+        app(["check", "--baseline", "baseline.json", *results[:-1], "relu=gelu"], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,13 @@ def test_the_label_is_what_is_called_most() -> None:
     assert (str(seen), seen.label) == ("silu x 2 + relu x 1", "silu")
 
 
+def test_gates_give_no_label_next_to_activations() -> None:
+    gated = nn.Sequential(Net(nn.SiLU()).conv, nn.ReLU(), nn.Sigmoid(), nn.Sigmoid(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10))
+    seen, _ = try_out(gated.eval(), "net", SHAPE, NORMALIZATIONS["half"])
+
+    assert (str(seen), seen.label) == ("sigmoid x 2 + relu x 1", "relu")
+
+
 @pytest.mark.parametrize("act", [Theirs(0.1), lambda x: theirs(x, 0.1)])
 def test_the_layeract_of_others_has_the_numbers_of_ours(act: nn.Module) -> None:
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import robustbench_la as la
+from robustbench_la.models.in_memory import code_sha256
 from robustbench_la.models.user_code import code_of, user_function
 from robustbench_la.models.user_sources import normalised
 
@@ -162,6 +163,32 @@ def test_code_that_cannot_be_used_is_said_in_a_line(repository: Path, arch: str,
 
     with pytest.raises(la.UserError, match=message):
         user_function(*arch.split(":"))
+
+
+def in_memory(text: str) -> str:
+    """The identity of the code of a network whose class is defined by a module net_in_memory.py."""
+    import importlib
+
+    Path("net_in_memory.py").write_text(text)
+    sys.modules.pop("net_in_memory", None)
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(Path.cwd()))
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        return code_sha256(importlib.import_module("net_in_memory").Net())
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def test_the_code_of_a_network_in_memory_is_known_as_well(repository: Path) -> None:
+    text = NET.format(helpers="helpers")
+    code = in_memory(text)
+    said = text.replace("def forward(self, x):", 'def forward(self, x):\n        """Images to logits."""  # or so')
+
+    assert in_memory(said) == code
+    assert in_memory(text.replace("x.flatten(1)", "x.flatten(1) * 1")) != code
+    Path("helpers.py").write_text(HELPERS.replace("* settings", "* 2 * settings"))
+    assert in_memory(text) != code
 
 
 def test_code_that_is_no_python_counts_as_it_is() -> None:

@@ -19,7 +19,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.measuring.watch import Locate, Observe, Watch, watched_functions
 from robustbench_la.models.composed import Composed
 
-_OTHER_MODULES = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign)
+_OTHER_MODULES = (nn.ReLU6, nn.SELU, nn.CELU, nn.Tanh, nn.Softsign, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Hardtanh)
 
 
 class Probe:

@@ -21,6 +21,7 @@ from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
 from robustbench_la.models.user_code import failure
+from robustbench_la.other_activations import GATES
 from robustbench_la.text import counted
 
 TRIED = 4
@@ -46,11 +47,17 @@ class Seen:
 
     @property
     def label(self) -> str:
-        """The activation that is called most often; several joined by ``+`` if they are called equally often."""
+        """The activation that is called most often; several joined by ``+`` if they are called equally often.
+
+        A sigmoid that only gates other values, next to activations, is none.
+        """
         if not self.counts:
             return "+".join(in_order(self.modules)) or NO_ACTIVATION
         totals: Counter[str] = Counter()
+        only_gates = all(name in GATES for name in self.counts)
         for name, count in self.counts.items():
+            if name in GATES and not only_gates:
+                continue
             totals[_COUNTS_AS.get(name, name)] += count
         most = max(totals.values())
         return "+".join(in_order(name for name, count in totals.items() if count == most))

@@ -203,7 +203,8 @@ def _alpha(value: Tensor, normalised: Tensor) -> float | None:
     """
     if value.dim() < 2 or not value.is_floating_point() or value[0].numel() < 2:
         return None
-    rows, inputs = value.flatten(1).double(), normalised.flatten(1).double()
+    # On the CPU where the device has no float64.
+    rows, inputs = ((one.cpu() if one.device.type == "mps" else one).flatten(1).double() for one in (value, normalised))
     deviation = rows - rows.mean(1, keepdim=True)
     slope = (deviation * inputs).sum(1, keepdim=True) / deviation.square().sum(1, keepdim=True)
     if not bool(((inputs - slope * deviation).norm(dim=1) <= _CLOSE * inputs.norm(dim=1)).all() & (slope > 0).all()):

@@ -73,7 +73,9 @@ def _parts(value: object, depth: int) -> list[Canonical]:
         return [repr(value.co_code), repr(value.co_names), *(canonical(entry, depth) for entry in value.co_consts)]
     if isinstance(value, types.FunctionType):
         closure = [_contents(cell) for cell in value.__closure__ or ()]
-        parts = (value.__code__, value.__defaults__, value.__kwdefaults__, closure)
+        # The docstring does not count.
+        constants = tuple(None if one == value.__doc__ else one for one in value.__code__.co_consts)
+        parts = (value.__code__.replace(co_consts=constants), value.__defaults__, value.__kwdefaults__, closure)
         return [canonical(part, depth) for part in parts]
     if isinstance(value, (staticmethod, classmethod)):
         return [canonical(value.__func__, depth)]

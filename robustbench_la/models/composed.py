@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -84,7 +84,12 @@ def recognise_function(function: Function, shape: tuple[int, ...], device: torch
     small = (len(_SAMPLES), *shape[1:2], *(min(size, _MOST_PER_AXIS) for size in shape[2:]))
     for dtype in (torch.float64, torch.float32):
         try:
-            return _recognised(function, _samples(small, dtype).to(device), name)
+            samples = _samples(small, dtype)
+            given = samples.to(device)
+            function(given)
+            # Compared on the CPU: Apple's GPUs have no float64.
+            found = _recognised(lambda values: function(values.clone().to(device)).cpu(), samples, name)
+            return None if found is None else replace(found, in_place=not torch.equal(given.cpu(), samples))
         except Exception:  # code of others, given inputs that it was not written for: then it is none
             continue
     return None
@@ -97,34 +102,32 @@ def _samples(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _recognised(function: Function, y: Tensor, name: str) -> Composed | None:
-    given = y.clone()
-    out = function(given)
-    if not isinstance(out, Tensor) or out.shape != y.shape or not out.isfinite().all() or y[0].numel() < 2:
+    out = function(y)
+    if out.shape != y.shape or not out.isfinite().all() or y[0].numel() < 2:
         return None
-    in_place = not torch.equal(given, y)
     tolerance = 1e-9 if out.dtype == torch.float64 else 1e-5
 
     def same(one: Tensor, other: Tensor) -> bool:
         return torch.allclose(one.double(), other.double(), rtol=tolerance, atol=tolerance * 1e-3)
 
-    order = torch.randperm(y[0].numel(), generator=torch.Generator().manual_seed(1)).to(y.device)
+    order = torch.randperm(y[0].numel(), generator=torch.Generator().manual_seed(1))
     permuted = function(y.flatten(1)[:, order].view(y.shape))
-    if not same(function(y.clone()), out) or not same(permuted.flatten(1), out.flatten(1)[:, order]):
+    if not same(function(y), out) or not same(permuted.flatten(1), out.flatten(1)[:, order]):
         return None
     half = y[0].numel() // 2
     changed = y.flatten(1).clone()
     changed[:, half:] = changed[:, half:].flip(1) * 0.7 + 0.1
     if not same(function(changed.view(y.shape)).flatten(1)[:, :half], out.flatten(1)[:, :half]):
         found = layeract(y, out, tolerance)
-        return None if found is None else Composed(*found, in_place=in_place)
+        return None if found is None else Composed(*found)
     label = _of_elements(function, y, name, same)
-    return None if label is None else Composed(label, in_place=in_place)
+    return None if label is None else Composed(label)
 
 
 def _of_elements(function: Function, y: Tensor, name: str, same: Callable[[Tensor, Tensor], bool]) -> str | None:
     """The name of a function of single elements; None for a linear one."""
-    grid = torch.linspace(-9, 9, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)
-    values = function(grid.clone())
+    grid = torch.linspace(-9, 9, y.numel(), dtype=y.dtype).view(y.shape)
+    values = function(grid)
     for known, references in _KNOWN.items():
         if any(same(values, reference(grid)) for reference in references):
             return known

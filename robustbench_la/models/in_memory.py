@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from robustbench_la.errors import UserError
 from robustbench_la.models.canonical import canonical
 from robustbench_la.models.exchange import activation_types
+from robustbench_la.models.user_sources import sources_of
 
 _LIBRARIES = ("torch", "torchvision")
 """Their versions are part of every record, so their source need not be hashed."""
@@ -85,7 +86,8 @@ def state_sha256(model: nn.Module) -> str:
 
 
 def code_sha256(model: nn.Module) -> str:
-    """SHA-256 of the code of a network: its modules except activations, and the files that define their classes.
+    """SHA-256 of the code of a network: its modules except activations, and the files that define their classes, with all of
+    the user's that these import; comments do not count.
 
     Networks that differ only in activation and weights have the same code, so they can be compared. Classes of torch and
     torchvision count by name only. A class without a file (defined in a notebook) counts by the source of its functions.
@@ -105,8 +107,11 @@ def code_sha256(model: nn.Module) -> str:
     kinds = {base for module in model.modules() for base in type(module).__mro__ if issubclass(base, nn.Module)}
     custom = sorted((kind for kind in kinds - activations if kind.__module__.partition(".")[0] not in _LIBRARIES), key=_name)
     for kind in custom:
-        digest.update(_name(kind).encode())
-        digest.update(_source(kind))
+        # A file may have been edited since it was imported: what runs is the code that was loaded.
+        loaded = {name: value for name, value in vars(kind).items() if _is_code(value)}
+        digest.update(repr((_name(kind), canonical(loaded))).encode())
+    files = {file for kind in custom if (file := _file(kind)) is not None}
+    digest.update(repr(sorted(sources_of(file).digest for file in files)).encode())
     return digest.hexdigest()
 
 
@@ -114,14 +119,13 @@ def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _source(kind: type) -> bytes:
+def _file(kind: type) -> Path | None:
+    """The file that defines a class; None for a class of a notebook, or made by a program."""
     try:
         file = Path(inspect.getsourcefile(kind) or "")
-    except (TypeError, OSError):  # a class of a notebook, or made by a program
-        file = Path()
-    # The file may have been edited since it was imported: what runs is the code that was loaded.
-    loaded = repr(canonical({name: value for name, value in vars(kind).items() if _is_code(value)})).encode()
-    return loaded + (file.read_bytes() if file.is_file() else b"")
+    except (TypeError, OSError):
+        return None
+    return file.resolve() if file.is_file() else None
 
 
 def _is_code(value: object) -> bool:

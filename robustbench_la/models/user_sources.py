@@ -12,9 +12,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Sources:
         return hashlib.sha256(repr(sorted(self.files.items())).encode()).hexdigest()
 
 
+@functools.lru_cache(maxsize=4096)
 def normalised(content: bytes) -> str:
     """Python code without comments, docstrings and layout; what is no valid Python stays as it is.
 
@@ -111,6 +113,8 @@ def sources_of(path: Path) -> Sources:
         except OSError:
             continue
         for level, parts in _imports(sources.files[current]):
+            if level == 0 and parts[0] in _RECORDED:
+                continue
             where = [current.parents[level - 1]] if 0 < level <= len(current.parents) else folders
             found = _in_folders(parts, where)
             waiting += found
@@ -119,18 +123,21 @@ def sources_of(path: Path) -> Sources:
     return sources
 
 
-def _imports(content: bytes) -> Iterator[tuple[int, list[str]]]:
+@functools.lru_cache(maxsize=4096)
+def _imports(content: bytes) -> tuple[tuple[int, list[str]], ...]:
     """Level (0: absolute) and dotted name of everything that a file imports; a name imported from a module may be a module."""
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return
+        return ()
+    found: list[tuple[int, list[str]]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name.split(".")) for alias in node.names)
+            found += ((0, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module.split(".") if node.module else []
-            yield from ((node.level, [*base, alias.name]) for alias in node.names)
+            found += ((node.level, [*base, alias.name]) for alias in node.names)
+    return tuple(found)
 
 
 def relative_level(path: Path) -> int:
@@ -161,7 +168,7 @@ def _in_folders(parts: Sequence[str], folders: Sequence[Path]) -> list[Path]:
 def _elsewhere(parts: Sequence[str], sources: Sources) -> list[Path]:
     """Files of the user's outside these folders (PYTHONPATH, editable installs); an installed package is noted by its version."""
     top = parts[0]
-    if top in sys.stdlib_module_names or top in _RECORDED or top in sources.packages:
+    if top in sys.stdlib_module_names or top in sources.packages:
         return []
     folder = _folder_of_package(top)
     if folder is None:
@@ -191,15 +198,16 @@ def _is_installed(path: Path) -> bool:
     return any(folder == resolved or folder in resolved.parents for folder in (*_INSTALLED, _STANDARD))
 
 
+@functools.lru_cache(maxsize=256)
 def _version(package: str) -> str:
+    """The version of an installed package, whose distribution may have another name (PIL: pillow)."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        names = _distributions().get(package, [])
-        return importlib.metadata.version(names[0]) if names else "unknown"
-
-
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Which distribution each package is of. Cached, because it reads the files of all of them, which takes seconds."""
-    return importlib.metadata.packages_distributions()
+        pass
+    # importlib.metadata.packages_distributions parses every list of files, which takes seconds.
+    named = re.compile(rf"^{re.escape(package)}(/__init__)?\.py,", re.MULTILINE)
+    for record in (record for folder in _INSTALLED for record in sorted(folder.glob("*.dist-info/RECORD"))):
+        if named.search(record.read_text(encoding="utf-8", errors="replace")):
+            return record.parent.name.removesuffix(".dist-info")
+    return "unknown"

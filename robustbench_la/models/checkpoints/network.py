@@ -80,7 +80,7 @@ class Network:
             alpha=self.alpha,
             normalization=str(self.normalization),
             training_seed=self.seed,
-            exchange=", ".join(self.spec.exchange),
+            exchange=",".join(self.spec.exchange),
             activations_seen=self.activations_seen,
             architecture_label=self.architecture_label,
             recipe=self.recipe,
