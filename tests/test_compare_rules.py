@@ -21,6 +21,7 @@ from robustbench_la.analysis.statistics.max_t import best_of_rivals
 from robustbench_la.analysis.statistics.paired_tests import paired_difference
 from robustbench_la.errors import UserError
 from robustbench_la.output.json_documents import tables_document
+from robustbench_la.output.terminal import plain
 from robustbench_la.records.cells import CLEAN
 
 
@@ -247,3 +248,15 @@ def test_networks_whose_activation_was_exchanged_are_not_pooled_with_those_train
         ("silu", "none", 1),
     ]
     assert sum(row.is_difference for row in table.rows) == 2
+
+
+def test_only_networks_that_were_measured_alike_share_a_table_of_checkpoints(path) -> None:
+    fill(path, SMALL, activations=("relu",), seeds=(11,), name="runs/a.pt")
+    fill(path, SMALL, activations=("relu",), seeds=(11,), name="runs/b.pt", architecture="cnn")
+    fill(path, (CLEAN,), activations=("relu",), seeds=(11,), name="runs/c.pt", architecture="wide")
+    both, alone = tables(path, Request(by="checkpoint"))
+    lines = plain([both]).splitlines()
+
+    assert [row.values[0] for row in both.rows] == ["runs/a.pt", "runs/b.pt", "runs/b.pt − runs/a.pt"]
+    assert [row.values[0] for row in alone.rows] == ["runs/c.pt"]
+    assert any(line.startswith("b − a ") for line in lines)

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from robustbench_la.analysis.tables.table import Column, Estimate, Table, Value, best, number
+from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value, best, number
 
 GAP = "–"
 """Stands for what was not measured."""
+_MINUS = " − "
+"""Between the names of a row of differences."""
 LEVELS = (0.05, 0.01, 0.001)
 """p-values below which a difference gets one more star."""
 
@@ -136,16 +138,23 @@ def split_columns(table: Table) -> tuple[list[int], list[int]]:
 
 
 def shortened(table: Table) -> Table:
-    """File names without the folders and the end that all of them share."""
-    index = next((index for index, column in enumerate(table.columns) if column.name == "checkpoint"), None)
+    """File names without the folders and the end that all of them share, also where they are subtracted."""
+    index = next((at for at, column in enumerate(table.columns) if column.name in ("checkpoint", "difference")), None)
     if index is None:
         return table
-    short = short_names([str(row.values[index]) for row in table.rows if not row.is_difference])
+    differences = table.columns[index].name == "difference"
+    names = [str(row.values[index]) for row in table.rows if differences or not row.is_difference]
+    short = short_names([part for name in names for part in (name.split(_MINUS) if differences else [name])])
 
-    def renamed(values: tuple[Value, ...]) -> tuple[Value, ...]:
-        return (*values[:index], short.get(str(values[index]), values[index]), *values[index + 1 :])
+    def renamed(row: Row) -> Row:
+        value = row.values[index]
+        if not isinstance(value, str):
+            return row
+        parts = value.split(_MINUS) if differences or row.is_difference else [value]
+        shown = _MINUS.join(short.get(part, part) for part in parts)
+        return replace(row, values=(*row.values[:index], shown, *row.values[index + 1 :]))
 
-    return replace(table, rows=tuple(replace(row, values=renamed(row.values)) for row in table.rows))
+    return replace(table, rows=tuple(map(renamed, table.rows)))
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:

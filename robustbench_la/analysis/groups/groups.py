@@ -157,13 +157,16 @@ def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> lis
     Raises:
         UserError: As ``group``.
     """
-    groups = group(stored, allow_missing=allow_missing)
-    measured: dict[object, set[frozenset[Pass]]] = {}
-    for each in groups:
-        measured.setdefault((each.fingerprint, each.precision, each.profile, each.jpeg), set()).add(frozenset(each.passes))
-    if len(measured) == len(groups) or any(len(passes) > 1 for passes in measured.values()):
-        return groups
-    return group(stored, allow_missing=allow_missing, across=True)
+    alike: dict[object, list[Group]] = {}
+    for each in group(stored, allow_missing=allow_missing):
+        alike.setdefault((each.fingerprint, each.precision, each.profile, each.noise_version), []).append(each)
+    joined = []
+    for groups in alike.values():
+        if len(groups) > 1 and len({frozenset(each.passes) for each in groups}) == 1:
+            cells = [entry for each in groups for network in each.networks for entry in network.cells.values()]
+            groups = group(cells, allow_missing=allow_missing, across=True)
+        joined += groups
+    return joined
 
 
 def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True, across: bool = False) -> tuple[object, ...]:
