@@ -98,7 +98,8 @@ def measure_and_print(
         speed = results.measured * len(evaluation.images.ids) / results.seconds
         missing = results.wanted - results.from_store
         stopped = f"interrupted after {results.measured} of {missing}" if interrupted else f"{results.measured}"
-        print(f"{stopped} cells in {results.seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
+        unit = "cell" if stopped == "1" else "cells"
+        print(f"{stopped} {unit} in {results.seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
     if interrupted:
         raise KeyboardInterrupt
     plan_flags.finish(evaluation)
