@@ -197,3 +197,11 @@ def test_the_same_weights_under_two_names_are_said(runs: Path, monkeypatch: pyte
 
     assert run(monkeypatch, "eval", "--no-store", "--ckpt", PATTERN, *ON) == 0
     assert "runs/mlp_silu_seed1.pth, runs/mlp_silu_seed3.pth hold the same weights" in capsys.readouterr().err
+
+
+def test_of_several_names_of_one_file_the_first_says_its_seed(runs: Path) -> None:
+    (runs / "runs" / "mlp_silu_seed9.pth").write_bytes((runs / "runs" / "mlp_silu_seed1.pth").read_bytes())
+    la.evaluate(PATTERN, "digits", noise="clean", limit=8, normalize="half", store="results.sqlite")
+
+    seeds = [cell.network.training_seed for cell in la.open_store("results.sqlite", activation="silu").cells]
+    assert sorted(map(str, seeds)) == ["1", "2"]

@@ -89,7 +89,7 @@ def measure_missing(
         opened = None if store is None else stack.enter_context(Store(store))
         known = {} if opened is None or fresh else quantity.read(opened, evaluation, setting)
         if opened is not None:
-            opened.describe(network.record for network in evaluation.networks)
+            opened.describe(network.record for network in reversed(evaluation.networks))  # of one file's names the first counts
         keep = None if opened is None else quantity.keeper(opened, evaluation, setting, replace=fresh)
         on_found(sum(key in known for _, key in wanted), len(wanted))
         try:

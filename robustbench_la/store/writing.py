@@ -102,14 +102,15 @@ class Writer:
         existing = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
         if existing is None:
             return self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
-        self.describe(network)
+        self.describe(network, only_gaps=True)
         return int(existing[0])
 
-    def describe(self, network: NetworkRecord) -> None:
-        """Let what is known about a network now replace what is stored about it; nothing happens if it is not stored."""
+    def describe(self, network: NetworkRecord, *, only_gaps: bool = False) -> None:
+        """Let what is known about a network now replace what is stored about it, or fill the gaps; ignore one not stored."""
         if known := network.known:
-            changes = ", ".join(f"{name} = :{name}" for name in known)
-            differs = " OR ".join(f"{name} IS NOT :{name}" for name in known)
+            gap = "ifnull({0}, '') = ''" if only_gaps else "{0} IS NOT :{0}"
+            changes = ", ".join(f"{name} = CASE WHEN {gap.format(name)} THEN :{name} ELSE {name} END" for name in known)
+            differs = " OR ".join(gap.format(name) for name in known)
             self._connection.execute(f"UPDATE networks SET {changes} WHERE {NETWORK_MATCHES} AND ({differs})", network.as_dict())
 
     def _insert(self, table: str, row: Mapping[str, object]) -> int:
