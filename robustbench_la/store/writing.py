@@ -106,7 +106,7 @@ class Writer:
         return int(existing[0])
 
     def describe(self, network: NetworkRecord, *, only_gaps: bool = False) -> None:
-        """Let what is known about a network now replace what is stored about it, or fill the gaps; ignore one not stored."""
+        """Let what is known about a network now replace what is stored, or fill the gaps; ignored if not stored."""
         if known := network.known:
             gap = "ifnull({0}, '') = ''" if only_gaps else "{0} IS NOT :{0}"
             changes = ", ".join(f"{name} = CASE WHEN {gap.format(name)} THEN :{name} ELSE {name} END" for name in known)
