@@ -49,8 +49,8 @@ class NetworkRecord(NetworkId):
     architecture_label: str | None = None
     """What the user calls its architecture (``--as``): networks that share it are compared, whatever their code."""
     recipe: str = ""
-    """Digest of how it was trained, without the seed, or the group that the user gave; empty if unknown. Networks that differ in it
-    are neither pooled nor paired as training seeds."""
+    """Digest of how it was trained, without the seed, or the group that the user gave; empty if unknown. Those that differ
+    in it are neither pooled nor paired as training seeds."""
     weights: str = ""
     """SHA-256 of its weights, whatever the file that holds them; empty in records of older versions."""
     stochastic: bool = False
