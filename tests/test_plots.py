@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import subprocess
@@ -508,3 +509,18 @@ def test_every_kind_of_the_plot_command_is_in_its_help(monkeypatch, capsys) -> N
     said = capsys.readouterr().out
     assert all(f"{kind}:" in said for kind in OF_STORES)
     assert Path("curves.pdf").suffix in said
+
+
+def test_recipes_are_lines_of_their_own_and_identical_weights_count_once() -> None:
+    def trained(seed: int, recipe: str, weights: str) -> NetworkFluctuation:
+        one = record("silu", seed=seed)
+        network = dataclasses.replace(one.layers[0].network, recipe=recipe, weights=weights)
+        return dataclasses.replace(one, layers=tuple(dataclasses.replace(layer, network=network) for layer in one.layers))
+
+    measured = [trained(11, "long", "a"), trained(22, "short", "b"), trained(33, "long", "a")]
+    (axes,) = layers.layers(measured).axes
+
+    drawn = lines(axes)
+    assert list(drawn) == ["SiLU, recipe long", "SiLU, recipe short"]
+    expected = [100 * layer.statistics["relative_mean"] for layer in measured[0].layers]
+    assert drawn["SiLU, recipe long"][1] == pytest.approx(expected, rel=1e-12)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_la.activations import counterparts, in_order
+from robustbench_la.analysis.groups.variants import copies_of
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.style import Look, look
 from robustbench_la.records.cells import Condition
@@ -117,6 +118,8 @@ def _found(measured: Sequence[NetworkFluctuation], groups: Sequence[Sequence[Con
         raise UserError("nothing was measured, so there is nothing to draw")
     if any(not np.array_equal(record.sample, measured[0].sample) for record in measured):
         raise UserError("these networks were measured on different images, so they cannot be drawn together")
+    copies = copies_of(record.layers[0].network for record in measured)
+    measured = [record for record in measured if record.layers[0].network.id not in copies]
     looks = _looks(measured)
     architectures = list(dict.fromkeys(record.layers[0].network.design for record in measured))
     found = []
@@ -130,13 +133,13 @@ def _found(measured: Sequence[NetworkFluctuation], groups: Sequence[Sequence[Con
     return found
 
 
-_Kind = tuple[str, float | None, int]
-"""Activation, alpha, number of layers: what the checkpoints of one line share."""
+_Kind = tuple[str, float | None, int, str]
+"""Activation, alpha, number of layers, training recipe: what the checkpoints of one line share."""
 
 
 def _kind(record: NetworkFluctuation) -> _Kind:
     first = record.layers[0].network
-    return first.activation, first.alpha, len(record.layers)
+    return first.activation, first.alpha, len(record.layers), first.recipe
 
 
 def _condition(record: NetworkFluctuation) -> Condition:
@@ -148,13 +151,14 @@ def _looks(measured: Sequence[NetworkFluctuation]) -> dict[_Kind, Look]:
     kinds = {_kind(record): record.layers[0].network.design for record in measured}
     looks: dict[_Kind, Look] = {}
     for activation in in_order(kind[0] for kind in kinds):
-        own = sorted((kind for kind in kinds if kind[0] == activation), key=lambda kind: (kind[1] or 0, kind[2]))
-        alphas = list(dict.fromkeys(kind[1] for kind in own))
+        own = sorted((kind for kind in kinds if kind[0] == activation), key=lambda kind: (kind[1] or 0, *kind[2:]))
+        variants = list(dict.fromkeys((kind[1], kind[3]) for kind in own))
         for kind in own:
             depths = {other[2] for other in own if kinds[other] == kinds[kind]}
-            shade = look(activation, variant=alphas.index(kind[1]), variants=len(alphas))
-            words = [f"α = {kind[1]:g}"] if len(alphas) > 1 and kind[1] is not None else []
+            shade = look(activation, variant=variants.index((kind[1], kind[3])), variants=len(variants))
+            words = [f"α = {kind[1]:g}"] if len({other[1] for other in own}) > 1 and kind[1] is not None else []
             words += [f"{kind[2]} layers"] if len(depths) > 1 else []
+            words += [f"recipe {kind[3][:8] or 'unknown'}"] if len({other[3] for other in own}) > 1 else []
             looks[kind] = shade.named(", ".join([shade.label, *words]))
     return looks
 
