@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from robustbench_la.images.decoding import ImageSet
 from robustbench_la.records.cells import CLEAN, Cell
 from robustbench_la.records.packing import unpack_classes
+from robustbench_la.text import some
 
 _NEAR_CHANCE = 2.5
 """Accuracy up to this multiple of chance is near chance."""
@@ -28,24 +29,33 @@ def order_remarks(images: ImageSet, cells: Sequence[Cell]) -> list[str]:
         cells: Of any condition; only clean ones with predictions count.
 
     Returns:
-        A sentence for each such network.
+        A sentence for each such network, or for all of which the same can be said.
     """
-    remarks = []
+    alike: dict[str, list[Cell]] = {}
     for cell in cells:
-        if cell.condition != CLEAN or cell.correct > _NEAR_CHANCE * cell.total / len(images.classes):
-            continue
-        remark = f"{cell.network.checkpoint}: {cell.correct} of {cell.total} clean images are right, which is near chance"
-        if cell.predictions and cell.total >= _IMAGES_PER_CLASS * len(images.classes):
-            order, right = _best_order(unpack_classes(cell.predictions, cell.total), images.labels, len(images.classes))
-            if right > _CONVINCING * cell.total:
-                names = ", ".join(images.classes[place] for place in order[:_SHOWN]) + (", ..." if len(order) > _SHOWN else "")
-                remarks.append(
-                    f"{remark}; the outputs seem to be in another order, in which {right} are right: {names} (give it with "
-                    "--labels FILE, line i: the folder of output i)"
-                )
-                continue
-        remarks.append(f"{remark}{_sorted_as_text(images.classes)}")
-    return remarks
+        if cell.condition == CLEAN and cell.correct <= _NEAR_CHANCE * cell.total / len(images.classes):
+            alike.setdefault(_another_order(images, cell) or _sorted_as_text(images.classes), []).append(cell)
+    return [f"{some([cell.network.checkpoint for cell in found])}: {_near_chance(found)}{hint}" for hint, found in alike.items()]
+
+
+def _near_chance(cells: Sequence[Cell]) -> str:
+    if len(cells) > 1:
+        return "clean accuracy is near chance"
+    return f"{cells[0].correct:,} of {cells[0].total:,} clean images are right, which is near chance"
+
+
+def _another_order(images: ImageSet, cell: Cell) -> str:
+    """The order of classes in which most answers would be right; empty where there is none."""
+    if not cell.predictions or cell.total < _IMAGES_PER_CLASS * len(images.classes):
+        return ""
+    order, right = _best_order(unpack_classes(cell.predictions, cell.total), images.labels, len(images.classes))
+    if right <= _CONVINCING * cell.total:
+        return ""
+    names = ", ".join(images.classes[place] for place in order[:_SHOWN]) + (", ..." if len(order) > _SHOWN else "")
+    return (
+        f"; the outputs seem to be in another order, in which {right:,} are right: {names} (give it with --labels FILE, "
+        "line i: the folder of output i)"
+    )
 
 
 def _best_order(predicted: NDArray[np.uint16], labels: NDArray[np.int64], classes: int) -> tuple[list[int], int]:
