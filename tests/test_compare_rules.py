@@ -139,7 +139,8 @@ def test_the_smallest_p_value_after_correction_decides_whether_tests_can_find_an
         Estimate(0.1, count=count, evidence=Evidence("a", "b", test="Wilcoxon signed-rank", p=0.5 + index / 100))
         for index in range(tests)
     )
-    sentence = out_of_reach([Contrast(contender=None, against="b", estimates=estimates)])  # type: ignore[arg-type]
+    contrasts = [Contrast(contender=None, against="b", estimates=estimates, tests=tuple(range(tests)))]  # type: ignore[arg-type]
+    sentence = out_of_reach(contrasts)
 
     assert bool(sentence) == hopeless
     if (count, tests) == (10, 34):

@@ -55,7 +55,7 @@ def held(group: Group, request: Request, measured: MetricColumns, over_images: O
     if request.metric == "relative":
         contenders = [contender for contender in contenders if contender.level == "layer"]
     against = () if request.metric == "relative" else request.against
-    contrasts = contrast(contenders, measured, columns, against, over_images, opponent)
+    contrasts = contrast(contenders, measured, columns, against, over_images, opponent, request.by)
     blocks = [_block(contender, group, measured, columns, request) for contender in contenders]
     rows = arranged(contenders, blocks, contrasts, request, columns)
     return Contest(columns=columns, contenders=contenders, contrasts=contrasts, rows=rows)

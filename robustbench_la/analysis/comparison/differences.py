@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robustbench_la.activations import ACTIVATIONS
-from robustbench_la.analysis.comparison.contenders import BEST, Against, Contender
+from robustbench_la.analysis.comparison.contenders import BEST, Against, By, Contender
 from robustbench_la.analysis.metrics.columns import MetricColumns
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.max_t import best_of_rivals
@@ -37,6 +37,8 @@ class Contrast:
     """Name of the other contender, or BEST."""
     estimates: tuple[Estimate | None, ...]
     """One per column."""
+    tests: tuple[object, ...]
+    """What identifies the test of each column: columns that share one are tested once; None where nothing is compared."""
     checkpoints: bool = False
     """Whether both are checkpoints of any kind, not a layer-level network and its rival."""
 
@@ -48,6 +50,7 @@ def contrast(
     against: Sequence[Against],
     over_images: OverImages | None = None,
     opponent: int | None = None,
+    by: By = "activation",
 ) -> list[Contrast]:
     """Differences between contenders, corrected together by Holm's method; repeated tests count once.
 
@@ -58,6 +61,7 @@ def contrast(
         against: The element-level contenders that each layer-level one is compared with.
         over_images: Compares single networks image by image; None compares over training seeds.
         opponent: Index of the contender that all others are compared with, in place of pairs of two levels; None for pairs.
+        by: What contenders are; single networks are only paired if they share their training seed.
 
     Returns:
         One contrast per pair of contenders.
@@ -66,7 +70,7 @@ def contrast(
         rival = contenders[opponent]
         pairs: list[_Pair] = [(one, rival.name, _same(rival, columns), ()) for one in contenders if one is not rival]
     else:
-        pairs = [pair for one in contenders for pair in _rivals_of(one, contenders, measured, columns, against, over_images)]
+        pairs = [pair for one in contenders for pair in _rivals_of(one, contenders, measured, columns, against, by)]
     tested: dict[_Test, Estimate | None] = {}
     rows: list[tuple[Contender, str, list[_Test | None]]] = []
     for one, name, others, rivals in pairs:
@@ -85,6 +89,7 @@ def contrast(
             contender=one,
             against=name,
             estimates=tuple(None if key is None else corrected[key] for key in keys),
+            tests=tuple(keys),
             checkpoints=opponent is not None,
         )
         for one, name, keys in rows
@@ -101,13 +106,13 @@ def _rivals_of(
     measured: MetricColumns,
     columns: Sequence[Column],
     against: Sequence[Against],
-    over_images: OverImages | None,
+    by: By,
 ) -> list[_Pair]:
     """What a layer-level contender is compared with: its counterpart, and the best; built and trained as it was."""
     if one.level != "layer":
         return []
     element = [other for other in contenders if other.level == "element" and other.variant.setup == one.variant.setup]
-    rivals = [other for other in element if over_images is None or set(other.seeds) & set(one.seeds)]
+    rivals = [other for other in element if by == "activation" or set(other.seeds) & set(one.seeds)]
     entry = ACTIVATIONS.get(one.variant.activation)
     partners = [other for other in rivals if entry and other.variant.activation == entry.counterpart]
     if not partners and entry and len(candidates := [o for o in element if o.variant.activation == entry.counterpart]) == 1:
@@ -122,11 +127,15 @@ def _rivals_of(
 
 def _best(contenders: Sequence[Contender], measured: MetricColumns, column: Column) -> Contender | None:
     """The contender with the best mean in a column; None if the column has no direction or no contender has a value."""
-    means = [(mean(measured.rows[index].get(column.name) for index in contender.indices), contender) for contender in contenders]
+    means = [(_mean(contender, measured, column.name), contender) for contender in contenders]
     measured_means = [(value, contender) for value, contender in means if value is not None]
     if column.better is None or not measured_means:
         return None
     return (max if column.better == "higher" else min)(measured_means, key=lambda pair: pair[0])[1]
+
+
+def _mean(contender: Contender, measured: MetricColumns, column: str) -> float | None:
+    return mean(measured.rows[index].get(column) for index in contender.indices)
 
 
 def _difference(
@@ -159,9 +168,13 @@ def _over_seeds(
 ) -> Estimate | None:
     """Difference over the shared training seeds; without shared seeds, the difference of the means without a test."""
     shared = sorted(set(one.seeds) & set(other.seeds))
+    # The best is chosen among rivals without gaps, and tested over the seeds that all of them have.
+    complete_rivals = [rival for rival in rivals if _mean(rival, measured, column) is not None] if len(rivals) > 1 else []
+    common = sorted(set(shared).intersection(*(rival.seeds for rival in complete_rivals)))
+    shared = common if len(common) >= MIN_SEEDS else shared
     names = one.name, other.name
     if not shared or not tested:
-        means = [mean(measured.rows[index].get(column) for index in contender.indices) for contender in (one, other)]
+        means = [_mean(contender, measured, column) for contender in (one, other)]
         if means[0] is None or means[1] is None:
             return None
         return Estimate(means[0] - means[1], evidence=Evidence(*names))
@@ -171,16 +184,21 @@ def _over_seeds(
         return None
     result = compare_seeds([left for left, _ in complete], [right for _, right in complete])
     evidence = Evidence(*names, test=result.test, statistic=result.statistic, p=result.p, effect=result.effect)
-    if len(rivals) > 1:
-        evidence = _against_best(evidence, one, other, rivals, measured, column)
+    if len(complete_rivals) > 1:
+        evidence = _against_best(evidence, one, other, complete_rivals, measured, column, common)
     return Estimate(result.difference, result.low, result.high, count=result.count, evidence=evidence)
 
 
 def _against_best(
-    evidence: Evidence, one: Contender, other: Contender, rivals: Sequence[Contender], measured: MetricColumns, column: str
+    evidence: Evidence,
+    one: Contender,
+    other: Contender,
+    rivals: Sequence[Contender],
+    measured: MetricColumns,
+    column: str,
+    shared: Sequence[int],
 ) -> Evidence:
     """The test against the best, which was picked on the same numbers: corrected for the choice, over the seeds of all rivals."""
-    shared = sorted(set(one.seeds).intersection(*(rival.seeds for rival in rivals)))
     table = [
         [(measured.rows[one.seeds[seed]].get(column), measured.rows[rival.seeds[seed]].get(column)) for rival in rivals]
         for seed in shared

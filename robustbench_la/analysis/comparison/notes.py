@@ -112,6 +112,7 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, unit: str)
             )
     elif any(difference.contender.seeds for difference in contrasts):
         notes.append("Over the training seeds that both share.")
+        notes += _choice_notes(contrasts)
     if tests:
         protocol = "" if request.by == "checkpoint" else (
             " Paired t-test where both samples look normal (Shapiro-Wilk), else Wilcoxon signed-rank."
@@ -123,6 +124,28 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, unit: str)
     if few and request.by == "activation":
         notes.append(f"No p-value with fewer than {MIN_SEEDS} shared seeds.")
     return " ".join(notes)
+
+
+def _choice_notes(contrasts: Sequence[Contrast]) -> list[str]:
+    """What is said where the activations among which the best is chosen were not all trained from the same seeds."""
+    chosen = [
+        (one.contender, estimate, estimate.count or 0)
+        for one in contrasts
+        if one.against == BEST
+        for estimate in one.estimates
+        if estimate and estimate.evidence
+    ]
+    notes = []
+    if any(
+        estimate.evidence and estimate.evidence.test == MAX_T and count < len(contender.seeds)
+        for contender, estimate, count in chosen
+    ):
+        notes.append("Against the best: over the training seeds that all activations it is chosen from share.")
+    if any(estimate.evidence and estimate.evidence.test is None and count >= MIN_SEEDS for _, estimate, count in chosen):
+        notes.append(
+            f"No p-value against the best where the activations it is chosen from share fewer than {MIN_SEEDS} training seeds."
+        )
+    return notes
 
 
 def _best_note(tested: Sequence[Evidence], request: Request) -> str:

@@ -22,12 +22,12 @@ def out_of_reach(contrasts: Sequence[Contrast]) -> str:
         contrasts: All differences of a table.
     """
     tests = {
-        (test.one, test.other, test.test, test.p, test.statistic, estimate.count)
+        key: estimate.count
         for contrast in contrasts
-        for estimate in contrast.estimates
+        for key, estimate in zip(contrast.tests, contrast.estimates, strict=True)
         if estimate is not None and (test := estimate.evidence) is not None and test.p is not None and test.test in _BOUNDED
     }
-    counts = [count for *_, count in tests if count is not None]
+    counts = [count for count in tests.values() if count is not None]
     if not counts:
         return ""
     seeds = max(counts)
