@@ -43,6 +43,14 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def exists(path: Path) -> bool:
+    """Whether there is a file or a folder at ``path``; False if that cannot be determined, as of a name that is too long."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def is_missing(path: Path) -> bool:
     """Whether nothing exists at ``path``; False if that cannot be determined: opening the file will then report why."""
     try:

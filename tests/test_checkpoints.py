@@ -24,6 +24,7 @@ from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import read_checkpoint, save_checkpoint
+from robustbench_la.models.checkpoints.find import find_checkpoints
 from robustbench_la.models.checkpoints.keys import check_keys
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.exchange import make_activation
@@ -698,3 +699,20 @@ def test_a_file_that_asks_for_any_size_takes_no_memory(tmp_path, change):
 
     with pytest.raises(UserError, match=r"damaged|do not fit"):
         load_network(tmp_path / "model.pt", LoadOverrides())
+
+
+def test_our_own_format_declares_no_more_than_its_bytes(tmp_path):
+    spec = NetworkSpec(architecture="mlp", classes=10, channels=1, height=8, width=8)
+    path = tmp_path / "own.pt"
+    _save(path, build(spec, "relu", 0.25), spec)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"] = {name: torch.ones(1).expand(10**6, 10**6) for name in content["state_dict"]}
+    torch.save(content, path)
+
+    with pytest.raises(UserError, match=r"declares 1,000,000,000,000 values, but the file stores 4 bytes"):
+        load_network(path, LoadOverrides(), Shape(10, 1, 8, 8))
+
+
+def test_a_name_that_no_file_can_have_is_that_of_a_missing_file():
+    with pytest.raises(UserError, match=r"no such file"):
+        find_checkpoints(["a" * 300])

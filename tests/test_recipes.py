@@ -64,6 +64,7 @@ def test_the_recipe_of_a_foreign_file_is_its_plain_settings() -> None:
     assert recipe(dataset="/home/a/cifar10") == recipe(dataset="/data/cifar10") != recipe(dataset="cifar100")
     assert len({recipe(), recipe(lr=0.2), recipe(epochs=1), recipe(batch_size=64)}) == 4
     assert recipe_of({"hyper_parameters": {"optim": {"lr": 0.1}}}) != recipe_of({"hyper_parameters": {"optim": {"lr": 0.2}}})
+    assert recipe(data="data/cifar10") != recipe(data="data/cifar100")
     assert recipe_of({"state_dict": {}, "epoch": 3}) == ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from robustbench_la.errors import UserError
-from robustbench_la.files import similar_files
+from robustbench_la.files import exists, similar_files
 from robustbench_la.models.checkpoints.file_names import fields_of, glob_of, is_template, read_name
 from robustbench_la.models.checkpoints.named import NamedFile, activation_within, named_file
 from robustbench_la.models.checkpoints.tables import SUFFIXES, read_table
@@ -54,7 +54,7 @@ def _found(pattern: str) -> list[NamedFile]:
         fields_of(pattern)  # an unknown field is reported even where no file matches
     searched = glob_of(pattern) if template else pattern
     # Path.glob does not accept absolute patterns.
-    matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(searched, recursive=True))  # noqa: PTH207
+    matches = [pattern] if exists(Path(pattern)) else sorted(glob.glob(searched, recursive=True))  # noqa: PTH207
     if not matches and not glob.has_magic(searched):
         raise UserError(f"no such file: {pattern}{similar_files(Path(pattern))}")
     if not matches:

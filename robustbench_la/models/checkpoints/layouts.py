@@ -107,7 +107,7 @@ def _nested(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[
         )
     if tensors and all(isinstance(key, str) for key in content):
         for name, tensor in tensors.items():
-            _check(name, tensor)
+            check_tensor(name, tensor)
         if any(tensor.is_floating_point() and tensor.dim() > 1 for tensor in tensors.values()):
             beside = tuple(str(key) for key, value in content.items() if not isinstance(value, (Tensor, Mapping)))
             yield Weights(place=place, tensors=tensors, left=beside)
@@ -121,7 +121,7 @@ def _is_quantised(tensor: Tensor) -> bool:
     return tensor.is_quantized
 
 
-def _check(name: str, tensor: Tensor) -> None:
+def check_tensor(name: str, tensor: Tensor) -> None:
     """Raise UserError for a tensor that is no array of numbers, or that is larger than what the file stores of it."""
     name = printable(name)
     if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:

@@ -19,7 +19,7 @@ _RECIPE = re.compile(
     rf"{_LENGTH}|(base_|init_|initial_|max_|min_)?lr|learning_rate|lr_.*|(train_|global_)?batch_?size|bs|batch"
     r"|optim(izer)?(_name)?|opt|momentum|nesterov|betas?|eps|weight_decay|wd|schedul(er|e)(_.*)?|sched|milestones|lr_steps|gamma"
     r"|step_size|decay_.*|warmup.*|(label_)?smoothing|dropout|drop(_path|_rate)?|mixup.*|cutmix.*|cutout.*|aa|auto_?augment.*"
-    r"|rand_?augment.*|aug(ment(ation|ations)?)?|random_?erasing|reprob|crop(_size|_padding)?|flip|(train_)?(data)?_?set"
+    r"|rand_?augment.*|aug(ment(ation|ations)?)?|random_?erasing|reprob|crop(_size|_padding)?|flip|(train_)?(data)?_?set|data(_dir)?"
     r"|subset|limit|(train_)?fraction|val(idation)?_(split|fraction)|pretrained|ema(_decay)?|clip(_grad)?|grad_clip|amp|loss"
 )
 """Names of settings that make up a recipe. The seed is none, nor what changes no weights: folders, devices."""

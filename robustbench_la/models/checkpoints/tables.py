@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
-from robustbench_la.files import similar_files
+from robustbench_la.files import exists, similar_files
 from robustbench_la.models.checkpoints.named import FIELDS, NamedFile, field_of, named_file
 
 SUFFIXES = (".csv", ".tsv", ".yaml", ".yml")
@@ -50,7 +50,7 @@ def _checked(table: Path, place: str, row: Mapping[str, str]) -> NamedFile:
         raise UserError(f"{table}, {place}: no path")
     given = Path(row["path"].strip()).expanduser()
     path = table.parent / given
-    if not path.exists():
+    if not exists(path):
         raise UserError(f"{table}, {place}: no such file: {path}{similar_files(path)}")
     try:
         return named_file(path, {name: text for name, text in row.items() if name != "path"}, source=f"the table {table}")
