@@ -389,6 +389,17 @@ def test_fluctuation_that_is_not_there_any_more_is_a_regression_and_one_that_was
     assert "fluctuation was not measured, so it is not judged" in verdict.remarks
 
 
+@pytest.mark.parametrize(("by", "outcome"), [(0.8, "improved"), (1.2, "regression")])
+def test_fluctuation_that_is_missing_is_no_test_in_either_direction(
+    monkeypatch: pytest.MonkeyPatch, by: float, outcome: str
+) -> None:
+    """A p-value of 0.03 is below 0.05 as the only one, and would not be as one of two."""
+    monkeypatch.setattr("robustbench_la.gate.judge_fluctuation._p", lambda *_: 0.03)
+    found = judged(moved(1.001), moved(by, places=(1,)))
+
+    assert found["fluctuation under gaussian_noise=1"].outcome == outcome
+
+
 def test_images_whose_activation_is_all_zero_are_left_out() -> None:
     was, now = moved(1.0), moved(1.0)
     codes = now.fluctuations[0].per_image.copy()

@@ -274,9 +274,9 @@ def test_the_tolerance_of_a_corruption_holds_for_its_mean_unless_that_has_its_ow
 
 
 def test_the_same_checkpoint_that_answers_differently_is_a_difference_of_arithmetic() -> None:
-    was = network(1000, {})
+    was = network(1000, {LEVELS[4]: range(14)})
     now = dataclasses.replace(
-        network(1000, {LEVELS[4]: range(40)}), provenance={**was.provenance, "torch": "9.9", "device": "cuda"}
+        network(1000, {LEVELS[4]: range(14, 40)}), provenance={**was.provenance, "torch": "9.9", "device": "cuda"}
     )
     verdict = judge.judge(was, now)
 
@@ -292,6 +292,67 @@ def test_the_same_checkpoint_that_answers_differently_is_a_difference_of_arithme
         "the same checkpoint as the baseline's: 40 of 16,000 answers differ by the arithmetic of this machine ("
     )
     assert "torch: 2.15.0+cu132 in the baseline, 9.9 now; device: cpu in the baseline, cuda now" in remark
+
+
+def test_the_same_checkpoint_that_loses_half_of_all_answers_is_a_regression() -> None:
+    """Rounding does not explain that; one image that differs stays arithmetic even where the tolerance alone decides."""
+    was = network(1000, {})
+    verdict = judge.judge(was, network(1000, dict.fromkeys([CLEAN, *LEVELS], range(500))))
+    few = judge.judge(was, network(1000, {LEVELS[4]: [7]}), parse_rules(["0"], alpha=1))
+
+    assert len(verdict.failing()) == 20
+    assert verdict.remarks[0].startswith(
+        "the same checkpoint as the baseline's: 8,000 of 16,000 answers differ by the arithmetic"
+    )
+    assert "more than rounding" in verdict.remarks[1]
+    assert [few.failing(), {one.name for one in few.having("arithmetic")}] == [
+        [],
+        {"gaussian_noise 5", "gaussian_noise mean", MEAN},
+    ]
+
+
+def test_a_gate_of_images_too_few_to_show_any_fall_says_so() -> None:
+    verdict = judge.judge(network(5, {}), network(5, {}, sha256="b"))
+
+    assert report.headline(verdict) == "PASS: none of 20 regressed; 19 of 20 could not have shown any fall, with 5 images"
+    assert github.verdict_markdown(verdict).startswith("### ⚠️ larobust: PASS")
+    assert github.github(verdict)[0].startswith("::warning title=larobust%3A too few images::PASS")
+
+
+def test_a_pass_that_may_hide_a_fall_beyond_the_tolerance_is_remarked() -> None:
+    few, many = (judge.judge(network(images, {}), network(images, {}, sha256="b")) for images in (300, 5000))
+
+    assert "exceeds the tolerance of 20 of the 20 that passed (up to 3.77 points)" in few.remarks[-1]
+    assert not any("tolerance" in remark for remark in many.remarks)
+
+
+def test_the_number_of_images_that_decides_a_mean_is_that_of_its_fractions() -> None:
+    """5 of 100 images lose one of five severities; with that many, the test finds such a fall four times out of five."""
+    wrong = {condition: [place] for place, condition in enumerate(LEVELS[:5])}
+    was, now = network(100, {}, conditions=LEVELS[:6]), network(100, wrong, conditions=LEVELS[:6], sha256="b")
+    row = judged(was, now)["gaussian_noise mean"]
+
+    assert row.images_to_settle is not None
+    lost = np.random.default_rng(0).binomial(row.images_to_settle, 0.05, 4000)
+    assert 0.75 < np.mean(0.5**lost <= 0.05 / 8) < 0.92
+
+
+def test_the_tolerance_of_the_only_corruption_holds_for_the_mean() -> None:
+    wrong = dict.fromkeys(LEVELS[:5], range(40))
+    was, now = network(2000, {}, conditions=LEVELS[:5]), network(2000, wrong, conditions=LEVELS[:5], sha256="b")
+
+    assert judged(was, now)[MEAN].outcome == "regression"
+    assert judged(was, now, parse_rules(["gaussian_noise:3"]))[MEAN].outcome == "pass"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_image_with_several_noise_seeds_leaves_everything_possible() -> None:
+    was = network(1, {}, conditions=LEVELS[:1], seeds=2)
+    answers = [*was.answers[:2], dataclasses.replace(was.answers[2], predictions=was.labels + np.uint16(1))]
+    now = dataclasses.replace(was, answers=tuple(answers), network=dataclasses.replace(was.network, sha256="b" * 64))
+
+    row = judged(was, now)["gaussian_noise 1"]
+    assert (row.difference, row.low, row.high) == (-0.5, -1, 1)
 
 
 def test_another_checkpoint_with_the_same_answers_is_a_regression_all_the_same() -> None:

@@ -39,10 +39,15 @@ class Changes:
         return float(Fraction(int(side.sum()), self.unit * len(side)))
 
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference: Newcombe's where every image is right or wrong, else Student's over images."""
+        """The 95 % interval of the difference: Newcombe's where every image is right or wrong, else Student's over images.
+
+        A single image that is right with some noise seeds says nothing about others: everything is possible.
+        """
         if all(np.isin(side, (0, self.unit)).all() for side in (self.before, self.after)):
             change = paired_difference(self.after > 0, self.before > 0)
             return change.low, change.high
+        if len(self.before) < 2:
+            return -1.0, 1.0
         from scipy.special import stdtrit
 
         values = self.each / self.unit

@@ -38,7 +38,7 @@ def judge(
     corruptions), or if it is no longer measured. It is inconclusive if the drop exceeds the tolerance but is not significant; or
     if the interval of a smaller drop reaches beyond the tolerance, and the images are too few to find a drop of that size.
     Improvements are judged like regressions, with the sign reversed. If both sides are the same network, what differs is the
-    arithmetic of the machines, and is called so.
+    arithmetic of the machines, and is called so, except for a regression: rounding alone makes no network significantly worse.
 
     Args:
         baseline: The snapshot to judge by.
@@ -69,7 +69,13 @@ def judge(
     pairs = [(one.predictions, measured[one.pass_].predictions) for one in asked if one.pass_ in measured]
     flips = sum(int(np.count_nonzero(one != other)) for one, other in pairs)
     if baseline.network.id == now.network.id:
-        judged = [_of_the_same_network(one) for one in judged]
+        judged = [_of_the_same_network(one, rules) for one in judged]
+        if any(one.outcome == "regression" and one.difference is not None for one in judged):
+            remarks.append(
+                "a significant fall of the same checkpoint is more than rounding: something here makes it answer worse"
+            )
+    elif hidden := _may_hide_a_fall(judged):
+        remarks.append(hidden)
     return Verdict(
         judgements=tuple(sorted(judged, key=badness)),
         rules=rules,
@@ -80,11 +86,26 @@ def judge(
     )
 
 
-def _of_the_same_network(one: Judgement) -> Judgement:
-    """The judgement if the same network was measured twice: what exceeds the tolerance is a difference of arithmetic."""
+def _of_the_same_network(one: Judgement, rules: Rules) -> Judgement:
+    """The judgement if the same network was measured twice: what exceeds the tolerance is a difference of arithmetic.
+
+    A significant regression remains one. Where the tolerance alone decides (an alpha of 1), it must be significant all the same.
+    """
     if one.difference is None:  # no longer measured
         return one
+    if one.outcome == "regression" and one.p is not None and one.p <= min(rules.alpha, Rules().alpha):
+        return one
     return replace(one, outcome="arithmetic" if abs(one.difference) > one.tolerance else "pass", images_to_settle=None)
+
+
+def _may_hide_a_fall(judged: Sequence[Judgement]) -> str | None:
+    """A remark if something passed of which a fall beyond its tolerance would probably not have been found."""
+    passed = [one for one in judged if one.outcome in ("pass", "improved") and one.smallest_fall is not None]
+    falls = [one.smallest_fall for one in passed if one.smallest_fall is not None and one.smallest_fall > one.tolerance]
+    if not falls:
+        return None
+    hiding = f"{len(falls)} of the {len(passed)} that passed (up to {100 * max(falls):.2f} points)"
+    return f"the smallest fall that would be found exceeds the tolerance of {hiding}"
 
 
 def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> None:

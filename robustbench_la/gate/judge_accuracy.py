@@ -106,5 +106,9 @@ def _judgement(test: _Test, rules: Rules) -> Judgement:
     if outcome != "inconclusive":
         return row
     fall = max(-change, Fraction(tolerance))
-    changed = float(np.mean((each / test.changes.unit) ** 2))
-    return replace(row, images_to_settle=images_to_find(float(fall), max(changed, float(fall)), test.level, POWER))
+    values = each / test.changes.unit
+    moved = np.abs(values[values != 0])
+    # A fall f, of images that change by m on average, takes f / m of them: their mean square is at least f m.
+    least_square = float(fall) * (float(moved.mean()) if len(moved) else 1.0)
+    square = max(float(np.mean(values**2)), least_square)
+    return replace(row, images_to_settle=images_to_find(float(fall), square, test.level, POWER))

@@ -55,7 +55,7 @@ def judge_fluctuations(
     measured = {one.pass_: one for one in now.fluctuations}
     tolerance = rules.rise / 100
     judged: list[Judgement] = []
-    rises: list[float] = []
+    rises: list[float | None] = []
     for condition, several in wanted.items():
         whole = all(one.pass_ in measured for one in several)
         before = _per_image(several)
@@ -70,7 +70,7 @@ def judge_fluctuations(
             tolerance=float(tolerance),
             images=int(known.sum()),
         )
-        rises.append(1.0)
+        rises.append(None)  # what is missing is no test
         moved = min(np.count_nonzero(side[known]) for side in (before, after))
         if whole and moved < max(2, min(_LEAST_MOVED, int(known.sum()))):
             remarks.append(f"{row.name} is not judged: too few images move any activation")
@@ -100,7 +100,7 @@ def _per_image(several: Sequence[Fluctuation]) -> NDArray[np.float64]:
     return mean
 
 
-def _corrected(judged: Sequence[Judgement], rises: Sequence[float], rules: Rules) -> list[Judgement]:
+def _corrected(judged: Sequence[Judgement], rises: Sequence[float | None], rules: Rules) -> list[Judgement]:
     """With the outcomes by p-values that are corrected over the conditions."""
     p_worse, p_better = holm(row.p for row in judged), holm(rises)
     final = []

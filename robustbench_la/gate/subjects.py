@@ -94,7 +94,7 @@ def subjects_of(baseline: Snapshot, only: Callable[[Condition], bool] | None = N
                 subjects.append(Subject(name, "corruption", None, answers, (name, corruption)))
         if over_all:
             answers = tuple(one for condition in corrupted for one in by_condition[condition])
-            same = (f"{name} mean" for name in levels) if len(levels) == 1 else ()
+            same = (each for name in levels for each in (f"{name} mean", name)) if len(levels) == 1 else ()
             subjects.append(Subject(MEAN, "mean", None, answers, ("mean", *same)))
     moved: dict[Condition, list[Fluctuation]] = {}
     for each in baseline.fluctuations:
