@@ -49,6 +49,18 @@ GATES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Functions that often gate other values: what the product with the value itself is, and with the value that was normalised."""
 
+STEPS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "silu": frozenset({"sigmoid"}),
+        "hardsilu": frozenset({"relu6", "hardtanh", "hardsigmoid"}),
+        "mish": frozenset({"softplus", "tanh"}),
+        "gelu": frozenset({"tanh", "sigmoid"}),
+        "la_silu": frozenset({"sigmoid"}),
+        "la_hardsilu": frozenset({"relu6", "hardtanh", "hardsigmoid"}),
+    }
+)
+"""Functions that a forward may call to compute an activation by hand: x * relu6(x + 3) / 6 is HardSiLU, and shows as relu6."""
+
 
 def has_scale(function: str) -> bool:
     """Whether an activation is value x scale; one that is in no table is not known to be.

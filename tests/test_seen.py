@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import robustbench_la as la
+from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring.probe import Probe
@@ -159,6 +160,26 @@ def test_the_label_is_what_is_called_most() -> None:
     seen, _ = try_out(mixed.eval(), "net", SHAPE, NORMALIZATIONS["half"])
 
     assert (str(seen), seen.label) == ("silu x 2 + relu x 1", "silu")
+
+
+class ByHand(nn.Module):
+    """HardSiLU, written out in the forward of a network, where it is no module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3 * 16 * 16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head((x * F.relu6(x + 3) / 6).flatten(1))
+        return logits
+
+
+def test_an_activation_computed_by_hand_may_be_named() -> None:
+    seen, _ = try_out(ByHand().eval(), "net", SHAPE, NORMALIZATIONS["half"])
+
+    seen.check("hardsilu", "net")
+    with pytest.raises(UserError, match=r"never mish"):
+        seen.check("mish", "net")
 
 
 def test_gates_give_no_label_next_to_activations() -> None:

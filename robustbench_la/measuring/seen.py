@@ -21,7 +21,7 @@ from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
 from robustbench_la.models.user_code import failure
-from robustbench_la.other_activations import GATES
+from robustbench_la.other_activations import GATES, STEPS
 from robustbench_la.text import counted
 
 TRIED = 4
@@ -86,9 +86,13 @@ class Seen:
         return given if given is not None else known.pop() if len(known) == 1 and len(self.alphas) == 1 else None
 
     def check(self, label: str, name: str) -> None:
-        """Raise UserError if the network calls others than what it is said to have; a label says what cannot be seen."""
+        """Raise UserError if the network calls others than what it is said to have; a label says what cannot be seen.
+
+        An activation that a forward computes by hand shows as its steps only, so they do not contradict it.
+        """
         called = {*self.counts, *(_COUNTS_AS.get(one, one) for one in self.counts)}
-        missing = [part for part in label.split("+") if part not in called and part != NO_ACTIVATION]
+        by_hand = {name for name, steps in STEPS.items() if steps & called}
+        missing = [part for part in label.split("+") if part not in {*called, *by_hand, NO_ACTIVATION}]
         if not missing or not self.counts:
             return
         calls = " and ".join(f"{one} {counted(count, 'time')}" for one, count in self.counts.items())
@@ -125,6 +129,8 @@ def look(network: Network, shape: Shape) -> Network:
         alpha = DEFAULT_ALPHA
         assumed = (*assumed, f"layeract_alpha {alpha:g}")
     calls = (f"its activations: {seen}",) if seen.counts else ()
+    if not calls and network.activation == NO_ACTIVATION:
+        calls = ("no activation function was seen in it; name it with --activation",)
     remarks = (*network.remarks, *_not_exchanged(network, seen), *calls)
     return replace(network, alpha=alpha, assumed=assumed, remarks=remarks)
 
