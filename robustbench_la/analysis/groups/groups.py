@@ -152,21 +152,26 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False, across: bool
 
 
 def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> list[Group]:
-    """Sort cells into groups; networks of any architecture share one if all were measured under the same conditions.
+    """Sort cells into groups; networks of any architecture share one with those that were measured under the same conditions.
 
     Raises:
         UserError: As ``group``.
     """
     alike: dict[object, list[Group]] = {}
     for each in group(stored, allow_missing=allow_missing):
-        alike.setdefault((each.fingerprint, each.precision, each.profile, each.noise_version), []).append(each)
-    joined = []
+        key = (each.fingerprint, each.precision, each.profile, each.jpeg, each.noise_version, frozenset(each.passes))
+        alike.setdefault(key, []).append(each)
+    joined: list[Group] = []
     for groups in alike.values():
-        if len(groups) > 1 and len({frozenset(each.passes) for each in groups}) == 1:
+        if len(groups) > 1:
             cells = [entry for each in groups for network in each.networks for entry in network.cells.values()]
             groups = group(cells, allow_missing=allow_missing, across=True)
         joined += groups
-    return joined
+    told_apart = [
+        {"conditions": f"{len(each.conditions)} conditions", "fingerprint": f"images {each.fingerprint[:8]}"} for each in joined
+    ]
+    titles = distinguished([each.title for each in joined], told_apart)
+    return [replace(each, title=title) for each, title in zip(joined, titles, strict=True)]
 
 
 def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = True, across: bool = False) -> tuple[object, ...]:

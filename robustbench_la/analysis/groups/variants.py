@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from robustbench_la.activations import in_order
 from robustbench_la.records.networks import NetworkId, NetworkRecord
 
 
@@ -40,18 +42,65 @@ def variant_of(network: NetworkRecord) -> Variant:
     )
 
 
+_DIGITS = 8
+"""Of a digest in a name."""
+_SETUP: Mapping[str, Callable[[Variant], str]] = MappingProxyType(
+    {
+        "code": lambda variant: f"network code {(variant.code or 'of larobust')[: _DIGITS if variant.code else None]}",
+        "normalization": lambda variant: f"normalization {variant.normalization}",
+        "recipe": lambda variant: f"recipe {variant.recipe[:_DIGITS] or 'unknown'}",
+    }
+)
+"""How the name of a pool says what tells it from others of its architecture."""
+
+
 def pools_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, str]:
-    """Where each network belongs when means are taken over networks: its architecture, with the recipe where several differ."""
-    distinct = {network.id: network for network in networks}
-    recipes: dict[str, set[str]] = {}
-    for network in distinct.values():
-        recipes.setdefault(network.design, set()).add(network.recipe)
+    """Where each network belongs when means are taken over networks: its architecture, with whatever differs in its setup."""
+    variants = {network.id: variant_of(network) for network in networks}
+    differing: dict[tuple[str, str], set[object]] = {}
+    for variant in variants.values():
+        for name in _SETUP:
+            differing.setdefault((variant.architecture, name), set()).add(getattr(variant, name))
     return {
-        identity: network.design
-        if len(recipes[network.design]) < 2
-        else f"{network.design}, recipe {network.recipe[:8] or 'unknown'}"
+        identity: ", ".join(
+            [
+                variant.architecture,
+                *(said(variant) for name, said in _SETUP.items() if len(differing[variant.architecture, name]) > 1),
+            ]
+        )
+        for identity, variant in variants.items()
+    }
+
+
+class Sort(NamedTuple):
+    """What is taken together within a pool: an activation, and its alpha where several were used."""
+
+    activation: str
+    alpha: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.activation if self.alpha is None else f"{self.activation}, alpha {self.alpha:g}"
+
+
+def sorts_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, Sort]:
+    """What each network is taken together with, within its pool."""
+    distinct = {network.id: network for network in networks}
+    alphas: dict[str, set[float | None]] = {}
+    for network in distinct.values():
+        alphas.setdefault(network.activation, set()).add(network.alpha)
+    return {
+        identity: Sort(network.activation, network.alpha if len(alphas[network.activation]) > 1 else None)
         for identity, network in distinct.items()
     }
+
+
+def sorts_in_order(sorts: Iterable[Sort]) -> list[Sort]:
+    """Sorted as ``in_order`` sorts activations, then by alpha."""
+    given = list(sorts)
+    ranks = in_order(sort.activation for sort in given)
+    return sorted(given, key=lambda sort: (ranks.index(sort.activation), sort.alpha or 0.0))
 
 
 def copies_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, NetworkRecord]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
 from robustbench_la.analysis.groups.titles import named_apart, stochastic_note
-from robustbench_la.analysis.groups.variants import copies_note, copies_of, pools_of
+from robustbench_la.analysis.groups.variants import Sort, copies_note, copies_of, pools_of, sorts_in_order, sorts_of
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
@@ -35,7 +35,7 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     rows = [
         row
         for pool in dict.fromkeys(pools.values())
-        for row in _rows([cell for cell in cells if pools[cell.network.id] == pool], names, corruptions, wanted)
+        for row in _rows([cell for cell in cells if pools[cell.network.id] == pool], pool, names, corruptions, wanted)
     ]
     if as_given:
         places = {name: place for place, name in enumerate(dict.fromkeys(names[cell.network.id] for cell in cells))}
@@ -65,38 +65,57 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
 
 
-def _rows(cells: Sequence[Cell], names: Mapping[NetworkId, str], corruptions: Sequence[str], wanted: Sequence[str]) -> list[Row]:
-    """The rows of one architecture and recipe. wanted: the corruption of every requested condition, with repetitions."""
-    groups: dict[str, dict[str, list[Cell]]] = {}
+def _rows(
+    cells: Sequence[Cell], pool: str, names: Mapping[NetworkId, str], corruptions: Sequence[str], wanted: Sequence[str]
+) -> list[Row]:
+    """The rows of networks that were built and trained alike.
+
+    Args:
+        cells: Of these networks.
+        pool: What tells them from others, after their architecture.
+        names: A name of each network.
+        corruptions: The columns.
+        wanted: The corruption of every requested condition, with repetitions.
+    """
+    groups: dict[Sort, dict[str, list[Cell]]] = {}
+    sorts = sorts_of(cell.network for cell in cells)
     copies = {names[copy] for copy in copies_of(cell.network for cell in cells)}
     for cell in cells:
-        groups.setdefault(cell.network.activation, {}).setdefault(names[cell.network.id], []).append(cell)
+        groups.setdefault(sorts[cell.network.id], {}).setdefault(names[cell.network.id], []).append(cell)
     measured = {
-        activation: [_accuracies(checkpoint_cells, corruptions, wanted) for checkpoint_cells in checkpoints.values()]
-        for activation, checkpoints in groups.items()
+        sort: [_accuracies(checkpoint_cells, corruptions, wanted) for checkpoint_cells in checkpoints.values()]
+        for sort, checkpoints in groups.items()
     }
     rows: list[Row] = []
-    for activation in in_order(groups):
-        for (checkpoint, checkpoint_cells), values in zip(groups[activation].items(), measured[activation], strict=True):
+    ordered = sorts_in_order(groups)
+    apart = pool.removeprefix(cells[0].network.design).removeprefix(", ")
+    which = f" ({apart})" if apart else ""
+    for sort in ordered:
+        activation = sort.activation
+        for (checkpoint, checkpoint_cells), values in zip(groups[sort].items(), measured[sort], strict=True):
             rows.append(
                 Row(
                     values=(
                         checkpoint,
-                        activation,
+                        sort.label,
                         checkpoint_cells[0].network.activation_level,
                         _clean(checkpoint_cells),
                         *values[1:],
                     )
                 )
             )
-        sharing = [layer for layer in counterparts(activation) if ACTIVATIONS[activation].level == "element" and layer in groups]
+        sharing = [
+            layer
+            for layer in ordered
+            if layer.activation in counterparts(activation) and ACTIVATIONS[activation].level == "element"
+        ]
         for layer in sharing:
             over, under = (
                 zip(*(values for own, values in zip(groups[name], measured[name], strict=True) if own not in copies), strict=True)
-                for name in (layer, activation)
+                for name in (layer, sort)
             )
             differences = [_difference(mean(first), mean(second)) for first, second in zip(over, under, strict=True)]
-            rows.append(Row(values=(f"{layer} − {activation}", "", "", *differences), is_difference=True))
+            rows.append(Row(values=(f"{layer.label} − {sort.label}{which}", "", "", *differences), is_difference=True))
     return rows
 
 

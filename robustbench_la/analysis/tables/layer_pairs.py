@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_la.activations import ACTIVATIONS, in_order
+from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.analysis.groups.variants import Sort, sorts_in_order
 from robustbench_la.analysis.statistics.bootstrap import paired_bootstrap
 from robustbench_la.analysis.tables.layer_tables import by_network, in_common
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
@@ -31,11 +32,12 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
     counts: dict[str, int] = {}
     left_out: dict[str, None] = {}
     for architecture, groups in by_network(measured).items():
-        for layer in in_order(groups):
-            entry = ACTIVATIONS.get(layer)  # networks in memory may use activations that are not in the table
-            element = entry.counterpart if entry is not None and entry.level == "layer" else None
-            if element is not None and element in groups:
-                counts |= {name: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)}
+        for layer in sorts_in_order(groups):
+            # Networks in memory may use activations that are not in the table.
+            entry = ACTIVATIONS.get(layer.activation)
+            counterpart = entry.counterpart if entry is not None and entry.level == "layer" else None
+            for element in [sort for sort in sorts_in_order(groups) if sort.activation == counterpart]:
+                counts |= {name.label: len({record.layers[0].network.id for record in groups[name]}) for name in (layer, element)}
                 kept, missing = in_common([*groups[layer], *groups[element]])
                 left_out |= dict.fromkeys(map(str, missing))
                 sides = [[record for record in groups[name] if record.layers[0].pass_ in kept] for name in (layer, element)]
@@ -67,8 +69,8 @@ def pairs(measured: Sequence[NetworkFluctuation]) -> Table | None:
 
 def _pair(
     architecture: str,
-    layer: str,
-    element: str,
+    layer: Sort,
+    element: Sort,
     one: Sequence[NetworkFluctuation],
     other: Sequence[NetworkFluctuation],
 ) -> Iterable[Row]:
@@ -87,7 +89,7 @@ def _pair(
         values, others = values[finite], others[finite]
         if not len(values):
             continue
-        labels = (architecture, f"{layer} − {element}", title)
+        labels = (architecture, f"{layer.label} − {element.label}", title)
         means = float(values.mean()), float(others.mean())
         yield Row(values=(*labels, "mean", *means, *_compared(values, others)))
         if len(values) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.titles import named_apart
-from robustbench_la.analysis.groups.variants import copies_note, copies_of, pools_of
+from robustbench_la.analysis.groups.variants import Sort, copies_note, copies_of, pools_of, sorts_in_order, sorts_of
 from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.tables.table import Column, Row, Table
 from robustbench_la.other_activations import has_scale
@@ -59,12 +59,14 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
     shown = {name: column for name, column in COLUMNS.items() if name in available or name in _DERIVED}
     if "gain" not in available:
         shown = {name: column for name, column in shown.items() if name not in _DERIVED}
-    conditions = list(dict.fromkeys(layer.condition for record in measured for layer in record.layers))
+    networks = _by_checkpoint(measured)
+    conditions = {name: _conditions(records) for name, records in networks.items()}
     rows = []
-    for checkpoint, records in _by_checkpoint(measured).items():
+    for checkpoint, records in networks.items():
+        own = conditions[checkpoint]
         for group in [[record] for record in records] if detail else [records]:
             for calls in zip(*(record.layers for record in group), strict=True):
-                noise = str(calls[0].condition) if detail or len(conditions) == 1 else f"mean of {len(conditions)}"
+                noise = str(calls[0].condition) if detail or len(own) == 1 else f"mean of {len(own)}"
                 labels = (checkpoint, calls[0].network.activation, noise, calls[0].layer, calls[0].elements)
                 rows.append(Row(values=(*labels, *(mean([value(layer, name) for layer in calls]) for name in shown))))
     columns = (
@@ -75,9 +77,24 @@ def layers(measured: Sequence[NetworkFluctuation], *, detail: bool = False, abou
         Column(name="D", kind="count", label=True),
         *shown.values(),
     )
-    over = "" if detail or len(conditions) == 1 else f"Means over {len(conditions)} conditions: {_named(conditions)}. "
-    notes = (over + about, *(_NOTES if "gain" in available else _NOTES[:1]), *_remarks(measured))
+    notes = (("" if detail else _over(conditions)) + about, *(_NOTES if "gain" in available else _NOTES[:1]), *_remarks(measured))
     return Table(title="Fluctuation, layer by layer", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _conditions(records: Sequence[NetworkFluctuation]) -> tuple[Condition, ...]:
+    return tuple(dict.fromkeys(layer.condition for record in records for layer in record.layers))
+
+
+def _over(conditions: Mapping[str, Sequence[Condition]]) -> str:
+    """What the means of each network cover; empty if none is over several conditions."""
+    every = list(dict.fromkeys(condition for own in conditions.values() for condition in own))
+    if len(every) < 2:
+        return ""
+    over = f"Means over {len(every)} conditions: {_named(every)}. "
+    partial = [f"{name} only under {_named(own)}" for name, own in conditions.items() if len(own) < len(every)]
+    if not partial:
+        return over
+    return f"{over}Not all were measured under all of them, so their means do not compare: {'; '.join(partial)}. "
 
 
 def _per_element(name: str) -> Callable[[LayerStats], float | None]:
@@ -161,16 +178,20 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     shown = _NETWORK if everything else _NETWORK[:2]
     rows: list[Row] = []
     left_out: dict[str, None] = {}
+    apart: list[str] = []
     for architecture, groups in by_network(measured).items():
         kept, missing = in_common([record for records in groups.values() for record in records])
+        if not kept:
+            apart.append(architecture)
+            continue
         left_out |= dict.fromkeys(map(str, missing))
-        for activation in in_order(groups):
-            records = [record for record in groups[activation] if record.layers[0].pass_ in kept or not kept]
+        for sort in sorts_in_order(groups):
+            records = [record for record in groups[sort] if record.layers[0].pass_ in kept]
             calls = [layer for record in records for layer in record.layers]
             count = len({record.layers[0].network.id for record in records})
             means = [mean([value(layer, name) for layer in calls]) for name in shown]
             level = calls[0].network.activation_level
-            rows.append(Row(values=(architecture, activation, level, count, len(records[0].layers), *means)))
+            rows.append(Row(values=(architecture, sort.label, level, count, len(records[0].layers), *means)))
     columns = (
         Column(name="network", grouped=True),
         Column(name="activation"),
@@ -181,6 +202,7 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     )
     notes = ["Means over n checkpoints, layers and conditions; columns as above."]
     notes += copies_note(record.layers[0].network for record in measured)
+    notes += [f"{architecture}: no row, as its networks have no condition in common." for architecture in apart]
     if left_out:
         notes.append(f"Left out where others have it, as not all networks were measured under it: {', '.join(left_out)}.")
     return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=tuple(notes))
@@ -196,14 +218,14 @@ def in_common(measured: Sequence[NetworkFluctuation]) -> tuple[set[Pass], list[C
     return common, list(dict.fromkeys(layer.condition for layer in rest if layer.pass_ not in common))
 
 
-def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[str, list[NetworkFluctuation]]]:
-    """Records by architecture (and recipe, where they differ), then by activation; copies of the same weights count once."""
+def by_network(measured: Sequence[NetworkFluctuation]) -> dict[str, dict[Sort, list[NetworkFluctuation]]]:
+    """Records by how networks were built and trained, then by activation and alpha; copies of the same weights count once."""
     records = [record.layers[0].network for record in measured]
-    pools, copies = pools_of(records), copies_of(records)
-    networks: dict[str, dict[str, list[NetworkFluctuation]]] = {}
+    pools, sorts, copies = pools_of(records), sorts_of(records), copies_of(records)
+    networks: dict[str, dict[Sort, list[NetworkFluctuation]]] = {}
     for record, network in zip(measured, records, strict=True):
         if network.id not in copies:
-            networks.setdefault(pools[network.id], {}).setdefault(network.activation, []).append(record)
+            networks.setdefault(pools[network.id], {}).setdefault(sorts[network.id], []).append(record)
     return networks
 
 
