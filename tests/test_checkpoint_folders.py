@@ -15,7 +15,7 @@ from robustbench_la.images.decoding import ImageChoice, Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring import session
 from robustbench_la.measuring.accuracy import measure_cells
-from robustbench_la.models import libraries
+from robustbench_la.models import libraries, user_code
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
@@ -259,3 +259,12 @@ def test_sizes_of_timm_that_make_no_sense_are_refused():
     for wrong in ({"input_size": [3, 64, 32]}, {"crop_pct": 0}, {"interpolation": "cubic"}, {"input_size": 5}):
         with pytest.raises(UserError, match=r"its |no squares"):
             timm_images(wrong)
+
+
+def test_the_version_of_the_library_is_part_of_the_networks_identity(monkeypatch):
+    monkeypatch.setattr(user_code, "version_of", lambda package: "0.9")
+    before = user_code.code_of("timm:test_resnet")
+    monkeypatch.setattr(user_code, "version_of", lambda package: "1.0")
+
+    assert before != user_code.code_of("timm:test_resnet")
+    assert user_code.code_of("torchvision:resnet18") is None

@@ -15,6 +15,7 @@ import torch
 import robustbench_la
 from robustbench_la.measuring.session import Evaluation, describe
 from robustbench_la.models.checkpoints.network import Network
+from robustbench_la.models.user_code import PACKAGES
 from robustbench_la.records.cells import ImageSetting, Provenance, RunSetting
 from robustbench_la.text import assumptions, some
 
@@ -113,13 +114,9 @@ def _assumed(networks: Sequence[Network]) -> tuple[str, ...]:
     return tuple(f"{what} ({some(of)})" if len(of) < len(networks) else what for what, of in names.items())
 
 
-_LIBRARIES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}
-"""Which library runs or builds a network, by the beginning of its architecture."""
-
-
 def _versions(networks: Sequence[Network]) -> dict[str, str]:
     """The versions of the libraries that build or run these networks, besides torch."""
-    names = {_LIBRARIES.get(network.spec.architecture.partition(":")[0]) for network in networks} - {None}
+    names = {PACKAGES.get(network.spec.architecture.partition(":")[0]) for network in networks} - {None}
     return {name: version(name) for name in sorted(filter(None, names))}
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 from types import ModuleType
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
-from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of
+from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of, version_of
 
 _NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
 """Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
 LIBRARIES = ("torchvision", "timm", "pickled")
 """What stands before the colon of an architecture that is no code of the user's."""
+PACKAGES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}
+"""The packages whose code such an architecture is, by what stands before its colon; torchvision goes with torch."""
 
 
 def code_of(architecture: str) -> str | None:
@@ -32,9 +34,12 @@ def code_of(architecture: str) -> str | None:
         architecture: As given with --arch.
 
     Returns:
-        SHA-256 of what the user's code computes, including all modules of the user's that it imports; None for an architecture
-        that is not user code. Comments do not count, and installed packages count by name and version.
+        SHA-256 of what the user's code computes, including all modules of the user's that it imports, or of the name and version
+        of the package that builds the network; None for an architecture of ours, and of torchvision. Comments do not count, and
+        installed packages count by name and version.
     """
+    if package := PACKAGES.get(architecture.partition(":")[0]):
+        return hashlib.sha256(f"{package} {version_of(package)}".encode()).hexdigest()
     source, colon, _ = architecture.rpartition(":")
     if not colon or source in LIBRARIES:
         return None

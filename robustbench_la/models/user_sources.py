@@ -102,7 +102,7 @@ def sources_of(path: Path) -> Sources:
     folders = search_folders(path)
     if _is_installed(path):
         name = path.relative_to(next(folder for folder in _INSTALLED if folder in path.parents)).parts[0].removesuffix(".py")
-        sources.packages[name] = _version(name)
+        sources.packages[name] = version_of(name)
         return sources
     while waiting:
         current = waiting.pop()
@@ -174,7 +174,7 @@ def _elsewhere(parts: Sequence[str], sources: Sources) -> list[Path]:
     if folder is None:
         return []
     if _is_installed(folder):
-        sources.packages[top] = _version(top)
+        sources.packages[top] = version_of(top)
         return []
     return _in_folders(parts, [folder])
 
@@ -199,7 +199,7 @@ def _is_installed(path: Path) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
     """The version of an installed package, whose distribution may have another name (PIL: pillow)."""
     try:
         return importlib.metadata.version(package)

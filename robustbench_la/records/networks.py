@@ -24,8 +24,8 @@ class NetworkId:
     weights_key: str = ""
     """Which of the weights in the file, as the user says if it holds several; empty otherwise."""
     code: str | None = None
-    """Digest of the user's code that builds the network, with all of the user's that it imports; None for an architecture of the
-    table or of a library."""
+    """Digest of the user's code that builds the network, with all of the user's that it imports, or of the package's version
+    (timm, transformers, onnxruntime); None for an architecture of the table or of torchvision."""
     activation: str
     alpha: float | None
     """LayerAct's alpha; None at the element level."""
