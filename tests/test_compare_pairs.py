@@ -70,7 +70,7 @@ def test_single_networks_are_compared_inside_only_with_those_of_their_own_traini
             rows = layer_rows.rows(record)
             store.add_layers(setting(started=f"2026-01-02T03:04:{place:02}+00:00"), rows)
     with Store(path, reading=True) as store:
-        table = compare_layers(store.layers(), Request(layers=True, by="checkpoint"))[0]
+        (table,) = compare_layers(store.layers(), Request(layers=True, by="checkpoint", tests=True))  # nothing is tested
     place = [column.name for column in table.columns].index("relative")
     shown = [(row.values[0], row.values[place].evidence.other) for row in table.rows if row.is_difference]
 
@@ -97,3 +97,11 @@ def test_the_best_is_tested_over_the_seeds_that_all_rivals_have_or_the_reason_is
 
     assert (difference.count, difference.evidence.p) == (6, None)
     assert "No p-value against the best where the activations it is chosen from share fewer than 5" in notes(table)
+
+
+def test_there_is_no_table_of_tests_where_nothing_is_tested(path: Path) -> None:
+    fill(path, SMALL, seeds=(11,))
+    (table,) = tables(path, Request(by="checkpoint", metric="nll", tests=True))
+
+    assert "have no test, so there is no table of tests" in notes(table)
+    assert len(tables(path, Request(by="checkpoint", tests=True))) == 2

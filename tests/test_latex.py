@@ -12,6 +12,7 @@ from made_up_answers import SMALL, fill, tables
 from robustbench_la import cli
 from robustbench_la.analysis.comparison.request import Request
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
+from robustbench_la.output.for_readers import unique_labels
 from robustbench_la.output.latex import latex
 
 
@@ -67,3 +68,8 @@ def test_folders_stay_where_they_alone_tell_checkpoints_apart(path) -> None:
 
     assert "student" not in text
     assert all(re.search(rf"^{name} & ", text, flags=re.MULTILINE) for name in ("x/one", "x/two", "y/one"))
+
+
+def test_no_two_labels_are_the_same() -> None:
+    assert unique_labels(["x-2", "x", "x"]) == ["tab:x-2", "tab:x", "tab:x-3"]
+    assert unique_labels(["x", "x-2", "x", "x"]) == ["tab:x", "tab:x-2", "tab:x-3", "tab:x-4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -109,6 +110,6 @@ def unique_labels(titles: Sequence[str]) -> list[str]:
     for title in titles:
         words = re.findall(r"[a-z0-9]+", re.split(r", [\d,]+ ", title, maxsplit=1)[0].lower())
         label = "tab:" + "-".join(words)
-        count = sum(other == label or re.fullmatch(rf"{re.escape(label)}-\d+", other) is not None for other in labels)
-        labels.append(f"{label}-{count + 1}" if count else label)
+        numbered = (f"{label}-{number}" for number in itertools.count(2))
+        labels.append(label if label not in labels else next(other for other in numbered if other not in labels))
     return labels

@@ -110,6 +110,8 @@ def _difference_note(contrasts: Sequence[Contrast], request: Request, unit: str)
                 "Over the same images and noise. One condition: Newcombe's interval and McNemar's exact test; several: each "
                 "image's mean is one value, t-interval and paired t-test over images."
             )
+        elif request.tests and not any(entry.test for entry in tested):
+            notes.append("These numbers of single networks have no test, so there is no table of tests.")
     elif any(difference.contender.seeds for difference in contrasts):
         notes.append("Over the training seeds that both share.")
         notes += _choice_notes(contrasts)

@@ -12,9 +12,11 @@ def evidence(table: Table) -> list[Table]:
         table: A comparison.
 
     Returns:
-        One table of tests for all columns of a kind, so that its numbers have one unit; none if there are no differences.
+        One table of tests for all columns of a kind, so that its numbers have one unit; none if no difference has a test or
+        an interval.
     """
-    if not any(row.is_difference for row in table.rows):
+    differences = [value for row in table.rows if row.is_difference for value in row.values if isinstance(value, Estimate)]
+    if not any(one.evidence and (one.evidence.test or one.low is not None) for one in differences):
         return []
     kinds = dict.fromkeys(column.kind for column in table.columns if not column.is_label)
     return [_of_kind(table, kind, several=len(kinds) > 1) for kind in kinds]
