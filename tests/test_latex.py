@@ -73,3 +73,31 @@ def test_folders_stay_where_they_alone_tell_checkpoints_apart(path) -> None:
 def test_no_two_labels_are_the_same() -> None:
     assert unique_labels(["x-2", "x", "x"]) == ["tab:x-2", "tab:x", "tab:x-3"]
     assert unique_labels(["x", "x-2", "x", "x"]) == ["tab:x", "tab:x-2", "tab:x-3", "tab:x-4"]
+
+
+def test_only_paths_lose_their_folders(path, tmp_path) -> None:
+    names = {"silu": "runs/my nets/silu best.pt", "relu": r"C:\Users\student\my nets\relu.pt"}
+    once = tmp_path / "once.sqlite"
+    for activation, name in names.items():
+        own = {"architecture_label": "ResNet/20", "weights": activation}
+        for store, checkpoint in ((once, name), (path, name), (path, name.replace("nets", "copied nets"))):
+            fill(
+                store, SMALL, activations=(activation,), seeds=(11,), name=checkpoint, data="cifar10:/home/student/my data",
+                properties=lambda *_, own=own: own,
+            )  # fmt: skip
+    text, single = latex(tables(path)), latex(tables(once, Request(by="checkpoint", tests=True)))
+
+    assert "Top-1 accuracy: ResNet/20 on cifar10, 200 images" in text
+    assert "Identical weights" in text
+    assert not [folder for folder in ("student", "runs", "Users", "my data", "nets") if folder in text + single]
+    assert "relu & ReLU" in single
+    assert "silu best & SiLU" in single
+
+
+def test_folders_of_windows_are_left_out_as_others_are(path) -> None:
+    for name, seed in (("x", 11), ("y", 22)):
+        fill(path, SMALL, activations=("relu",), seeds=(seed,), name=rf"C:\Users\student\{name}\best.pt")
+    text = latex(tables(path, Request(by="checkpoint")))
+
+    assert "student" not in text
+    assert all(re.search(rf"^{name} & ", text, flags=re.MULTILINE) for name in ("x", "y"))

@@ -12,6 +12,7 @@ from made_up_layers import fluctuation
 
 from robustbench_la.analysis.comparison.request import Request
 from robustbench_la.analysis.tables import accuracy_tables, layer_pairs, layer_tables
+from robustbench_la.errors import UserError
 from robustbench_la.output.terminal import plain
 from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.layers import NetworkFluctuation
@@ -103,3 +104,14 @@ def test_the_table_of_eval_pairs_neither_alphas_nor_normalizations(path: Path) -
             "la_silu − silu (normalization none)": clean["la_silu", 22, CLEAN, None] - clean["silu", 22, CLEAN, None],
         }
     )
+
+
+def test_effective_robustness_says_which_column_no_element_level_network_was_measured_under(path: Path) -> None:
+    for name in ("mlp", "cnn", "wide"):
+        fill(
+            path, SMALL, activations=("la_silu", "silu"), seeds=(11, 22), architecture=name,
+            name=name + "/{activation}-{seed}.pt",
+            left_out=lambda activation, _, condition: activation == "silu" and condition == SMALL[-1],
+        )  # fmt: skip
+    with pytest.raises(UserError, match=r"effective robustness of gaussian_blur.* needs element-level networks without missing"):
+        tables(path, Request(metric="effective", allow_missing=True, detail="corruption"))

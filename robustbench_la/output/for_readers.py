@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from robustbench_la.activations import ACTIVATIONS
@@ -16,7 +18,13 @@ _ACTIVATION = re.compile(r"(?<![\w.])(" + "|".join(sorted(ACTIVATIONS, key=len, 
 _ACTIVATION_COLUMNS = ("activation", "difference", "pair")
 _DATA = re.compile(r"(?<= on )(.+?)(?=, [\d,]+(?: of [\d,]+ \(partial\))? images)")
 """The datasets in the title of a group."""
-_PATH = re.compile(r"(?<![\w./~-])(?:~|\.{1,2})?(?:/?[\w.@+-]+/)+([\w.@+-]+)|(?<![\w./~-])/([\w.@+-]+)")
+_PATH = re.compile(
+    r"(?<![\w./\\~-])(?:(?:(?:~|\.{1,2})?/|[A-Za-z]:[/\\])(?:[\w.@+-]+[/\\])*([\w.@+-]+)"
+    r"|(?:[\w.@+-]+[/\\])+([\w@+-][\w.@+-]*\.[A-Za-z]\w*))"
+)
+"""What nothing but a path looks like: it starts at the root, at home or where one is, or ends with the suffix of a file."""
+_LAST = re.compile(r"[/\\]")
+"""Between the parts of a path, on any system."""
 _IN_FILE = re.compile(r"[\w.@+-]+\.py:(\w+)")
 """A network of a file of the user's."""
 
@@ -31,7 +39,7 @@ def named_for_readers(table: Table, *, show_paths: bool) -> Table:
     Returns:
         The table, with other texts and the same numbers.
     """
-    clean = (lambda text: text) if show_paths else without_paths
+    clean = (lambda text: text) if show_paths else partial(without_paths, known=_known(table))
     rows = table.rows if show_paths else _without_folders(table)
     return replace(
         table,
@@ -41,17 +49,30 @@ def named_for_readers(table: Table, *, show_paths: bool) -> Table:
     )
 
 
-def without_paths(text: str) -> str:
+def without_paths(text: str, known: Collection[str] = ()) -> str:
     """A text with the last part of each path.
 
-    >>> without_paths("models/net.py:Net of /home/me/runs/best.pt, fluctuation / input, 1.5/2")
-    'Net of best.pt, fluctuation / input, 1.5/2'
+    Args:
+        text: Any text.
+        known: Paths that it may contain; others are recognised if they look like nothing else.
+
+    >>> without_paths("models/net.py:Net of /home/me/runs/best.pt, fluctuation / input, 1.5/2, ResNet/20, N/A")
+    'Net of best.pt, fluctuation / input, 1.5/2, ResNet/20, N/A'
+    >>> without_paths("runs/my nets/best.pt (aaaaaaaa)", ["runs/my nets/best.pt"])
+    'best.pt (aaaaaaaa)'
     """
-    return _IN_FILE.sub(r"\1", _PATH.sub(lambda found: found[0] if _is_level(found[0]) else found[1] or found[2], text))
+    paths = sorted((path for path in known if _LAST.search(path)), key=len, reverse=True)
+    if paths:
+        either = "|".join(map(re.escape, paths))
+        text = re.sub(rf"(?<![\w./\\~-])(?:{either})(?![\w/\\])", lambda found: _LAST.split(found[0].rstrip("/\\"))[-1], text)
+    return _IN_FILE.sub(r"\1", _PATH.sub(lambda found: found[1] or found[2], text))
 
 
-def _is_level(text: str) -> bool:
-    return all(re.fullmatch(r"[\d.]+(e-?\d+)?", part) for part in text.split("/"))
+def _known(table: Table) -> list[str]:
+    """Paths that a table names: those it says, and its checkpoints."""
+    index = next((at for at, column in enumerate(table.columns) if column.name == "checkpoint"), None)
+    named = [] if index is None else [str(row.values[index]) for row in table.rows if not row.is_difference]
+    return [*table.paths, *(name for name in named if not name.endswith(")"))]  # what follows a name in brackets is no path
 
 
 def _datasets(names: str) -> str:
@@ -70,15 +91,17 @@ def _datasets(names: str) -> str:
 
 def _without_folders(table: Table) -> tuple[Row, ...]:
     """Rows whose text columns hold no folders, unless these alone tell rows apart."""
-    rows = list(table.rows)
+    rows, known = list(table.rows), _known(table)
     for index, column in enumerate(table.columns):
         if column.kind != "text":
             continue
         texts = list(dict.fromkeys(value for row in rows if isinstance(value := row.values[index], str)))
         parts = list(dict.fromkeys(part for text in texts for part in text.split(" − ")))
-        short = {part: without_paths(part) for part in parts}
+        short = {part: without_paths(part, known) for part in parts}
         if len(set(short.values())) < len(parts):
-            short = short_names(parts)
+            own = {part: os.sep.join(_LAST.split(part)) for part in parts}  # noqa: PTH118 - of any system
+            named = short_names(list(own.values()))
+            short = {part: named[own[part]] for part in parts}
         names = {text: " − ".join(short[part] for part in text.split(" − ")) for text in texts}
         rows = [
             replace(

@@ -89,7 +89,7 @@ def _tables(
     shown = tuple(replace(column, intervals=request.intervals) for column in columns)
     title = f"{METRICS[request.metric].title}: {group.title}"
     notes = comparison_notes(group, request, measured, contest.contenders, contest.contrasts, rows, published)
-    table = Table(title=title, columns=(*label_columns(group, request), *shown), rows=tuple(rows), notes=notes)
+    table = Table(title=title, columns=(*label_columns(group, request), *shown), rows=tuple(rows), notes=notes, paths=group.paths)
     return [table, *(evidence(table) if request.tests else ())]
 
 

@@ -117,7 +117,7 @@ def _tables(group: Group, request: Request) -> list[Table]:
         unit="the unit of the column (points where it is %)",
     )
     columns = (*label_columns(group, request), *shown)
-    table = Table(title=f"Fluctuation: {group.title}", columns=columns, rows=tuple(contest.rows), notes=notes)
+    table = Table(title=f"Fluctuation: {group.title}", columns=columns, rows=tuple(contest.rows), notes=notes, paths=group.paths)
     return [table, *(evidence(table) if request.tests else ())]
 
 

@@ -58,4 +58,4 @@ def _of_kind(table: Table, kind: Kind, *, several: bool) -> Table:
     )  # fmt: skip
     note = f"{'Difference in points' if kind == 'percent' else 'Difference'}, with its 95 % interval. {effect}"
     of = f" ({'columns in %' if kind == 'percent' else 'other columns'})" if several else ""
-    return Table(title=f"Tests{of}: {table.title}", columns=columns, rows=tuple(rows), notes=(note,))
+    return Table(title=f"Tests{of}: {table.title}", columns=columns, rows=tuple(rows), notes=(note,), paths=table.paths)

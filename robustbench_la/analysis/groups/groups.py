@@ -107,6 +107,13 @@ class Group:
         return tuple(sorted({seed for _, seed in self.passes if seed is not None}))
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The files and folders of the user's that it came from: checkpoints, code of networks, folders of images."""
+        networks = [results.network for results in self.networks]
+        code = [network.architecture for network in networks if ".py:" in network.architecture]
+        return tuple(dict.fromkeys([*(network.checkpoint for network in networks), *code, *self.data]))
+
+    @property
     def names(self) -> list[str]:
         """A name of each network, which no other network of the group has."""
         return named_apart([results.network for results in self.networks])

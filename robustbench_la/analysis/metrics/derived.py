@@ -120,8 +120,13 @@ def _lines(accuracies: ConditionValues, plain: Sequence[Values]) -> dict[str, fo
             if (clean := row["clean"]) is not None and (value := row[column]) is not None
         ]
         lines[column] = formulas.fit_baselines(*(list(values) for values in zip(*points, strict=True))) if points else None
-    if None in lines.values():
+    if not element:
         raise ValueError("effective robustness needs element-level networks, and none was measured")
+    if empty := [column for column, line in lines.items() if line is None]:
+        raise ValueError(
+            f"effective robustness of {', '.join(empty)} needs element-level networks without missing cells; measure them, or "
+            "narrow the selection with --noise or --severity"
+        )
     return {column: line for column, line in lines.items() if line is not None}
 
 

@@ -205,7 +205,8 @@ def activations(measured: Sequence[NetworkFluctuation]) -> Table:
     notes += [f"{architecture}: no row, as its networks have no condition in common." for architecture in apart]
     if left_out:
         notes.append(f"Left out where others have it, as not all networks were measured under it: {', '.join(left_out)}.")
-    return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=tuple(notes))
+    paths = tuple(dict.fromkeys(record.layers[0].network.checkpoint for record in measured))
+    return Table(title="Fluctuation by activation", columns=columns, rows=tuple(rows), notes=tuple(notes), paths=paths)
 
 
 def in_common(measured: Sequence[NetworkFluctuation]) -> tuple[set[Pass], list[Condition]]:

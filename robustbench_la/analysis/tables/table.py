@@ -96,6 +96,8 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     """What readers need to know to understand it."""
+    paths: tuple[str, ...] = ()
+    """Files and folders of the user's that its texts may name, as they name them."""
 
 
 def best(table: Table, index: int) -> float | None:
