@@ -81,7 +81,7 @@ def _ini(name: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of ``larobust check`` that say what is judged, and how."""
-    group = parser.getgroup("larobust", "robustness of a checkpoint against a baseline; any of these collects its tests")
+    group = parser.getgroup("larobust", "robustness of a checkpoint against a baseline; ckpt or results collects its tests")
     for name, option in OPTIONS.items():
         option.add(name, group, parser)
     parser.addini(_COLLECT, "collect one test per condition of the baseline in every run", type="bool", default=False)
@@ -89,8 +89,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m deselect
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add one test per condition if any of the plugin's options is given, or the configuration file asks for it."""
-    if any(config.getoption(f"--larobust-{name}") for name in OPTIONS) or config.getini(_COLLECT):
+    """Add one test per condition if the command line says what to judge, or the configuration file asks for it.
+
+    Other options alone are for tests with the fixture; where there are none, they ask for the tests of the baseline as well.
+    """
+    given = {name for name in OPTIONS if config.getoption(f"--larobust-{name}")}
+    for_the_fixture = any("robustness_gate" in getattr(item, "fixturenames", ()) for item in items)
+    if given & {"ckpt", "results"} or config.getini(_COLLECT) or (given and not for_the_fixture):
         name = _option(config, "baseline") or _DEFAULT
         gate = Gate.from_parent(session, name=name, nodeid=name)
         tests: list[pytest.Item | pytest.Collector] = list(gate.collect())
@@ -109,7 +114,12 @@ def _settings(config: pytest.Config, *, without: tuple[str, ...] = ()) -> dict[s
     judging = ("baseline", "max-drop", "max-rise", "alpha", "strict", "noise", "severity", "allow-missing-baseline", *without)
     given = {name: _option(config, name) for name in OPTIONS if name not in judging}
     given["layeract-alpha"] = _number(config, "layeract-alpha")
-    return {_PLAN_NAMES.get(name, name.replace("-", "_")): value for name, value in given.items() if value}
+    return {_PLAN_NAMES.get(name, name.replace("-", "_")): value for name, value in given.items() if value or _is_zero(value)}
+
+
+def _is_zero(value: object) -> bool:
+    """Whether a value is the number 0, which is as false as an option that was not given."""
+    return value == 0 and value is not False
 
 
 def _number(config: pytest.Config, name: str, default: float | None = None) -> float | None:
@@ -128,14 +138,15 @@ def robustness_gate(request: pytest.FixtureRequest) -> Callable[..., CheckResult
     """Judge a network by the baseline: ``robustness_gate(model)``.
 
     It takes what ``robustbench_la.check`` takes, with the plugin's options as defaults, and the checkpoint of ``--larobust-ckpt``
-    if no model is given. It fails the test on a regression, skips it if the images are too few to decide, and otherwise returns
-    the result.
+    if no model is given. It fails the test on a regression, skips it if the images are too few to decide or there is
+    no baseline yet and that is allowed, and otherwise returns the result.
     """
     config = request.config
 
     def judge(model: Model | None = None, data: Data | None = None, **settings: Any) -> CheckResult:
         import robustbench_la
         from robustbench_la.errors import UserError
+        from robustbench_la.files import is_missing
         from robustbench_la.gate import report
 
         given = _settings(config, without=("results", "ckpt", "data"))
@@ -145,14 +156,17 @@ def robustness_gate(request: pytest.FixtureRequest) -> Callable[..., CheckResult
             "max_rise": _option(config, "max-rise"),
             **{name: _option(config, name) or None for name in ("noise", "severity")},
         }
+        given |= settings
+        if model is None and _option(config, "results"):
+            raise UserError(
+                "robustness_gate measures, so larobust_results would have no effect; give it a model, or drop that option"
+            )
         one = model if model is not None else _option(config, "ckpt")
         if one is None:
             raise UserError("nothing to judge; give robustness_gate a model, or pytest --larobust-ckpt")
-        result = robustbench_la.check(
-            one,
-            data if data is not None else _option(config, "data"),
-            **{**given, **settings},
-        )
+        if _option(config, "allow-missing-baseline") and is_missing(Path(given["baseline"])):
+            pytest.skip(f"there is no baseline yet: {given['baseline']}")
+        result = robustbench_la.check(one, data if data is not None else _option(config, "data"), **given)
         _fail_or_skip(result.verdict.judgements, result.verdict, strict=result.strict, explain=report.explain)
         return result
 

@@ -572,6 +572,34 @@ def test_a_level_that_means_something_else_now_is_not_comparable(project: Path) 
     assert "level of gaussian_noise 3: 0.17 in the baseline, 0.18 here" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes", "words"),
+    [
+        ('"noise_version": 2', '"noise_version": 1', "make the baseline again with: larobust baseline --update"),
+        ('"parameters": [0.18', '"parameters": [0.17', "level of gaussian_noise 3: 0.17 in the baseline"),
+    ],
+)
+def test_a_baseline_of_an_earlier_larobust_becomes_one_of_this_by_an_update(
+    project: Path, was: str, becomes: str, words: str
+) -> None:
+    lines = (project / "robustness-baseline.json").read_text().splitlines()
+    lines = [line.replace(was, becomes) if '"gaussian_noise", "severity": 3' in line else line for line in lines]
+    (project / "earlier.json").write_text("\n".join(lines))
+    check = ["check", "--baseline", "earlier.json", "--ckpt", "model.pt"]
+    refused = command(*check, folder=project)
+    updated = command("baseline", "--update", "--ckpt", "model.pt", "-o", "earlier.json", folder=project)
+
+    assert (refused.returncode, updated.returncode) == (4, 0), updated.stderr
+    assert words in refused.stderr
+    assert "cannot show what moved: not comparable" in updated.stderr
+    assert command(*check, folder=project).returncode == 0
+
+
+@pytest.mark.parametrize("words", ["--batch-size 0", "--layeract-alpha 0"])
+def test_a_flag_of_zero_is_a_flag(project: Path, words: str) -> None:
+    assert command("check", "--ckpt", "model.pt", *words.split(), folder=project).returncode == 2
+
+
 def test_a_gate_of_clean_accuracy_alone_would_miss_what_this_one_catches(tmp_path: Path, digits_trained: Path) -> None:
     """Weight noise is raised until accuracy under noise has fallen by 3 points, while clean accuracy has not by half a one."""
     noise = ["--noise", "gaussian_noise=0.2,0.3", "--noise", "blur=0.8,1", "--noise", "shot_noise=15", "--noise-seed", "2"]

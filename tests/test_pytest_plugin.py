@@ -170,6 +170,31 @@ def test_the_fixture_judges_a_network_in_a_test_of_ones_own_by_the_configuration
     assert "inconclusive: gaussian_noise=0.3: accuracy fell from" in done.stdout
 
 
+def test_other_options_alone_are_for_the_fixture(project: Path) -> None:
+    """Nothing is collected beside the test, which gets them; without a model or a checkpoint, results are refused."""
+    (project / "tests" / "test_own.py").write_text(
+        "def test_gate(robustness_gate):\n    assert robustness_gate('model.pt').strict\n\n\n"
+        "def test_first(robustness_gate):\n    robustness_gate('model.pt', baseline='none.json')\n\n\n"
+        "def test_results(robustness_gate):\n    robustness_gate()\n"
+    )
+    options = "larobust_results = 'x.sqlite'\nlarobust_allow_missing_baseline = true\n"
+    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\ntestpaths = ['tests']\n" + options)
+    done = run(project, "--larobust-strict", "-v", "-rs")
+
+    outcomes = [line.split()[1] for line in done.stdout.splitlines() if "test_own.py::" in line and "%]" in line]
+    assert outcomes == ["PASSED", "SKIPPED", "FAILED"], done.stdout
+    assert "collected 3 items" in done.stdout
+    assert "there is no baseline yet: none.json" in done.stdout
+    assert "robustness_gate measures, so larobust_results would have no effect" in done.stdout
+
+
+def test_an_option_of_zero_is_an_option(project: Path) -> None:
+    done = run(project, "--larobust-ckpt", "model.pt", "--larobust-layeract-alpha", "0", "-k", "clean")
+
+    assert done.returncode == 1
+    assert "alpha" in done.stdout
+
+
 def test_the_configuration_file_may_ask_for_the_tests_of_the_baseline(project: Path) -> None:
     (project / "pyproject.toml").write_text(INI + "larobust_collect = true\n")
     done = run(project, "-v")

@@ -111,7 +111,7 @@ def _measure_and_write(
         ready = for_gate.prepared(session.prepare_evaluation(plan, download=download, meter=meter))
         plan_flags.report_default_data(plan, ready.evaluation)
     else:
-        ready = for_gate.prepare_by_baseline(old, flags, download=download, meter=meter)
+        ready = for_gate.prepare_by_baseline(old, flags, download=download, renew=True, meter=meter)
         given = {**old.given, **given}
     announce(ready.evaluation)
     wanted = plan.fluctuation or (old is not None and bool(old.fluctuations))

@@ -13,7 +13,7 @@ import typer
 from robustbench_la.cli import filters, options
 from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
-from robustbench_la.cli.plan_flags import PlanFlags, with_plan_flags
+from robustbench_la.cli.plan_flags import PlanFlags, is_given, with_plan_flags
 from robustbench_la.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class _Source:
 
     def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
         """Measured, or from the store."""
-        given = {name: value for name, value in self.flags.items() if value not in (None, False, [])}
+        given = {name: value for name, value in self.flags.items() if is_given(value)}
         if self.results is None:
             if self.ckpt is None:
                 raise UserError(

@@ -89,6 +89,11 @@ def with_plan_flags(*without: str, **instead: Any) -> Callable[[Callable[..., No
     return decorate
 
 
+def is_given(value: object) -> bool:
+    """Whether a flag was given, by its value; 0 is a value, although Python takes it to equal False."""
+    return value is not None and value is not False and value != []
+
+
 LEFT_OUT = 6
 """Exit code of a measurement that went on without a checkpoint that could not be used."""
 

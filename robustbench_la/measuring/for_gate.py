@@ -60,6 +60,7 @@ def prepare_by_baseline(
     *,
     prepare: Callable[[EvaluationPlan], Evaluation] | None = None,
     download: bool = False,
+    renew: bool = False,
     meter: Meter = silent,
 ) -> Prepared:
     """Prepare to measure another checkpoint in the same way as the baseline.
@@ -70,6 +71,7 @@ def prepare_by_baseline(
             them changes its plan, nothing has to be comparable.
         prepare: Used instead of loading what the plan names, for networks or images in memory.
         download: Whether a missing dataset may be downloaded.
+        renew: Whether conditions of an earlier larobust are replaced by those of this one instead of refused.
         meter: Shows the progress of decoding.
 
     Returns:
@@ -108,6 +110,8 @@ def prepare_by_baseline(
         check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
     if other_noise:
         return ready
+    if renew:
+        conditions = tuple(map(_renewed, conditions))
     for condition in conditions:
         _check_level(condition)
     profile = baseline.profile or ready.evaluation.profile
@@ -170,6 +174,17 @@ def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
     return dataclasses.replace(snapshot, content=ImageDigests(digests=digests_of(images.images), names=images.files))
 
 
+def _renewed(condition: Condition) -> Condition:
+    """The same severity or custom level, with the levels and draws of this version of larobust."""
+    from corruptions import NOISE_VERSION, PROFILES, level_of
+
+    renewed = dataclasses.replace(condition, noise_version=NOISE_VERSION)
+    if condition.severity is None or condition.profile is None or condition.profile not in PROFILES:
+        return renewed
+    level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
+    return dataclasses.replace(renewed, parameters=level)
+
+
 def _check_level(condition: Condition) -> None:
     """Raise NotComparableError if a condition of a baseline has another level or other draws in this version of larobust."""
     from corruptions import NOISE_VERSION, PROFILES, level_of
@@ -177,7 +192,7 @@ def _check_level(condition: Condition) -> None:
     if condition.noise_version != NOISE_VERSION:
         raise NotComparableError(
             f"not comparable; the noise of {condition} in the baseline was drawn in another way than by this larobust (noise "
-            f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline"
+            f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline --update"
         )
     if condition.severity is None or condition.profile is None:  # clean, or a custom level
         return
