@@ -13,6 +13,7 @@ from torch import nn
 
 import robustbench_la as la
 from robustbench_la.cli.app import app
+from robustbench_la.models.exchange import exchange
 
 CODE = '''
 import torch.nn.functional as F
@@ -238,3 +239,13 @@ def test_a_file_whose_keys_begin_like_another_network_is_built_by_the_users_code
     torch.save(module.Net().state_dict(), "alike.pt")
 
     assert la.evaluate("alike.pt", "digits", arch="alike.py:Net", noise="clean", limit=20).cells
+
+
+def test_an_exchange_in_a_transformer_is_computed_in_evaluation_as_well() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True, activation=nn.ReLU()).eval()
+    tokens = torch.randn(4, 5, 16)
+    with torch.inference_mode():
+        before = layer(tokens)
+        assert exchange(layer, "relu", "silu") == 1
+        assert not torch.allclose(layer(tokens), before, atol=1e-3)

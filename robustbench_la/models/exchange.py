@@ -84,6 +84,8 @@ def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA
     Raises:
         UserError: If there is nothing to replace.
     """
+    from torch import nn
+
     kinds = _types(from_)
     made: dict[nn.Module, nn.Module] = {}
     for parent in list(model.modules()):
@@ -98,6 +100,9 @@ def exchange(model: nn.Module, from_: str, to: str, alpha: float = DEFAULT_ALPHA
             f"the network has no {from_} module to replace by {to} (its activation modules: {native}; calls of functions such as "
             "F.relu cannot be exchanged)"
         )
+    for layer in model.modules():
+        if isinstance(layer, nn.TransformerEncoderLayer):
+            layer.activation_relu_or_gelu = 0  # torch's fused kernel for evaluation computes what is noted here, not the module
     return len(made)
 
 
