@@ -193,3 +193,18 @@ def test_the_code_of_a_network_in_memory_is_known_as_well(repository: Path) -> N
 
 def test_code_that_is_no_python_counts_as_it_is() -> None:
     assert normalised(b"print 'old'") != normalised(b"print 'older'")
+
+
+@pytest.mark.parametrize("arch", ["package/net.py:Net", "package.net:Net"])
+def test_the_package_around_a_file_is_part_of_its_code(repository: Path, arch: str) -> None:
+    package = repository / "package"
+    package.mkdir()
+    (package / "net.py").write_text("from . import GAIN\n\nNet = GAIN\n")
+    (package / "__init__.py").write_text("from .gain import GAIN\n")
+    (package / "gain.py").write_text("GAIN = 1.0\n")
+    codes = [code_of(arch)]
+    (package / "gain.py").write_text("GAIN = 5.0\n")
+    codes.append(code_of(arch))
+    (package / "__init__.py").write_text("GAIN = 5.0\n")
+    codes.append(code_of(arch))
+    assert len(set(codes)) == 3

@@ -112,6 +112,7 @@ def sources_of(path: Path) -> Sources:
             sources.files[current] = current.read_bytes()
         except OSError:
             continue
+        waiting += _packages_around(current)
         for level, parts in _imports(sources.files[current]):
             if level == 0 and parts[0] in _RECORDED:
                 continue
@@ -138,6 +139,16 @@ def _imports(content: bytes) -> tuple[tuple[int, list[str]], ...]:
             base = node.module.split(".") if node.module else []
             found += ((node.level, [*base, alias.name]) for alias in node.names)
     return tuple(found)
+
+
+def _packages_around(path: Path) -> list[Path]:
+    """The ``__init__.py`` of each package that a file lies in: importing the file executes them first."""
+    found: list[Path] = []
+    for folder in path.parents:
+        if not (folder / "__init__.py").is_file():
+            break
+        found.append(folder / "__init__.py")
+    return found
 
 
 def relative_level(path: Path) -> int:
