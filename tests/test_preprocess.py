@@ -50,6 +50,10 @@ whole = transforms.PILToTensor()
 def broken(picture):
     raise KeyError("mean")  # line 30
 
+class Standardised(nn.Module):
+    def forward(self, images):
+        return (images.float() - images[:1].float().mean()) / images.float().std()
+
 colour = transforms.Compose([transforms.Grayscale(3), transforms.ToTensor()])
 """
 
@@ -102,6 +106,7 @@ def test_changed_preprocessing_is_measured_again(larobust: Run) -> None:
     [
         ("--preprocess nets.py:pil --normalize half", "takes the place of --normalize"),
         ("--preprocess nets.py:shaky", "gives other inputs for the same images"),
+        ("--preprocess nets.py:Standardised", "--preprocess lets images in the same batch change each other"),
         ("--preprocess nets.py:whole", "not floats (N, C, H, W)"),
         ("--preprocess nets.py:broken", "nets.py:broken fails: KeyError: 'mean'"),
         ("--preprocess nets.py:pill", "has no 'pill'"),

@@ -45,20 +45,24 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
     outputs = outputs_of(network, inputs, amp=amp)
     if are_probabilities(outputs):
         network = replace(network, gives_probabilities=True, remarks=(*network.remarks, PROBABILITIES))
-    if (fault := _fault(network, inputs, outputs, amp=amp)) is not None:
+    if (fault := _fault(network, batch.to(device), inputs, outputs, amp=amp)) is not None:
         if not allow_stochastic:
             raise UserError(f"{network.name}: {fault}; --allow-stochastic measures it all the same")
         return replace(network, stochastic=True, remarks=(*network.remarks, f"{fault}; measured all the same"))
     return replace(network, channels_last=_takes_channels_last(network, inputs, outputs, amp=amp))
 
 
-def _fault(network: Network, inputs: Tensor, outputs: Tensor, *, amp: bool) -> str | None:
+def _fault(network: Network, images: Tensor, inputs: Tensor, outputs: Tensor, *, amp: bool) -> str | None:
     """Why the answer to an image is not the network's own; None if it is."""
     if _far(outputs_of(network, inputs, amp=amp), outputs, amp=amp):
         return "it returns different outputs for the same images (as with dropout that is never switched off)"
-    half = len(inputs) // 2
-    if _far(outputs_of(network, inputs[:half], amp=amp), outputs[:half], amp=amp):
-        return "images in the same batch change each other's outputs (as with BatchNorm without running statistics)"
+    # Every second image, and the others in reverse: no image keeps its place in both, nor do repeated images keep their mean.
+    for rows in (list(range(0, len(images), 2)), list(range(1, len(images), 2))[::-1]):
+        part = network.normalization.apply(images[rows])
+        if part.shape != inputs[rows].shape or _far(part, inputs[rows], amp=False):
+            return "--preprocess lets images in the same batch change each other (as with the mean of a whole batch)"
+        if _far(outputs_of(network, part, amp=amp), outputs[rows], amp=amp):
+            return "images in the same batch change each other's outputs (as with BatchNorm without running statistics)"
     return None
 
 
