@@ -110,10 +110,7 @@ def prepare_by_baseline(
         check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
     if other_noise:
         return ready
-    if renew:
-        conditions = tuple(map(_renewed, conditions))
-    for condition in conditions:
-        _check_level(condition)
+    conditions = tuple(map(_renewed if renew else _checked, conditions))
     profile = baseline.profile or ready.evaluation.profile
     return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
 
@@ -175,18 +172,18 @@ def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
 
 
 def _renewed(condition: Condition) -> Condition:
-    """The same severity or custom level, with the levels and draws of this version of larobust."""
+    """The same severity or custom level, with the levels and draws of this version of larobust; checked."""
     from corruptions import NOISE_VERSION, PROFILES, level_of
 
     renewed = dataclasses.replace(condition, noise_version=NOISE_VERSION)
     if condition.severity is None or condition.profile is None or condition.profile not in PROFILES:
-        return renewed
+        return _checked(renewed)
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
     return dataclasses.replace(renewed, parameters=level)
 
 
-def _check_level(condition: Condition) -> None:
-    """Raise NotComparableError if a condition of a baseline has another level or other draws in this version of larobust."""
+def _checked(condition: Condition) -> Condition:
+    """The condition. Raises NotComparableError if it has another level or other draws in this version of larobust."""
     from corruptions import NOISE_VERSION, PROFILES, level_of
 
     if condition.noise_version != NOISE_VERSION:
@@ -195,7 +192,7 @@ def _check_level(condition: Condition) -> None:
             f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline --update"
         )
     if condition.severity is None or condition.profile is None:  # clean, or a custom level
-        return
+        return condition
     if condition.profile not in PROFILES:
         raise NotComparableError(f"not comparable; {condition} of the baseline has an unknown profile, {condition.profile}")
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
@@ -204,6 +201,7 @@ def _check_level(condition: Condition) -> None:
         raise NotComparableError(
             f"not comparable; level of {condition}: {condition.level_text} in the baseline, {here.level_text} here"
         )
+    return condition
 
 
 def _frame(ready: Prepared) -> Snapshot:
