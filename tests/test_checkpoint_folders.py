@@ -255,8 +255,11 @@ def test_other_scales_of_transformers_become_a_normalization():
 
 
 def test_sizes_of_timm_that_make_no_sense_are_refused():
-    assert timm_images({"input_size": [3, 64, 64], "crop_mode": "squash"}) == ImageChoice("", 64, 64, "bicubic", squash=True)
-    for wrong in ({"input_size": [3, 64, 32]}, {"crop_pct": 0}, {"interpolation": "cubic"}, {"input_size": 5}):
+    for wrong in (
+        {"input_size": [3, 64, 32]}, {"input_size": 5}, {"input_size": [3, True, True]}, {"input_size": [3, 10**400, 10**400]},
+        {"crop_pct": 0}, {"crop_pct": 1e-300}, {"crop_pct": True}, {"crop_mode": "border"},
+        {"interpolation": "cubic"}, {"interpolation": []},
+    ):  # fmt: skip
         with pytest.raises(UserError, match=r"its |no squares"):
             timm_images(wrong)
 
@@ -268,3 +271,52 @@ def test_the_version_of_the_library_is_part_of_the_networks_identity(monkeypatch
 
     assert before != user_code.code_of("timm:test_resnet")
     assert user_code.code_of("torchvision:resnet18") is None
+
+
+@pytest.mark.parametrize(("more", "expected"), [
+    ({}, ImageChoice("", 256, 224, "bicubic")),
+    ({"crop_pct": 0.9, "crop_mode": "center"}, ImageChoice("", 248, 224, "bicubic")),
+    ({"crop_pct": 0.9, "crop_mode": "squash"}, ImageChoice("", 248, 224, "bicubic", squash=True)),
+    ({"crop_pct": 1.0, "crop_mode": "squash"}, ImageChoice("", 224, 224, "bicubic", squash=True)),
+])  # fmt: skip
+def test_sizes_of_timm_are_those_of_its_own_transform(more, expected):
+    timm, config = _library("timm"), {"input_size": (3, 224, 224), **more}
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=config))
+    size = transform.transforms[0].size
+
+    assert timm_images(config) == expected
+    assert (list(size) if expected.squash else size) == ([expected.resize] * 2 if expected.squash else expected.resize)
+
+
+def test_a_normalization_that_transformers_does_not_record_is_not_taken_for_none():
+    assert transformers_normalization({"image_processor_type": "ViTImageProcessor", "size": 224}) is None
+    assert transformers_normalization({"do_normalize": True, "image_mean": None, "image_std": [1.0]}) is None
+
+
+@pytest.mark.parametrize("settings", [
+    {"resample": []}, {"resample": True}, {"resample": 9},
+    {"size": {"height": [1], "width": 2}}, {"size": {"height": {}, "width": {}}}, {"size": {"shortest_edge": -5}}, {"size": 0},
+    {"size": {"shortest_edge": True}}, {"size": [224, 224]}, {"size": {"shortest_edge": 8}, "crop_pct": "x"},
+    {"crop_size": {"height": {}, "width": 1}, "do_center_crop": True},
+    {"image_mean": [0.5], "image_std": [0.5], "rescale_factor": "x"},
+    {"image_mean": [10**400], "image_std": [1]}, {"image_mean": {}, "image_std": [1]}, {"image_mean": [0], "image_std": [True]},
+])  # fmt: skip
+def test_settings_of_transformers_that_make_no_sense_are_refused_in_one_line(settings):
+    with pytest.raises(UserError, match="its ") as raised:
+        (transformers_images(settings), transformers_normalization(settings))
+
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
+
+
+def test_arguments_that_timm_does_not_know_are_refused(timm_folder, tmp_path):
+    with pytest.raises(UserError, match="timm cannot build test_resnet"):
+        _loaded(_changed(timm_folder[0], tmp_path / "net", model_args={"act_layer": "os.system"}))
+
+
+def test_the_alpha_of_an_exchange_that_nobody_gave_is_assumed(timm_folder):
+    network = _loaded(timm_folder[0], exchange=("relu=la_silu",))
+
+    assert (network.alpha, network.assumed) == (1e-5, ("layeract_alpha 1e-05",))
+    assert _loaded(timm_folder[0], exchange=("relu=la_silu",), alpha=0.1).assumed == ()
+    assert _loaded(timm_folder[0], exchange=("relu=silu",)).alpha is None

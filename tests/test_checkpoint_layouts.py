@@ -108,6 +108,16 @@ def test_what_was_left_is_said(own):
     assert "not used, since they are no part of the network: criterion.weight" in remarks
 
 
+@pytest.mark.parametrize("prefix", ["ema", "teacher", "swa", "shadow"])
+def test_averages_next_to_weights_without_a_prefix_are_left(own, prefix):
+    architecture, state = own
+    content = {**state, **under(f"{prefix}.", {key: tensor + 1 for key, tensor in state.items()})}
+
+    found = located(content, architecture)
+    assert same(found.state, state)
+    assert any(f"{prefix}." in remark for remark in found.remarks)
+
+
 def test_an_average_next_to_each_weight_is_said_and_taken_on_request(own):
     architecture, state = own
     averaged = {key: tensor + 1 for key, tensor in state.items()}

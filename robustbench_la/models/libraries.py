@@ -58,7 +58,7 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     try:
         with warnings.catch_warnings(action="ignore"):
             model: nn.Module = timm.create_model(base, pretrained=False, **settings)
-    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, LookupError, ArithmeticError) as error:
         raise UserError(f"timm cannot build {base} ({first_line(error)})") from None
     return model
 

@@ -135,13 +135,14 @@ def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Netwo
         exchange=overrides.exchange,
     )
     known = overrides.normalization or whole.normalization
+    alpha = DEFAULT_ALPHA if overrides.alpha is None and _built_with_layeract(spec, None) else overrides.alpha
     return Network(
         name="",
         sha256="",
         model=model.eval(),
         spec=spec,
         activation=overrides.activation,
-        alpha=overrides.alpha,
+        alpha=alpha,
         normalization=known or NORMALIZATIONS["none"],
         data=None,
         seed=None,
@@ -151,7 +152,7 @@ def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Netwo
             *((f"preprocessing, as recorded: {whole.preprocessing}",) if whole.preprocessing else ()),
             *(() if known else (_NOT_NORMALIZED,)),
         ),
-        assumed=() if known else ("normalization none",),
+        assumed=(*(() if known else ("normalization none",)), *_assumed_alpha(alpha, overrides, shape)),
         classes=tuple(map(printable, whole.class_names)),
         code=code_sha256(model) if named.startswith("pickled:") else None,
     )
@@ -198,13 +199,16 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         seed=seed,
         remarks=(*remarks, *(() if overrides.normalization else (_NOT_NORMALIZED,))),
     )
-    alpha = () if network.alpha is None or overrides.alpha is not None else (_assumed_alpha(network.alpha, shape),)
+    alpha = _assumed_alpha(network.alpha, overrides, shape)
     return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))
 
 
-def _assumed_alpha(alpha: float, shape: Shape) -> str:
+def _assumed_alpha(alpha: float | None, overrides: LoadOverrides, shape: Shape) -> tuple[str, ...]:
+    """What was assumed about LayerAct's alpha; nothing if the user gave it or it is not used."""
+    if alpha is None or overrides.alpha is not None:
+        return ()
     large = min(shape.height, shape.width) >= _LARGE_IMAGES
-    return f"layeract_alpha {alpha:g}" + (" (the paper's is 0.1 for images of this size)" if large else "")
+    return (f"layeract_alpha {alpha:g}" + (" (the paper's is 0.1 for images of this size)" if large else ""),)
 
 
 def _network(

@@ -22,13 +22,16 @@ _TOP = "top"
 """How ``--key`` names the weights that are nested in nothing."""
 _NO_NETWORK = re.compile(r"optim.*|opt|.*(lr_?|_?)sched.*|.*scaler|.*rng.*|callbacks|loops", re.IGNORECASE)
 """Names under which scripts keep tensors that belong to training."""
+_AVERAGES = "(?i:ema|averaged?|swa|teacher|shadow)"
+"""Names of weights that are averages of the others."""
 _TRAINING_ONLY = re.compile(
-    r"(n_averaged|(.*_)?(criterion|loss|loss_fn|loss_func)|(.*_)?metrics?|(train|val|valid|test)_\w+|(.*_)?ema(_\w+)?)(\..*|$)"
+    r"(n_averaged|(.*_)?(criterion|loss|loss_fn|loss_func)|(.*_)?metrics?|(train|val|valid|test)_\w+"
+    rf"|(.*_)?{_AVERAGES}(_\w+)?)(\..*|$)"
     r"|.*\b(num_batches_tracked|total_ops|total_params|confmat|measure)"
 )
 """Keys of what computes nothing in the network: losses, torchmetrics, averages of the weights, counters of profilers."""
-_AVERAGE = re.compile(r"(^|[._])(ema|averaged?|swa|teacher|shadow)([._]|$)", re.IGNORECASE)
-"""Prefixes of weights that are averages of the others."""
+_AVERAGE = re.compile(rf"(^|[._]){_AVERAGES}([._]|$)")
+"""Prefixes of such weights."""
 _TYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
                     torch.int32, torch.int64})  # fmt: skip
 _HUGE = 2**20
