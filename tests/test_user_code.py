@@ -136,11 +136,11 @@ def test_an_installed_package_counts_by_its_version(repository: Path, monkeypatc
     code = code_of("models/net.py:Net")
     from robustbench_la.models import user_sources
 
-    monkeypatch.setattr(user_sources, "_version", lambda package: "99")
+    monkeypatch.setattr(user_sources, "version_of", lambda package: "99")
     assert code_of("models/net.py:Net") != code
     Path("helpers.py").write_text(HELPERS + "import torch, numpy, json\n")
     code = code_of("models/net.py:Net")
-    monkeypatch.setattr(user_sources, "_version", lambda package: "98")
+    monkeypatch.setattr(user_sources, "version_of", lambda package: "98")
     assert code_of("models/net.py:Net") == code
 
 
@@ -208,3 +208,14 @@ def test_the_package_around_a_file_is_part_of_its_code(repository: Path, arch: s
     (package / "__init__.py").write_text("GAIN = 5.0\n")
     codes.append(code_of(arch))
     assert len(set(codes)) == 3
+
+
+@pytest.mark.parametrize("helpers", ["blocks", ".blocks", "parts.blocks"])
+def test_files_of_one_name_in_two_folders_are_not_confused(repository: Path, helpers: str) -> None:
+    for folder, value in (("A", 1), ("B", 2)):
+        (repository / folder / "in" / "parts").mkdir(parents=True)
+        place = repository / folder / "in"
+        (place / "net.py").write_text(f"from {helpers} import act\n\ndef net():\n    return act()\n")
+        for path in (place / "blocks.py", place / "parts" / "blocks.py"):
+            path.write_text(f"def act():\n    return {value}\n")
+    assert [user_function(f"{folder}/in/net.py", "net")() for folder in "ABA"] == [1, 2, 1]

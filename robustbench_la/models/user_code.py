@@ -55,6 +55,7 @@ def _attribute(source: str, name: str) -> tuple[object, ModuleType]:
     if path is None:
         raise UserError(f"cannot import a module {source!r} ({source}:{name})")
     sources = sources_of(path)
+    _forget_namesakes(path, tuple(sources.files))
     with blaming(source), _importable(search_folders(path)):
         module = _executed(path, None if source.endswith(".py") else source, sources.content, tuple(sources.files))
     return getattr(module, name, None), module
@@ -95,10 +96,7 @@ def _executed(path: Path, dotted: str | None, content: str, files: tuple[Path, .
     importlib.invalidate_caches()
     level = relative_level(path) if dotted is None else 0
     if dotted is None and level:  # a file of a package, which imports its neighbours by their place in it
-        package = path.parents[level - 1]
-        while (package / "__init__.py").is_file():
-            package = package.parent
-        package = package.parent if package == path.parents[level - 1] else package
+        package = _root(path, level)
         dotted = ".".join(path.relative_to(package).with_suffix("").parts)
         with _importable([package]):
             return importlib.import_module(dotted)
@@ -111,6 +109,14 @@ def _executed(path: Path, dotted: str | None, content: str, files: tuple[Path, .
     sys.modules[module_spec.name] = module
     module_spec.loader.exec_module(module)
     return module
+
+
+def _root(path: Path, level: int) -> Path:
+    """The folder from which a file of a package is imported, so that it can import its neighbours ``level`` folders up."""
+    package = path.parents[level - 1]
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    return package.parent if package == path.parents[level - 1] else package
 
 
 _READ: dict[Path, str] = {}
@@ -126,6 +132,32 @@ def _forget_edited(files: Sequence[Path]) -> None:
             if isinstance(origin, str) and name != "__main__" and Path(origin).resolve() in now:
                 del sys.modules[name]
     _READ.update(now)
+
+
+def _forget_namesakes(path: Path, files: Sequence[Path]) -> None:
+    """Forget modules of other folders under the names that a file's imports have: Python would take them instead of its own."""
+    level = relative_level(path)
+    expected: dict[str, Path | None] = {}
+    for folder in [*([_root(path, level)] if level else []), *search_folders(path)]:
+        for file in (file for file in files if file.is_relative_to(folder)):
+            parts = file.relative_to(folder).with_suffix("").parts
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            if parts:
+                expected[".".join(parts)] = expected.get(".".join(parts)) or file
+            for count in range(1, len(parts)):
+                expected.setdefault(".".join(parts[:count]), None)  # a package, perhaps without __init__.py
+    stale = {name.partition(".")[0] for name, file in expected.items() if _is_namesake(sys.modules.get(name), file)}
+    for name in [name for name in sys.modules if name.partition(".")[0] in stale]:
+        del sys.modules[name]
+
+
+def _is_namesake(module: ModuleType | None, file: Path | None) -> bool:
+    """Whether a module of the user's is not the file (None: a folder) that is meant by its name."""
+    origin = getattr(module, "__file__", None)
+    if not isinstance(origin, str):  # a folder; or, without a path, part of Python itself
+        return file is not None and hasattr(module, "__path__")
+    found = Path(origin).resolve()
+    return found != file and not any(found.is_relative_to(folder.resolve()) for folder in _NOT_THEIRS)
 
 
 @contextlib.contextmanager
