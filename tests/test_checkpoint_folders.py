@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import safetensors.torch
 import torch
 
 from robustbench_la.errors import UserError
@@ -320,3 +321,19 @@ def test_the_alpha_of_an_exchange_that_nobody_gave_is_assumed(timm_folder):
     assert (network.alpha, network.assumed) == (1e-5, ("layeract_alpha 1e-05",))
     assert _loaded(timm_folder[0], exchange=("relu=la_silu",), alpha=0.1).assumed == ()
     assert _loaded(timm_folder[0], exchange=("relu=silu",)).alpha is None
+
+
+@pytest.mark.parametrize(("kind", "name"), [("timm", "pytorch_model.bin"), ("hf", "epoch3.safetensors")])
+def test_the_weights_of_the_file_that_is_named_are_loaded(request, tmp_path, kind, name):
+    source, model = request.getfixturevalue(f"{kind}_folder")
+    shutil.copytree(source, tmp_path / "net")
+    state = {key: tensor + 1 if tensor.is_floating_point() else tensor for key, tensor in model.state_dict().items()}
+    (safetensors.torch.save_file if name.endswith("safetensors") else torch.save)(state, tmp_path / "net" / name)
+
+    def loaded(file):
+        given = "hf" if kind == "hf" else None
+        return assemble_network(read_checkpoint(file, source=given), LoadOverrides(architecture=given), SHAPE).model.state_dict()
+
+    part = next(path.name for path in sorted(source.glob("model*.safetensors")))
+    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded(tmp_path / "net" / name).items())
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in loaded(tmp_path / "net" / part).items())

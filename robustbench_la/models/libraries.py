@@ -63,11 +63,12 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     return model
 
 
-def transformers_network(folder: Path) -> nn.Module:
+def transformers_network(folder: Path, state: dict[str, Any] | None = None) -> nn.Module:
     """Load a classifier of Hugging Face transformers from its folder. Code in the folder is not run.
 
     Args:
         folder: With config.json and weights.
+        state: Other weights than those with the usual name there.
 
     Returns:
         The network, which returns logits.
@@ -79,11 +80,17 @@ def transformers_network(folder: Path) -> nn.Module:
     safe = any(folder.glob("*.safetensors*"))
     try:
         with warnings.catch_warnings(action="ignore"), _silent(transformers):
-            model, loading = transformers.AutoModelForImageClassification.from_pretrained(
-                folder,
+            source: Path | None = folder
+            loader = transformers.AutoModelForImageClassification
+            more: dict[str, Any] = {"use_safetensors": safe, "trust_remote_code": False}
+            if state is not None:
+                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                source, loader = None, type(loader.from_config(config, trust_remote_code=False))
+                more = {"config": config, "state_dict": state}
+            model, loading = loader.from_pretrained(
+                source,
+                **more,
                 local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=safe,
                 output_loading_info=True,
                 dtype="float32",
                 attn_implementation="eager",  # the same arithmetic on every machine

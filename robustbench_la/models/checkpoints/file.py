@@ -114,7 +114,7 @@ def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = N
     """
     try:
         if (folder := folder_of(path, source)) is not None:
-            sha256, whole = read_folder(folder)
+            sha256, whole = read_folder(folder, None if path.is_dir() else path)
             return CheckpointFile(path, sha256, {}, None, whole)
         raw = read_bytes(path)
         kind, content = unpack(raw, path, trusted=trusted, source=source)

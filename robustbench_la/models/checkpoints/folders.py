@@ -46,11 +46,12 @@ def _describes(folder: Path) -> bool:
         return False
 
 
-def read_folder(folder: Path) -> tuple[str, WholeNetwork]:
+def read_folder(folder: Path, named: Path | None = None) -> tuple[str, WholeNetwork]:
     """Read what a folder says about its network. The weights are read once, for their digest, and again when it is built.
 
     Args:
         folder: The folder.
+        named: The file in it whose weights are meant; None for those with the usual name.
 
     Returns:
         SHA-256 of the files that matter, and the network.
@@ -66,7 +67,7 @@ def read_folder(folder: Path) -> tuple[str, WholeNetwork]:
             f"its {CONFIG} asks for Python code that comes with the network (auto_map), which is not run; give the weights with "
             "--arch FILE.py:CLASS if you trust that code"
         )
-    files = weight_files(folder)
+    files = [named] if named is not None and _is_whole(folder, named) else weight_files(folder)
     described = [folder / CONFIG, *(path for path in [folder / "preprocessor_config.json"] if path.is_file())]
     digest = hashlib.sha256()
     for path in (*described, *files):
@@ -74,7 +75,7 @@ def read_folder(folder: Path) -> tuple[str, WholeNetwork]:
     if isinstance(config.get("architecture"), str):
         return digest.hexdigest(), _of_timm(folder, config, files)
     if isinstance(config.get("architectures"), list):
-        return digest.hexdigest(), _of_transformers(folder, config)
+        return digest.hexdigest(), _of_transformers(folder, config, files)
     raise UserError(f"its {CONFIG} names neither 'architecture' (timm) nor 'architectures' (Hugging Face)")
 
 
@@ -130,6 +131,12 @@ def weight_files(folder: Path) -> list[Path]:
         names = f" but {', '.join(path.name for path in others[:4])}" if others else ""
         raise UserError(f"holds no {' or '.join(_WEIGHTS)}{names}; give the file with the weights itself")
     return others
+
+
+def _is_whole(folder: Path, named: Path) -> bool:
+    """Whether a file holds all weights of a network, and not one part of those that an index lists."""
+    indices = [_config(path).get("weight_map") for path in folder.glob("*.index.json")]
+    return named.suffix != ".json" and not any(named.name in index.values() for index in indices if isinstance(index, dict))
 
 
 def merged(files: list[Path]) -> dict[str, Any]:
@@ -190,16 +197,24 @@ def loaded(model: nn.Module, content: Mapping[str, Any], architecture: str, key:
     return weights.remarks
 
 
-def _of_transformers(folder: Path, config: Mapping[str, Any]) -> WholeNetwork:
+def _of_transformers(folder: Path, config: Mapping[str, Any], files: list[Path]) -> WholeNetwork:
     names = config.get("id2label")
     labels = names if isinstance(names, dict) else {}
     channels = config.get("num_channels")
     path = folder / "preprocessor_config.json"
     settings = _config(path) if path.is_file() else {}
     given = isinstance(config.get("num_labels"), int)
+    usual = len(files) > 1 or files[0].name == _WEIGHTS[0]
+
+    def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
+        if usual:
+            return transformers_network(folder), ()
+        weights = find_weights(merged(files), key)[0]
+        return transformers_network(folder, dict(weights.tensors)), weights.remarks
+
     return WholeNetwork(
         architecture=HUGGING_FACE,
-        make=lambda key: (transformers_network(folder), ()),
+        make=make,
         channels=channels if isinstance(channels, int) else None,
         classes=len(labels) or (config["num_labels"] if given else None),
         normalization=preprocessing.transformers_normalization(settings),
