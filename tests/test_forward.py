@@ -222,3 +222,10 @@ def test_eval_baseline_and_check_refuse_stochastic_networks_unless_allowed(
     assert run(monkeypatch, "check --ckpt net.pt --arch nets.py:Shaky --baseline other.json") == 2
     assert "--allow-stochastic" in capsys.readouterr().err
     assert run(monkeypatch, "check --ckpt net.pt --arch nets.py:Shaky --max-drop 100") == 0
+
+
+@pytest.mark.parametrize("images", [IMAGES[:, 0], IMAGES[:, 0, ..., None], IMAGES])
+def test_grey_images_in_memory_reach_a_network_that_views_them_in_any_layout(images: np.ndarray) -> None:
+    result = la.evaluate(Viewing(), (images, LABELS), noise="clean", normalize="none", progress=False)
+
+    assert result.to_json() is not None

@@ -217,7 +217,8 @@ def _verdict(
         )
     known = baselines.read_baseline(path, remedy=remedy)
     if "fluctuation" in rules.named and not known.fluctuations:
-        raise UserError(f"{path} holds no fluctuation; measure it with: {remedy} --fluctuation --update")
+        remedy = f"larobust baseline --ckpt {known.network.checkpoint} -o {path}"  # what is judged would become the baseline
+        raise UserError(f"{path} holds no fluctuation; add it with: {remedy} --fluctuation --update")
     check_rules(known, rules, only)  # before anything is measured
     now = source.snapshot(known, only)
     if "fluctuation" in rules.named and not now.fluctuations:

@@ -80,4 +80,4 @@ def _power(snapshot: Snapshot) -> str:
         text += f", up to {100 * worst:.2g} if they change as between unrelated networks"
     if falls.mean is not None and MEAN in subjects_of(snapshot).names:
         text += f"; {100 * falls.mean:.2g} points of the mean if images are lost under every condition"
-    return f"{text} ({setting}). larobust check --strict fails where that does not suffice."
+    return f"{text} ({setting}). larobust check --strict also fails what the images leave undecided."

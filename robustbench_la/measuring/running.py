@@ -30,6 +30,9 @@ def outputs_of(network: Network, inputs: Tensor, *, amp: bool) -> Tensor:
     """
     if network.channels_last:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
+    elif inputs.shape[1] == 1 and inputs.stride(1) != inputs[0, 0].numel():
+        # A single channel fits both formats, whatever its stride; torch would go by the stride, and `view` in the network fail.
+        inputs = inputs.clone(memory_format=torch.contiguous_format)
     precision = torch.autocast(inputs.device.type, dtype=torch.bfloat16) if amp else contextlib.nullcontext()
     try:
         # TF32, the CUDA default for convolutions, keeps 10 bits of the mantissa: not the float32 that the provenance states.
