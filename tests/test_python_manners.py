@@ -31,17 +31,6 @@ def test_ctrl_c_in_python_is_a_plain_keyboard_interrupt(monkeypatch: pytest.Monk
     assert type(raised.value) is KeyboardInterrupt
 
 
-def test_the_allocator_of_the_callers_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from robustbench_la.models import allocator
-
-    def touched(_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(allocator.ctypes, "CDLL", touched)
-    la.evaluate(network(), "digits", noise="clean", limit=8)
-    la.fluctuation(network(), "digits", noise="gaussian", severity=3, limit=8)
-
-
 def test_rows_are_in_the_order_of_the_callers_dictionary() -> None:
     names = ["z", "a", "m"]
     models = {name: network(activation) for name, activation in zip(names, (nn.SiLU, nn.ReLU, nn.SiLU), strict=True)}

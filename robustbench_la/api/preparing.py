@@ -153,8 +153,10 @@ def normalize_text(normalize: Normalize | None) -> str | None:
 def prepared(given: Sources, plan: EvaluationPlan, meter: Meter) -> Iterator[Evaluation]:
     """What it takes to measure; networks in memory are in eval mode while the context lasts, and as they were afterwards."""
     from robustbench_la.measuring.session import prepare_evaluation
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.models.in_memory import borrowed
 
+    keep_freed_memory()
     if given.in_files:
         yield prepare_evaluation(plan, download=given.download, meter=meter)
         return

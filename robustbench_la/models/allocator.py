@@ -12,7 +12,7 @@ _M_MMAP_THRESHOLD = -3
 def keep_freed_memory() -> None:
     """Let malloc reuse the memory of tensors: up to twice as fast on a CPU, with the same numbers. Linux with glibc only.
 
-    This holds for the whole process until it ends, so only commands call it, and programs that wish to.
+    This holds for the whole process until it ends: commands call it, and so do Python's functions that measure.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
