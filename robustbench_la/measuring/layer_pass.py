@@ -32,6 +32,7 @@ from robustbench_la.measuring.layer_totals import LayerTotals, Sample
 from robustbench_la.measuring.probe import Probe, activation_paths
 from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
+from robustbench_la.measuring.trial import far, why_apart
 from robustbench_la.measuring.watch import Apply, Observe, watched_functions
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.other_activations import has_scale
@@ -173,21 +174,10 @@ class LayerPass:
 
     def _check_apart(self, logits: Tensor, alone: Tensor, few: Tensor) -> None:
         """Raise UserError if the logits of ``few`` images differ between ``alone`` and together with others."""
-        tolerance = (0.05 if self.evaluation.amp else 1e-3) * float(alone.float().abs().max())
-
-        def far(one: Tensor, other: Tensor) -> bool:
-            return float((one.float() - other.float()).abs().max()) > tolerance
-
-        if not far(logits[: len(few)], alone):
-            return
-        if far(run_network(self.network, few, amp=self.evaluation.amp), alone):
-            raise UserError(
-                f"{self.network.name} returns different outputs for the same images (as with dropout that is never switched off)"
-            )
-        raise UserError(
-            f"{self.network.name}: images in the same batch change each other's outputs "
-            "(as with BatchNorm without running statistics), so noisy and clean ones cannot be compared"
-        )
+        amp = self.evaluation.amp
+        if far(logits[: len(few)], alone, amp=amp):
+            why = why_apart(run_network(self.network, few, amp=amp), alone, amp=amp)
+            raise UserError(f"{self.network.name}: {why}, so noisy and clean images cannot be compared")
 
     def _observe(self, layer: str, function: str, pre_activation: Tensor, activation: Tensor, apply: Apply) -> None:
         axis = self._axis(layer, tuple(pre_activation.shape))

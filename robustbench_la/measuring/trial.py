@@ -13,10 +13,8 @@ from robustbench_la.measuring.outputs import are_probabilities
 from robustbench_la.measuring.running import outputs_of
 from robustbench_la.models.checkpoints.network import Network
 
-_IMAGES = 16
-"""The most images in the trial."""
-_FEWEST = 8
-"""If there are fewer, they are repeated: below 3 images, which half a batch must have too, torch uses other matrix kernels."""
+_IMAGES = 8
+"""In the trial. Fewer are repeated: below 3 images, which half a batch must have too, torch uses other matrix kernels."""
 PROBABILITIES = "its outputs are probabilities, so their logarithm is taken and no second softmax applied"
 
 
@@ -38,7 +36,7 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
         UserError: If it fails, does not return logits, or is stochastic and that is not accepted.
     """
     batch = torch.from_numpy(images.images[:_IMAGES])
-    batch = batch.repeat(-(-_FEWEST // len(batch)), 1, 1, 1)
+    batch = batch.repeat(-(-_IMAGES // len(batch)), 1, 1, 1)
     inputs = network.normalization.apply(batch.to(device))
     if not torch.equal(network.normalization.apply(batch.to(device)), inputs):
         raise UserError(f"{network.name}: --preprocess gives other inputs for the same images; use the transform for evaluation")
@@ -54,16 +52,27 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
 
 def _fault(network: Network, images: Tensor, inputs: Tensor, outputs: Tensor, *, amp: bool) -> str | None:
     """Why the answer to an image is not the network's own; None if it is."""
-    if _far(outputs_of(network, inputs, amp=amp), outputs, amp=amp):
-        return "it returns different outputs for the same images (as with dropout that is never switched off)"
     # Every second image, and the others in reverse: no image keeps its place in both, nor do repeated images keep their mean.
     for rows in (list(range(0, len(images), 2)), list(range(1, len(images), 2))[::-1]):
         part = network.normalization.apply(images[rows])
-        if part.shape != inputs[rows].shape or _far(part, inputs[rows], amp=False):
+        if part.shape != inputs[rows].shape or far(part, inputs[rows], amp=False):
             return "--preprocess lets images in the same batch change each other (as with the mean of a whole batch)"
-        if _far(outputs_of(network, part, amp=amp), outputs[rows], amp=amp):
-            return "images in the same batch change each other's outputs (as with BatchNorm without running statistics)"
+        if far(outputs_of(network, part, amp=amp), outputs[rows], amp=amp):
+            return why_apart(outputs_of(network, inputs, amp=amp), outputs, amp=amp)
     return None
+
+
+def why_apart(again: Tensor, outputs: Tensor, *, amp: bool) -> str:
+    """Why images have other outputs in another batch.
+
+    Args:
+        again: Outputs for a batch, (N, classes), of a second pass.
+        outputs: For the same batch, of the first.
+        amp: Whether in bfloat16.
+    """
+    if far(again, outputs, amp=amp):
+        return "it returns different outputs for the same images (as with dropout that is never switched off)"
+    return "images in the same batch change each other's outputs (as with BatchNorm without running statistics)"
 
 
 def _takes_channels_last(network: Network, inputs: Tensor, outputs: Tensor, *, amp: bool) -> bool:
@@ -75,13 +84,13 @@ def _takes_channels_last(network: Network, inputs: Tensor, outputs: Tensor, *, a
         other = outputs_of(replace(network, channels_last=True), inputs, amp=amp)
     except UserError:  # it reads the memory in order, as x.view(len(x), -1) does
         other = None
-    if other is None or _far(other, outputs, amp=amp) or bool((other.argmax(1) != outputs.argmax(1)).any()):
+    if other is None or far(other, outputs, amp=amp) or bool((other.argmax(1) != outputs.argmax(1)).any()):
         network.model.to(memory_format=torch.contiguous_format)
         return False
     return True
 
 
-def _far(one: Tensor, other: Tensor, *, amp: bool) -> bool:
-    """Whether outputs differ by more than arithmetic explains."""
+def far(one: Tensor, other: Tensor, *, amp: bool) -> bool:
+    """Whether outputs of one shape differ by more than arithmetic explains: 0.1 % of the largest of ``other``, 5 % in bfloat16."""
     tolerance = (0.05 if amp else 1e-3) * float(other.float().abs().max())
     return float((one.float() - other.float()).abs().max()) > tolerance
