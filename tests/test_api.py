@@ -393,10 +393,11 @@ def test_activations_that_are_not_in_the_table_are_shown_and_compared(tmp_path: 
     assert moved.plot().axes
 
 
-def test_a_name_that_is_not_the_networks_activation_is_said() -> None:
+def test_a_name_that_is_not_the_networks_activation_is_said_and_no_label() -> None:
     result = la.evaluate({"relu": Net(nn.SiLU)}, (GREY, LABELS), noise="clean")
 
-    assert "labelled relu, but the activations it calls are silu" in repr(result)
+    assert result.cells[0].network.activation == "silu"
+    assert "its name is relu, but the activation it calls is silu, which is its label" in repr(result)
     assert "no normalize= given" in repr(result)
 
 

@@ -211,7 +211,7 @@ def test_eval_baseline_and_check_refuse_stochastic_networks_unless_allowed(
     words = "--ckpt net.pt --arch nets.py:Shaky --normalize none --noise gaussian --severity 5 --limit 60"
     for command in ("eval", "baseline"):
         assert run(monkeypatch, f"{command} {words}") == 2
-        assert "--allow-stochastic measures it all the same" in capsys.readouterr().err
+        assert "measure it all the same with --allow-stochastic" in capsys.readouterr().err
     assert run(monkeypatch, f"eval {words} --allow-stochastic --json") == 0
     assert all(cell["stochastic"] for cell in json.loads(capsys.readouterr().out)["cells"])
     assert run(monkeypatch, f"baseline {words} --allow-stochastic") == 0

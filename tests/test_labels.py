@@ -128,7 +128,7 @@ def test_imagenet_subset_maps_wordnet_ids(larobust: Run) -> None:
         ("0\n1\n1\n", "names '1' more than once"),
         ("", "is empty"),
         ("0\n\n1\n\n2\n", "has empty lines"),
-        ("\n".join(map(str, range(100, 112))), "class '0' of folder:data is not among the labels"),
+        ("\n".join(map(str, range(100, 112))), "class '0' of folder:data is not among the 12 labels"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(larobust: Run, content: str, message: str) -> None:

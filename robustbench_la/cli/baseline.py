@@ -123,7 +123,8 @@ def _measure_and_write(
         print(line)
     conditions = counted(len(new.answers), "condition")
     print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
-    print(f"Next: larobust check --baseline {shlex.quote(str(path))} --ckpt NEW.pt", file=sys.stderr)
+    code = f" --arch {shlex.quote(plan.arch)}" if plan.arch is not None else ""  # a baseline runs no code that is not named again
+    print(f"Next: larobust check --baseline {shlex.quote(str(path))} --ckpt NEW.pt{code}", file=sys.stderr)
 
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:

@@ -71,7 +71,10 @@ def relabelled(images: UndecodedImages, names: Sequence[str]) -> UndecodedImages
     folders = images.source.classes
     for folder in folders:
         if folder not in numbers:
-            raise UserError(f"class {folder!r} of {images.choice.name} is not among the labels{did_you_mean(folder, names)}")
+            raise UserError(
+                f"class {folder!r} of {images.choice.name} is not among the {len(names)} labels, of which line i is the folder "
+                f"of output i and nothing else{did_you_mean(folder, names)}"
+            )
     source = replace(images.source, labels=[numbers[folders[label]] for label in images.source.labels], classes=tuple(names))
     remarks = images.remarks
     if len(folders) < len(names):

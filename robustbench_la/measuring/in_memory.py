@@ -32,7 +32,7 @@ def network_in_memory(
 
     Args:
         model: In eval mode, on its device. It is not copied.
-        name: Its name in tables; if that is the name of an activation, it also becomes the activation label.
+        name: Its name in tables; if that is the name of an activation, also the label, unless other activations are seen.
         shape: Of the images to evaluate on.
         activation: The activation label, instead of what is detected.
         alpha: LayerAct's alpha, instead of that of its modules.
@@ -52,9 +52,9 @@ def network_in_memory(
     remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
     if activation is not None:
         seen.check(activation, name)
-    label = activation or (name if name in ACTIVATIONS else seen.label)
-    if activation is None and label != seen.label and label not in seen.counts:
-        remarks = (*remarks, f"labelled {label}, but the activations it calls are {seen.label}")
+    label = activation or (name if name in ACTIVATIONS and seen.may_be(name) else seen.label)
+    if activation is None and name in ACTIVATIONS and not seen.may_be(name):
+        remarks = (*remarks, f"its name is {name}, but the activation it calls is {seen.label}, which is its label")
     return Network(
         name=name,
         sha256=weights_sha256(model),

@@ -85,15 +85,18 @@ class Seen:
             raise UserError(f"{name}: --layeract-alpha is {given:g}, but the network computes with {computed}; omit it")
         return given if given is not None else known.pop() if len(known) == 1 and len(self.alphas) == 1 else None
 
-    def check(self, label: str, name: str) -> None:
-        """Raise UserError if the network calls others than what it is said to have; a label says what cannot be seen.
+    def may_be(self, activation: str) -> bool:
+        """Whether nothing that was seen contradicts that the network calls an activation.
 
-        An activation that a forward computes by hand shows as its steps only, so they do not contradict it.
+        One that a forward computes by hand shows as its steps only, so they do not contradict it.
         """
         called = {*self.counts, *(_COUNTS_AS.get(one, one) for one in self.counts)}
-        by_hand = {name for name, steps in STEPS.items() if steps & called}
-        missing = [part for part in label.split("+") if part not in {*called, *by_hand, NO_ACTIVATION}]
-        if not missing or not self.counts:
+        return not called or activation in {*called, NO_ACTIVATION} or bool(STEPS.get(activation, frozenset()) & called)
+
+    def check(self, label: str, name: str) -> None:
+        """Raise UserError if the network calls others than what it is said to have; a label says what cannot be seen."""
+        missing = [part for part in label.split("+") if not self.may_be(part)]
+        if not missing:
             return
         calls = " and ".join(f"{one} {counted(count, 'time')}" for one, count in self.counts.items())
         hint = (

@@ -45,7 +45,7 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
         network = replace(network, gives_probabilities=True, remarks=(*network.remarks, PROBABILITIES))
     if (fault := _fault(network, batch.to(device), inputs, outputs, amp=amp)) is not None:
         if not allow_stochastic:
-            raise UserError(f"{network.name}: {fault}; --allow-stochastic measures it all the same")
+            raise UserError(f"{network.name}: {fault}; eval, baseline and check measure it all the same with --allow-stochastic")
         return replace(network, stochastic=True, remarks=(*network.remarks, f"{fault}; measured all the same"))
     return replace(network, channels_last=_takes_channels_last(network, inputs, outputs, amp=amp))
 
@@ -91,6 +91,6 @@ def _takes_channels_last(network: Network, inputs: Tensor, outputs: Tensor, *, a
 
 
 def far(one: Tensor, other: Tensor, *, amp: bool) -> bool:
-    """Whether outputs of one shape differ by more than arithmetic explains: 0.1 % of the largest of ``other``, 5 % in bfloat16."""
+    """Whether outputs of one shape differ by more than arithmetic explains: 0.1 % of the largest ``other``, 5 % in bfloat16."""
     tolerance = (0.05 if amp else 1e-3) * float(other.float().abs().max())
     return float((one.float() - other.float()).abs().max()) > tolerance

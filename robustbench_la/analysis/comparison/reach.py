@@ -36,8 +36,9 @@ def out_of_reach(contrasts: Sequence[Contrast]) -> str:
         return ""
     needed = next(count for count in range(seeds, 64) if len(counts) * smallest_p(count) < _LEVEL)
     times = f"{len(counts)} such tests" if len(counts) > 1 else "the only such test"
+    fewer = "show fewer columns, or train" if smallest_p(seeds) < _LEVEL else "train"
     return (
         f"With {seeds} seeds, a signed-rank or sign-flip test has p >= {smallest_p(seeds):.2g}, after correction for {times} "
-        f">= {min(least, 1.0):.2g}: none of them can be significant, whatever the numbers; show fewer columns, or train {needed} "
-        "seeds."
+        f">= {min(least, 1.0):.2g}: none of these tests (t-tests are others) can be significant, whatever the numbers; {fewer} "
+        f"{needed} seeds."
     )
