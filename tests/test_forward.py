@@ -229,3 +229,56 @@ def test_grey_images_in_memory_reach_a_network_that_views_them_in_any_layout(ima
     result = la.evaluate(Viewing(), (images, LABELS), noise="clean", normalize="none", progress=False)
 
     assert result.to_json() is not None
+
+
+CHATTY = """
+import sys
+import torch
+
+print("imported")
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = torch.nn.Linear(64, 10)
+
+    def forward(self, x):
+        print("shape", x.shape)
+        return self.line(torch.relu(x.flatten(1)))
+
+
+class Leaving(Net):
+    def forward(self, x):
+        sys.exit(0)
+"""
+
+
+@pytest.fixture
+def chatty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(CHATTY)
+    torch.save({"line.weight": torch.zeros(10, 64), "line.bias": torch.zeros(10)}, tmp_path / "net.pt")
+
+
+def _run(words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    common = "eval --ckpt net.pt --data digits --limit 8 --noise clean --normalize none --no-store --json"
+    monkeypatch.setattr(sys, "argv", ["larobust", *shlex.split(common), *shlex.split(words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_what_a_network_prints_is_no_part_of_json(chatty: None, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert _run("--arch nets.py:Net", monkeypatch) == 0
+    out, err = capsys.readouterr()
+
+    assert json.loads(out)["cells"]
+    assert "imported" in err
+    assert "shape torch.Size" in err
+
+
+def test_a_network_that_exits_is_named(chatty: None, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert _run("--arch nets.py:Leaving", monkeypatch) == 2
+
+    assert "net.pt fails on images of 8x8 px with 1 channel: SystemExit: 0" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from torch import Tensor
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.measuring.outputs import log_probabilities, logits_of
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.models.user_code import failure
+from robustbench_la.models.user_code import failure, prints_on_stderr
 
 
 def outputs_of(network: Network, inputs: Tensor, *, amp: bool) -> Tensor:
@@ -36,7 +36,7 @@ def outputs_of(network: Network, inputs: Tensor, *, amp: bool) -> Tensor:
     precision = torch.autocast(inputs.device.type, dtype=torch.bfloat16) if amp else contextlib.nullcontext()
     try:
         # TF32, the CUDA default for convolutions, keeps 10 bits of the mantissa: not the float32 that the provenance states.
-        with precision, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with precision, prints_on_stderr(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             output = network.model(inputs)
     except torch.OutOfMemoryError:
         raise RunError(
@@ -44,7 +44,7 @@ def outputs_of(network: Network, inputs: Tensor, *, amp: bool) -> Tensor:
         ) from None
     except UserError:  # of what watches the activations
         raise
-    except Exception as error:  # code of the user's: anything may go wrong in it
+    except (Exception, SystemExit) as error:  # code of the user's: anything may go wrong in it
         count, channels, height, width = inputs.shape
         what = f"{count} images of {width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
         raise UserError(f"{network.name} fails on {what}: {failure(error)}") from error

@@ -20,7 +20,7 @@ from robustbench_la.measuring.watch import Apply
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
-from robustbench_la.models.user_code import failure
+from robustbench_la.models.user_code import failure, prints_on_stderr
 from robustbench_la.other_activations import GATES, STEPS
 from robustbench_la.text import counted
 
@@ -170,12 +170,12 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
     images = images.to(weights[0].device if weights else "cpu")
     inputs = normalization.apply(images)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), prints_on_stderr():
             composed = _composed(model, inputs)
             calls, output = _called(model, inputs, composed)
     except UserError:
         raise
-    except Exception as error:  # code of the user's: anything may go wrong in it
+    except (Exception, SystemExit) as error:  # code of the user's: anything may go wrong in it
         pixels = f"{shape.width}x{shape.height} px with {counted(shape.channels, 'channel')}"
         raise UserError(f"{name} fails on images of {pixels}: {failure(error)}") from error
     counts = Counter(function for _, function, _ in calls)

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
 from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of, version_of
@@ -176,11 +177,17 @@ def _importable(folders: Sequence[Path]) -> Iterator[None]:
         sys.path[:] = [*before, *added, *(name for name in names if name not in before)]
 
 
+def prints_on_stderr() -> contextlib.redirect_stdout[TextIO]:
+    """Keep what user code prints apart from results: JSON on stdout stays JSON."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 @contextlib.contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """Turn an error in user code into a UserError of one line, with file and line number."""
+    """Turn an error in user code into a UserError of one line, with file and line number; what it prints goes to stderr."""
     try:
-        yield
+        with prints_on_stderr():
+            yield
     except (Exception, SystemExit) as error:
         raise UserError(f"{what} failed with {failure(error)}") from error
 
