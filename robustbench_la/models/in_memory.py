@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from robustbench_la.errors import UserError
 from robustbench_la.models.canonical import canonical
+from robustbench_la.models.checkpoints.keys import is_counter
 from robustbench_la.models.exchange import activation_types
 from robustbench_la.models.user_sources import sources_of
 
@@ -79,7 +80,7 @@ def state_sha256(model: nn.Module) -> str:
         64 hexadecimal digits; an empty text for a network without a state dict.
     """
     digest = hashlib.sha256()
-    entries = sorted(entry for entry in unwrapped(model).state_dict().items() if not entry[0].endswith("num_batches_tracked"))
+    entries = sorted(entry for entry in unwrapped(model).state_dict().items() if not is_counter(entry[0]))
     for entry in entries:
         _update(digest, *entry)
     return digest.hexdigest() if entries else ""

@@ -57,7 +57,7 @@ def _attribute(source: str, name: str) -> tuple[object, ModuleType]:
         raise UserError(f"cannot import a module {source!r} ({source}:{name})")
     sources = sources_of(path)
     _forget_namesakes(path, tuple(sources.files))
-    with blaming(source), _importable(search_folders(path)):
+    with blaming(source), importable(search_folders(path)):
         module = _executed(path, None if source.endswith(".py") else source, sources.content, tuple(sources.files))
     return getattr(module, name, None), module
 
@@ -99,7 +99,7 @@ def _executed(path: Path, dotted: str | None, content: str, files: tuple[Path, .
     if dotted is None and level:  # a file of a package, which imports its neighbours by their place in it
         package = _root(path, level)
         dotted = ".".join(path.relative_to(package).with_suffix("").parts)
-        with _importable([package]):
+        with importable([package]):
             return importlib.import_module(dotted)
     if dotted is not None:
         return importlib.import_module(dotted)
@@ -162,7 +162,7 @@ def _is_namesake(module: ModuleType | None, file: Path | None) -> bool:
 
 
 @contextlib.contextmanager
-def _importable(folders: Sequence[Path]) -> Iterator[None]:
+def importable(folders: Sequence[Path]) -> Iterator[None]:
     """Let modules in these folders be imported before others inside the context, and after all others when it has ended."""
     before = list(sys.path)
     names = [str(folder) for folder in folders]

@@ -12,7 +12,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.models.architectures import NetworkSpec, is_as_it_is
 from robustbench_la.models.build import build
-from robustbench_la.models.checkpoints.keys import faults_of, missing, some
+from robustbench_la.models.checkpoints.keys import faults_of, is_counter, missing, some
 from robustbench_la.models.checkpoints.layouts import Weights, choose, find_weights, views, without_training_only
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.checkpoints.recognise import recognise, unknown_depth
@@ -73,12 +73,7 @@ def _known(tensors: Mapping[str, Tensor]) -> Known | None:
         return known
     state, left = without_training_only(tensors, {})
     spec = recognise_torchvision(state)
-    return None if spec is None else (spec, {key: tensors[key] for key in tensors if key not in left or _counts(key)}, left)
-
-
-def _counts(key: str) -> bool:
-    """Whether it is a counter of BatchNorm, which a network has, though it computes nothing."""
-    return key.endswith("num_batches_tracked")
+    return None if spec is None else (spec, {key: tensors[key] for key in tensors if key not in left or is_counter(key)}, left)
 
 
 def _of_the_table(tensors: Mapping[str, Tensor]) -> Known | None:
@@ -163,7 +158,7 @@ def _look_like(architecture: str) -> str:
 
 
 def _left(keys: tuple[str, ...]) -> tuple[str, ...]:
-    named = [key for key in keys if not _counts(key) and key != "n_averaged"]
+    named = [key for key in keys if not is_counter(key) and key != "n_averaged"]
     return (f"not used, since only training needs them: {some(named)}",) if named else ()
 
 

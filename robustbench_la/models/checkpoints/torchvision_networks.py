@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.checkpoints.keys import is_counter
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_COUNTER = "num_batches_tracked"
 _BY_NUMBER_OF_TENSORS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
         16: ("alexnet",),
@@ -83,7 +83,7 @@ def recognise_torchvision(state: Mapping[str, Tensor]) -> NetworkSpec | None:
     Returns:
         The network, if all keys and shapes are equal; None otherwise.
     """
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items() if not key.endswith(_COUNTER)}
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items() if not is_counter(key)}
     if len(shapes) not in _BY_NUMBER_OF_TENSORS:
         return None
     classes = max((shape[0] for key, shape in list(shapes.items())[-2:] if shape), default=0)
@@ -91,9 +91,7 @@ def recognise_torchvision(state: Mapping[str, Tensor]) -> NetworkSpec | None:
     if not classes or first[1] != 3:
         return None
     for name in _BY_NUMBER_OF_TENSORS[len(shapes)]:
-        expected = {
-            key: tuple(tensor.shape) for key, tensor in _built(name, classes).state_dict().items() if not key.endswith(_COUNTER)
-        }
+        expected = {key: tuple(tensor.shape) for key, tensor in _built(name, classes).state_dict().items() if not is_counter(key)}
         if expected == shapes:
             return NetworkSpec(architecture=f"torchvision:{name}", classes=classes, channels=3, height=0, width=0)
     return None

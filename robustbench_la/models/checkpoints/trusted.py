@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import pickle
-import sys
 import types
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from robustbench_la.errors import UserError, first_line
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.kinds import Kind
 from robustbench_la.models.checkpoints.whole import WholeNetwork
-from robustbench_la.models.user_code import user_function
+from robustbench_la.models.user_code import importable, prints_on_stderr, user_function
 
 MODULE = "module"
 """The key under which the content of a trusted file holds a whole network."""
@@ -40,7 +39,7 @@ def load_trusted(raw: bytes, kind: Kind, source: str | None) -> object:
         UserError: If that fails.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), _importable(""):
+        with warnings.catch_warnings(action="ignore"), importable([Path.cwd()]), prints_on_stderr():
             if kind == "torchscript":
                 return torch.jit.load(  # type: ignore[no-untyped-call]  # torch.jit has no types
                     io.BytesIO(raw), map_location="cpu"
@@ -55,16 +54,6 @@ def load_trusted(raw: bytes, kind: Kind, source: str | None) -> object:
         ) from None
     except Exception as error:  # the file's own code may raise anything
         raise UserError(f"cannot be loaded ({type(error).__name__}: {first_line(error)})") from None
-
-
-@contextlib.contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """Let modules of a folder be imported, as when a script in it is run."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def _pickle_with(source: str | None) -> Any:
