@@ -82,6 +82,13 @@ def test_rows_of_activations_pool_neither_alphas_nor_normalizations() -> None:
     assert {row.values[1] for row in pairs.rows} == {"la_silu, alpha 1e-05 − silu", "la_silu, alpha 0.1 − silu"}
 
 
+def test_rows_of_activations_pool_no_exchanged_network_with_one_that_was_trained_so() -> None:
+    measured = [under(fluctuation("silu", seed, 1.0), 3, exchange=exchange) for seed, exchange in ((1, ""), (2, "relu=silu"))]
+    table = layer_tables.activations(measured)
+
+    assert [(row.values[1], row.values[3]) for row in table.rows] == [("silu, not exchanged", 1), ("silu, relu=silu", 1)]
+
+
 def test_the_table_of_eval_pairs_neither_alphas_nor_normalizations(path: Path) -> None:
     answers = fill(path, SMALL, activations=("la_silu", "silu"), seeds=(11, 22, 33))
     with Store(path, reading=True) as store:

@@ -73,34 +73,43 @@ def pools_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, str]:
 
 
 class Sort(NamedTuple):
-    """What is taken together within a pool: an activation, and its alpha where several were used."""
+    """What is taken together within a pool: an activation, with alpha and exchange where its networks differ in them."""
 
     activation: str
     alpha: float | None = None
+    exchange: str | None = None
 
     @property
     def label(self) -> str:
         """What tables call it."""
-        return self.activation if self.alpha is None else f"{self.activation}, alpha {self.alpha:g}"
+        alpha = "" if self.alpha is None else f", alpha {self.alpha:g}"
+        exchange = "" if self.exchange is None else f", {self.exchange}" if self.exchange else ", not exchanged"
+        return f"{self.activation}{alpha}{exchange}"
 
 
 def sorts_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, Sort]:
     """What each network is taken together with, within its pool."""
     distinct = {network.id: network for network in networks}
     alphas: dict[str, set[float | None]] = {}
+    exchanges: dict[str, set[str]] = {}
     for network in distinct.values():
         alphas.setdefault(network.activation, set()).add(network.alpha)
+        exchanges.setdefault(network.activation, set()).add(network.exchange)
     return {
-        identity: Sort(network.activation, network.alpha if len(alphas[network.activation]) > 1 else None)
+        identity: Sort(
+            network.activation,
+            network.alpha if len(alphas[network.activation]) > 1 else None,
+            network.exchange if len(exchanges[network.activation]) > 1 else None,
+        )
         for identity, network in distinct.items()
     }
 
 
 def sorts_in_order(sorts: Iterable[Sort]) -> list[Sort]:
-    """Sorted as ``in_order`` sorts activations, then by alpha."""
+    """Sorted as ``in_order`` sorts activations, then by alpha and exchange."""
     given = list(sorts)
     ranks = in_order(sort.activation for sort in given)
-    return sorted(given, key=lambda sort: (ranks.index(sort.activation), sort.alpha or 0.0))
+    return sorted(given, key=lambda sort: (ranks.index(sort.activation), sort.alpha or 0.0, sort.exchange or ""))
 
 
 def copies_of(networks: Iterable[NetworkRecord]) -> dict[NetworkId, NetworkRecord]:
