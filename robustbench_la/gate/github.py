@@ -11,7 +11,7 @@ from robustbench_la.output.markdown import escaped
 
 def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
     """Markdown for a pull request or a job summary: the verdict, what needs attention, and a collapsed table of the rest."""
-    undecided = verdict.having("inconclusive") or verdict.having("arithmetic") or verdict.blind
+    undecided = verdict.having("inconclusive") or verdict.having("arithmetic")
     sign = "⚪" if verdict.baseline is None else "❌" if verdict.failing(strict=strict) else "⚠️" if undecided else "✅"
     lines = [f"### {sign} larobust: {escaped(headline(verdict, strict=strict))}", ""]
     if verdict.baseline is None or verdict.now is None:
@@ -62,8 +62,6 @@ def github(verdict: Verdict, *, strict: bool = False) -> list[str]:
             continue
         command = "error" if one in failing else commands[one.outcome]
         lines.append(annotation(command, one.outcome, explain(one)))
-    if verdict.blind:
-        lines.append(annotation("warning", "too few images", headline(verdict, strict=strict)))
     if verdict.baseline is None:
         lines.append(annotation("notice", "", "; ".join((headline(verdict), *verdict.remarks))))
     return lines

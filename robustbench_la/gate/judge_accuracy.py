@@ -83,8 +83,8 @@ def _judgement(test: _Test, rules: Rules) -> Judgement:
     low, high = test.changes.interval()
     least = smallest_fall_given(each / test.changes.unit, test.level, POWER)
     outcome = outcome_of(change < -tolerance, change > tolerance, test.p_worse, test.p_better, rules.alpha)
-    unseen = least is None or least > tolerance
-    if outcome == "pass" and change < 0 and low < -tolerance and unseen:
+    # Without a smallest fall, not even the loss of all images would be significant.
+    if outcome == "pass" and (least is None or (change < 0 and low < -tolerance and least > tolerance)):
         outcome = "inconclusive"
     row = Judgement(
         name=subject.name,
@@ -103,9 +103,9 @@ def _judgement(test: _Test, rules: Rules) -> Judgement:
         images=images,
         smallest_fall=least,
     )
-    if outcome != "inconclusive":
-        return row
     fall = max(-change, Fraction(tolerance))
+    if outcome != "inconclusive" or fall == 0:
+        return row
     values = each / test.changes.unit
     moved = np.abs(values[values != 0])
     # A fall f, of images that change by m on average, takes f / m of them: their mean square is at least f m.

@@ -12,7 +12,6 @@ from robustbench_la.gate.subjects import MEAN
 from robustbench_la.gate.verdict import POWER, Judgement, Outcome, Verdict
 from robustbench_la.records.cells import Pass
 from robustbench_la.records.snapshot import Snapshot
-from robustbench_la.text import counted
 
 SCHEMA = 3
 _NAMED = 3
@@ -36,9 +35,6 @@ def headline(verdict: Verdict, *, strict: bool = False) -> str:
         parts = [f"PASS: none of {total} regressed"]
     elif not verdict.having("regression"):
         parts.append("none regressed" + (", but --strict asks for proof" if strict else ""))
-    if blind := verdict.blind:
-        images = counted(blind[0].images, "image")
-        parts.append(f"{len(blind)} of {total} could not have shown any fall, with {images}")
     if improved := verdict.having("improved"):
         parts.append(f"{len(improved)} improved ({_named(improved)}); larobust baseline --update keeps that")
     return "; ".join(parts)

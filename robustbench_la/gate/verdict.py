@@ -68,12 +68,6 @@ class Verdict:
         """The judgements with this outcome."""
         return [one for one in self.judgements if one.outcome == outcome]
 
-    @property
-    def blind(self) -> list[Judgement]:
-        """What passed although its images could not have shown any fall: not even the loss of all is significant."""
-        seen = [one for one in self.judgements if one.subject != "fluctuation" and one.difference is not None]
-        return [one for one in seen if one.smallest_fall is None and one.outcome in ("pass", "improved")]
-
     def failing(self, *, strict: bool = False) -> list[Judgement]:
         """The judgements that fail the gate: regressions and, with ``strict``, what is inconclusive or of other arithmetic."""
         red = ("regression", "inconclusive", "arithmetic") if strict else ("regression",)
