@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,8 @@ from robustbench_la.models.checkpoints.network import Network
 
 _IMAGES = 8
 """In the trial. Fewer are repeated: below 3 images, which half a batch must have too, torch uses other matrix kernels."""
+_Parts = Sequence[tuple[list[int], Tensor]]
+"""Smaller batches of the same images: the rows and the inputs of each."""
 PROBABILITIES = "its outputs are probabilities, so their logarithm is taken and no second softmax applied"
 
 
@@ -43,23 +46,55 @@ def tried(network: Network, images: ImageSet, device: torch.device, *, amp: bool
     outputs = outputs_of(network, inputs, amp=amp)
     if are_probabilities(outputs):
         network = replace(network, gives_probabilities=True, remarks=(*network.remarks, PROBABILITIES))
-    if (fault := _fault(network, batch.to(device), inputs, outputs, amp=amp)) is not None:
-        if not allow_stochastic:
-            raise UserError(f"{network.name}: {fault}; eval, baseline and check measure it all the same with --allow-stochastic")
-        return replace(network, stochastic=True, remarks=(*network.remarks, f"{fault}; measured all the same"))
-    return replace(network, channels_last=_takes_channels_last(network, inputs, outputs, amp=amp))
+    parts = _parts(network, batch.to(device))
+    if (fault := _mixed_inputs(inputs, parts)) is None:
+        if _takes_channels_last(network, outputs, parts, amp=amp):
+            return replace(network, channels_last=True)
+        if any(far(outputs_of(network, part, amp=amp), outputs[rows], amp=amp) for rows, part in parts):
+            fault = why_apart(outputs_of(network, inputs, amp=amp), outputs, amp=amp)
+    if fault is None:
+        return network
+    if not allow_stochastic:
+        raise UserError(f"{network.name}: {fault}; eval, baseline and check measure it all the same with --allow-stochastic")
+    return replace(network, stochastic=True, remarks=(*network.remarks, f"{fault}; measured all the same"))
 
 
-def _fault(network: Network, images: Tensor, inputs: Tensor, outputs: Tensor, *, amp: bool) -> str | None:
-    """Why the answer to an image is not the network's own; None if it is."""
-    # Every second image, and the others in reverse: no image keeps its place in both, nor do repeated images keep their mean.
-    for rows in (list(range(0, len(images), 2)), list(range(1, len(images), 2))[::-1]):
-        part = network.normalization.apply(images[rows])
-        if part.shape != inputs[rows].shape or far(part, inputs[rows], amp=False):
-            return "--preprocess lets images in the same batch change each other (as with the mean of a whole batch)"
-        if far(outputs_of(network, part, amp=amp), outputs[rows], amp=amp):
-            return why_apart(outputs_of(network, inputs, amp=amp), outputs, amp=amp)
-    return None
+def _parts(network: Network, images: Tensor) -> list[tuple[list[int], Tensor]]:
+    """Two smaller batches: the rows and the inputs of each.
+
+    Every second image, and the others in reverse: no image keeps its place in both, nor do repeated images keep their mean.
+    """
+    halves = list(range(0, len(images), 2)), list(range(1, len(images), 2))[::-1]
+    return [(rows, network.normalization.apply(images[rows])) for rows in halves]
+
+
+def _mixed_inputs(inputs: Tensor, parts: _Parts) -> str | None:
+    """Why the inputs made of an image are not its own; None if they are."""
+    if all(part.shape == inputs[rows].shape and not far(part, inputs[rows], amp=False) for rows, part in parts):
+        return None
+    return "--preprocess lets images in the same batch change each other (as with the mean of a whole batch)"
+
+
+def _takes_channels_last(network: Network, outputs: Tensor, parts: _Parts, *, amp: bool) -> bool:
+    """Whether it gives the same outputs in channels_last, which makes convolutions about 1.2 times as fast; set if so.
+
+    As it does so in smaller batches, its answer to an image is the network's own, too.
+    """
+    if not any(isinstance(module, nn.Conv2d) for module in network.model.modules()):
+        return False
+    network.model.to(memory_format=torch.channels_last)
+    faster = replace(network, channels_last=True)
+    try:
+        if all(_agree(outputs_of(faster, part, amp=amp), outputs[rows], amp=amp) for rows, part in parts):
+            return True
+    except UserError:  # it reads the memory in order, as x.view(len(x), -1) does
+        pass
+    network.model.to(memory_format=torch.contiguous_format)
+    return False
+
+
+def _agree(one: Tensor, other: Tensor, *, amp: bool) -> bool:
+    return not far(one, other, amp=amp) and bool((one.argmax(1) == other.argmax(1)).all())
 
 
 def why_apart(again: Tensor, outputs: Tensor, *, amp: bool) -> str:
@@ -73,21 +108,6 @@ def why_apart(again: Tensor, outputs: Tensor, *, amp: bool) -> str:
     if far(again, outputs, amp=amp):
         return "it returns different outputs for the same images (as with dropout that is never switched off)"
     return "images in the same batch change each other's outputs (as with BatchNorm without running statistics)"
-
-
-def _takes_channels_last(network: Network, inputs: Tensor, outputs: Tensor, *, amp: bool) -> bool:
-    """Whether it gives the same outputs in channels_last, which makes convolutions about 1.2 times as fast; set if so."""
-    if not any(isinstance(module, nn.Conv2d) for module in network.model.modules()):
-        return False
-    network.model.to(memory_format=torch.channels_last)
-    try:
-        other = outputs_of(replace(network, channels_last=True), inputs, amp=amp)
-    except UserError:  # it reads the memory in order, as x.view(len(x), -1) does
-        other = None
-    if other is None or far(other, outputs, amp=amp) or bool((other.argmax(1) != outputs.argmax(1)).any()):
-        network.model.to(memory_format=torch.contiguous_format)
-        return False
-    return True
 
 
 def far(one: Tensor, other: Tensor, *, amp: bool) -> bool:

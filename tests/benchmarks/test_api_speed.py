@@ -24,7 +24,7 @@ from robustbench_la.models.build import build
 from robustbench_la.records.plan_file import read_plan
 
 _IMAGES = 256
-_ROUNDS = 5
+_ROUNDS = 15
 
 
 def test_evaluating_a_network_in_memory_against_the_command(
