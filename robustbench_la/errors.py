@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from robustbench_la.text import printable
+
 T = TypeVar("T")
 _SHOWN = 24
 """How many names an error message lists."""
@@ -15,6 +17,10 @@ class UserError(Exception):
     """Invalid input, reported in one line without a traceback; exit code 2."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The message on one line, with what names from outside hold shown as escapes: it may be printed anywhere."""
+        return printable(super().__str__())
 
 
 class ArgumentError(UserError, ValueError):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+_UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef"
+"""Characters that Python calls printable, although nobody sees them."""
+_NOT_SEEN = re.compile(f"[{_UNSEEN}]")
+_COMMAND = re.compile(r"\A\s*:(?=:)|#(?=#\w*\[)")
+"""What a workflow's log takes for a command: ``::`` at the beginning of a line, ``##[`` anywhere."""
 
 
 def is_printable(text: str, *, longest: int | None = None) -> bool:
@@ -15,16 +22,30 @@ def is_printable(text: str, *, longest: int | None = None) -> bool:
     >>> is_printable("resnet20 (ours)"), is_printable("\x1b[2J"), is_printable("abc", longest=2)
     (True, False, False)
     """
-    return text.isprintable() and (longest is None or len(text) <= longest)
+    return text.isprintable() and not _NOT_SEEN.search(text) and (longest is None or len(text) <= longest)
 
 
-def printable(text: str, mark: str = "\N{REPLACEMENT CHARACTER}") -> str:
-    r"""``text`` with every character that is not printable replaced by ``mark``.
+def printable(text: str) -> str:
+    r"""A text on one line, that can control neither a terminal nor a workflow and hides nothing from its reader.
 
-    >>> printable("a\x1b[2Jb", "?")
-    'a?[2Jb'
+    Control characters, marks that turn the direction of reading, spaces that are none, halves of characters and characters
+    that nobody sees become escapes, as does the beginning of a workflow's command. What was made printable stays as it is.
+
+    >>> print(printable("a\x1b[2Jb\n::error::c"), printable("::error::x"), printable("la_\N{RIGHT-TO-LEFT OVERRIDE}ulis"))
+    a\x1b[2Jb\n::error::c \x3a:error::x la_\u202eulis
     """
-    return text if is_printable(text) else "".join(character if character.isprintable() else mark for character in text)
+    if not is_printable(text):
+        text = "".join(map(_escape, text))
+    return _COMMAND.sub(lambda found: found[0][:-1] + f"\\x{ord(found[0][-1]):02x}", text)
+
+
+def _escape(character: str) -> str:
+    """A character, or the escape by which Python writes it."""
+    if is_printable(character):
+        return character
+    code = ord(character)
+    short = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+    return short.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def percent(share: float) -> str:

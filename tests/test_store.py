@@ -408,8 +408,8 @@ def test_names_in_a_store_cannot_take_the_terminal(tmp_path: Path) -> None:
 
     with Store(path, reading=True) as store:
         (found,) = store.cells()
-    assert found.cell.network.checkpoint == "m.pt�::error title=x::y�[31m"
-    assert (found.setting.started, found.setting.host) == ("2026�", "a�b")
+    assert found.cell.network.checkpoint == r"m.pt\n::error title=x::y\x1b[31m"
+    assert (found.setting.started, found.setting.host) == (r"2026\x01", r"a\x1bb")
 
 
 def test_predictions_that_fill_the_memory_are_refused(tmp_path: Path) -> None:

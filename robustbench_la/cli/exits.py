@@ -13,6 +13,7 @@ from robustbench_la.cli import streams
 from robustbench_la.cli.app import app
 from robustbench_la.cli.usage_errors import explain
 from robustbench_la.errors import UserError
+from robustbench_la.text import printable
 
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
@@ -69,5 +70,5 @@ def _run() -> int:
 
 def _fail(message: str, code: int) -> int:
     """Report an error in one line on stderr."""
-    print("larobust: " + " ".join(message.split()), file=sys.stderr)
+    print(f"larobust: {printable(message)}", file=sys.stderr)
     return code

@@ -48,7 +48,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     ]
     for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
         if snapshot is not None:
-            facts.append((f"{side} checkpoint", printable(snapshot.network.checkpoint, "?")))
+            facts.append((f"{side} checkpoint", printable(snapshot.network.checkpoint)))
             facts.append((f"{side} sha256", snapshot.network.sha256))
-            facts.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}", "?")))
+            facts.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}")))
     return facts
