@@ -45,7 +45,8 @@ def _escape(character: str) -> str:
         return character
     code = ord(character)
     short = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-    return short.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    digits = f"x{code:02x}" if code < 0x100 else f"u{code:04x}" if code < 0x10000 else f"U{code:08x}"
+    return short.get(character, f"\\{digits}")
 
 
 def percent(share: float) -> str:
