@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -128,6 +129,25 @@ FUNCTIONS = [
     (lambda x: torch.clamp(x, 0, 6), "relu6", None),
     (lambda x: torch.relu_(x), "relu", None),
 ]  # fmt: skip
+ARITHMETIC: list[tuple[Callable[[Tensor], Tensor], str]] = [
+    (lambda x: torch.where(x > 0, x, 0), "relu"),
+    (lambda x: torch.where(x > 0, x, torch.tensor(0.0)), "relu"),
+    (lambda x: torch.where(x < 0, torch.zeros(x.shape), x), "relu"),
+    (lambda x: torch.maximum(x, torch.zeros_like(x)), "relu"),
+    (lambda x: torch.max(x, torch.zeros(1)), "relu"),
+    (lambda x: torch.clamp(x, min=torch.tensor(0.0)), "relu"),
+    (lambda x: x * (x > 0), "relu"),
+    (lambda x: x * (x > 0).float(), "relu"),
+    (lambda x: x.masked_fill(x < 0, 0.0), "relu"),
+    (lambda x: torch.maximum(0.5 * x, torch.tensor(0.0)) * 3, "relu"),
+    (lambda x: torch.where(x > 0, x, 0.1 * x), "leaky_relu"),
+    (lambda x: torch.where(x > 0, x, torch.exp(x) - 1), "elu"),
+    (lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))), "gelu"),
+    (lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), "gelu"),
+    (lambda x: x / (1 + torch.exp(-x)), "silu"),
+    (lambda x: x * torch.tanh(F.softplus(x)), "mish"),
+    (lambda x: x * F.relu6(x + 3) / 6, "hardsilu"),
+]
 
 
 @pytest.mark.parametrize(("act", "function", "alpha"), MODULES, ids=lambda value: type(value).__name__)
@@ -144,6 +164,61 @@ def test_a_function_is_known_by_what_it_computes(act: Callable[[Tensor], Tensor]
 
     assert seen.calls == ((f"{function}[0]", function),)
     assert seen.alphas == ({alpha} if alpha else set())
+
+
+@pytest.mark.parametrize(("act", "function"), ARITHMETIC)
+def test_an_activation_written_as_arithmetic_is_one_call(act: Callable[[Tensor], Tensor], function: str) -> None:
+    seen, _ = try_out(Net(act).eval(), "net", SHAPE, NORMALIZATIONS["half"])
+
+    assert seen.calls == ((f"{function}[0]", function),)
+    assert not seen.unknown
+
+
+def test_arithmetic_around_activations_joins_none_of_them() -> None:
+    seen, _ = try_out(Net(lambda x: F.relu(1 - 2 * F.relu(x))).eval(), "net", SHAPE, NORMALIZATIONS["half"])
+
+    assert seen.calls == (("relu[0]", "relu"), ("relu[1]", "relu"))
+
+
+@pytest.mark.parametrize("place", [torch.zeros, torch.ones])
+def test_a_constant_that_was_overwritten_is_none(place: Callable[[torch.Size], Tensor]) -> None:
+    def act(x: Tensor) -> Tensor:
+        threshold = place(x.shape)
+        threshold[:, :2] = 5
+        return torch.maximum(x, threshold)
+
+    seen, _ = try_out(Net(act).eval(), "net", SHAPE, NORMALIZATIONS["half"])
+
+    assert seen.label == "none"
+
+
+def test_arithmetic_that_is_not_recognised_is_said_in_one_remark() -> None:
+    def act(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, 0.1 * x * x)
+
+    images = (torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8), [0] * 8)
+
+    (remark,) = [note for note in la.evaluate(Net(act), images, noise="clean", normalize="half").notes if "activation" in note]
+    assert "Net: it computes with gt x 1, which may be activations that are not recognised" in remark
+    assert "name the activation with activation=" in remark
+    assert not [one for one in la.evaluate(Net(act), images, noise="clean", activation="relu").notes if "recognised" in one]
+
+
+def test_the_fluctuation_of_arithmetic_is_that_of_the_function() -> None:
+    torch.manual_seed(0)
+    nets = Net(nn.GELU()), Net(lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))), Net(nn.ReLU()), Net(lambda x: x * (x > 0))
+    images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8)
+    for net in nets[1:]:
+        net.load_state_dict(nets[0].state_dict())
+
+    moved = [
+        la.fluctuation(net, (images, [0] * 40), noise="gaussian", severity=3, normalize="half").networks[0].layers[0]
+        for net in nets
+    ]
+    assert [layer.function for layer in moved] == ["gelu", "gelu", "relu", "relu"]
+    for one, other in (moved[:2], moved[2:]):
+        for name, value in one.statistics.items():
+            assert other.statistics[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION
 from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
@@ -55,6 +55,7 @@ def network_in_memory(
     label = activation or (name if name in ACTIVATIONS and seen.may_be(name) else seen.label)
     if activation is None and name in ACTIVATIONS and not seen.may_be(name):
         remarks = (*remarks, f"its name is {name}, but the activation it calls is {seen.label}, which is its label")
+    remarks = (*remarks, *(seen.remarks if activation in (None, NO_ACTIVATION) else ()))
     return Network(
         name=name,
         sha256=weights_sha256(model),

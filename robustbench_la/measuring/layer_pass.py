@@ -33,7 +33,7 @@ from robustbench_la.measuring.probe import Probe, activation_paths
 from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.measuring.trial import far, why_apart
-from robustbench_la.measuring.watch import Apply, Observe, watched_functions
+from robustbench_la.measuring.watch import Apply, Observe
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.other_activations import has_scale
 from robustbench_la.records.cells import Condition, Pass
@@ -141,8 +141,10 @@ class LayerPass:
         network = self.network
         if not self.batch:
             skipped = f" (calls on tensors without an axis for the images: {', '.join(self.skipped)})" if self.skipped else ""
-            names = ", ".join(dict.fromkeys(watched_functions().values()))
-            raise UserError(f"{network.name}: no activation detected in its forward pass{skipped}; looked for {names}")
+            raise UserError(
+                f"{network.name}: no activation detected in its forward pass{skipped}; write it as a function or module of "
+                "torch, or put your own into a torch.nn.Module, which is recognised by what it computes"
+            )
         self.layers = [(call.layer, call.function, call.elements) for call in self.batch]
         self.totals = LayerTotals(
             [call.elements for call in self.batch],

@@ -55,6 +55,8 @@ class Probe:
         self._places = _Places(model, self._composed)
         self._observe = observe
         self._functions = watched_functions()
+        self.unknown: Mapping[str, int] = {}
+        """Functions, with counts, that hint at activations written as arithmetic which the last passes did not reveal."""
 
     @contextlib.contextmanager
     def watching(self, names: Sequence[str] | None = None) -> Iterator[None]:
@@ -80,6 +82,7 @@ class Probe:
             # The hooks run once more for a compiled module, which is harmless: it has the path of the module inside.
             warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")
             watch = Watch(locate, self._observe, self._functions)
+            self.unknown = watch.unknown
             for module, entry in self._composed.items():
                 stack.enter_context(_as_a_whole(module, entry, watch))
             stack.enter_context(watch)

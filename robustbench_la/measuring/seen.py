@@ -26,6 +26,7 @@ from robustbench_la.text import counted
 
 TRIED = 4
 """Number of images in the trial: below 3 torch uses other matrix kernels."""
+_NAME_IT = "name the activation with --activation"
 _COUNTS_AS = {"relu6": "relu"}
 """Names that an activation is also known by: files say relu of a network with ReLU6."""
 
@@ -44,6 +45,16 @@ class Seen:
     """The modules, by path, that were seen as one call each."""
     alphas: frozenset[float | None] = frozenset()
     """Those of its LayerActs; None for one that is not known."""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Functions, with counts, that hint at activations which are written as arithmetic and not recognised."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to say about activations that cannot be seen."""
+        if self.unknown:
+            named = " + ".join(f"{name} x {count}" for name, count in self.unknown.items())
+            return (f"it computes with {named}, which may be activations that are not recognised; {_NAME_IT}",)
+        return () if self.counts or self.modules else (f"no activation was seen in it; {_NAME_IT}",)
 
     @property
     def label(self) -> str:
@@ -119,6 +130,7 @@ def look(network: Network, shape: Shape) -> Network:
         UserError: If the network fails on such images, or if what was seen contradicts what was said.
     """
     seen, _ = try_out(network.model, network.name, shape, network.normalization)
+    is_open = network.activation in (None, NO_ACTIVATION)
     if network.activation is not None:
         seen.check(network.activation, network.name)
     network = replace(
@@ -132,9 +144,7 @@ def look(network: Network, shape: Shape) -> Network:
         alpha = DEFAULT_ALPHA
         assumed = (*assumed, f"layeract_alpha {alpha:g}")
     calls = (f"its activations: {seen}",) if seen.counts else ()
-    if not calls and network.activation == NO_ACTIVATION:
-        calls = ("no activation function was seen in it; name it with --activation",)
-    remarks = (*network.remarks, *_not_exchanged(network, seen), *calls)
+    remarks = (*network.remarks, *_not_exchanged(network, seen), *calls, *(seen.remarks if is_open else ()))
     return replace(network, alpha=alpha, assumed=assumed, remarks=remarks)
 
 
@@ -172,7 +182,7 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
     try:
         with torch.inference_mode(), prints_on_stderr():
             composed = _composed(model, inputs)
-            calls, output = _called(model, inputs, composed)
+            calls, unknown, output = _called(model, inputs, composed)
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # code of the user's: anything may go wrong in it
@@ -181,7 +191,7 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
     counts = Counter(function for _, function, _ in calls)
     alphas = frozenset(alpha for _, function, alpha in calls if _is_layeract(function))
     named = tuple((call, function) for call, function, _ in calls)
-    return Seen(counts, tuple(native_activations(model)), named, composed, alphas), output
+    return Seen(counts, tuple(native_activations(model)), named, composed, alphas, unknown), output
 
 
 def _is_layeract(function: str) -> bool:
@@ -219,8 +229,8 @@ def _composed(model: nn.Module, inputs: Tensor) -> dict[str, Composed]:
 
 def _called(
     model: nn.Module, inputs: Tensor, composed: Mapping[str, Composed]
-) -> tuple[list[tuple[str, str, float | None]], object]:
-    """Name, function and alpha (of a LayerAct) of each call, and what the network returns."""
+) -> tuple[list[tuple[str, str, float | None]], Mapping[str, int], object]:
+    """Name, function and alpha (of a LayerAct) of each call, what may be activations, too, and what the network returns."""
     calls: list[tuple[str, str, float | None]] = []
 
     def observe(layer: str, function: str, y: Tensor, a: Tensor, apply: Apply) -> None:
@@ -236,4 +246,4 @@ def _called(
         probe = None
     with probe.watching() if probe else contextlib.nullcontext():
         output: object = model(inputs)
-    return calls, output
+    return calls, probe.unknown if probe else {}, output

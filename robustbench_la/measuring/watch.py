@@ -1,8 +1,9 @@
-"""Sees each call of an activation where torch dispatches it, and the products that are one: value x sigmoid(value)."""
+"""Sees each call of an activation where torch dispatches it, and the arithmetic that is one: value x sigmoid(value)."""
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from robustbench_la.activations import ACTIVATIONS, resolve
-from robustbench_la.models.composed import Composed, alphas_of
+from robustbench_la.measuring.arithmetic import Chain, Follower, Step, run
+from robustbench_la.models.composed import Composed, alpha_of_gate
 from robustbench_la.models.layeract import la_hardsilu, la_silu
 from robustbench_la.other_activations import GATES, OTHERS
 
@@ -35,8 +37,6 @@ _PRODUCTS: tuple[str, ...] = (
     *("torch:mul", "torch:multiply", "torch:Tensor.mul", "torch:Tensor.mul_", "torch:Tensor.multiply"),
     *("torch:Tensor.__mul__", "torch:Tensor.__rmul__", "torch:Tensor.__imul__"),
 )
-_CLOSE = 1e-3
-"""Relative: how far from a normalised value a gate's input may be and still count as one."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -61,8 +61,8 @@ def _bounded(args: tuple[Any, ...], kwargs: Mapping[str, Any], low: str, high: s
 
 
 @dataclass(frozen=True, slots=True)
-class _Gate:
-    """A call of a gate, kept until it is known whether its output is multiplied with its own input."""
+class _Call:
+    """A call of an activation, kept until it is known whether it is but a step of another one."""
 
     function: str
     name: Callable[[str], str]
@@ -82,14 +82,24 @@ class Watch(TorchFunctionMode):
         self._observe = observe
         self._functions = functions
         self._silent = False
-        self._gate: _Gate | None = None
+        self._follower = Follower()
+        self._calls: dict[int, _Call] = {}
+        """Of the chain that is followed, by the number of their results."""
+        self._places: dict[int, Callable[[str], str]] = {}
+        """Where the other steps of the chain were."""
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Functions that hint at activations which were not recognised, with counts."""
+        return self._follower.unknown
 
     def __exit__(self, *error: object) -> None:
         try:
             if error[0] is None:
                 self._let_go()
         finally:
-            self._gate = None
+            self._follower.end()
+            self._calls.clear()
             super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch does not type it
 
     @contextmanager
@@ -103,15 +113,45 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self._silent:
+        if self._silent or _looks_only(func):
             return func(*args, **kwargs)
-        if self._gate is not None and not _looks_only(func):
-            if func in _products() and (product := self._product(func, args, kwargs)) is not None:
-                return product
-            self._let_go()
+        if self._follower.is_beside(func, args, kwargs):
+            made = func(*args, **kwargs)
+            self._follower.remember(func, made)
+            return made
+        if (
+            (gate := self._gate) is not None
+            and func in _products()
+            and (found := self._product(gate, func, args, kwargs)) is not None
+        ):
+            return found
         name = self._name(func, args, kwargs)
+        if name is not None and (name in _LAYERACT or _in_place(func, args, kwargs)):
+            self._let_go()
+            call = self._call(name, func, args, kwargs)
+            if name in _LAYERACT:
+                self._report(call)
+            else:
+                self._continue(*self._follower.begin(func, args, kwargs, call.pre_activation), call.result, call)
+            return call.result
+        link = self._follower.follow(func, args, kwargs, is_activation=name is not None)
+        if link is None or link[0] is not self._follower.chain:
+            self._let_go()
         if name is None:
-            return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
+            result = _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
+            if link is not None:
+                self._continue(*link, result, None)
+            return result
+        call = self._call(name, func, args, kwargs)
+        if link is None:
+            self._report(call)
+        else:
+            self._continue(*link, call.result, call)
+        return call.result
+
+    def _call(self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Call:
+        """Call an activation."""
+        in_place = _in_place(func, args, kwargs)
         received, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         named = {key: value for key, value in kwargs.items() if key not in ("input", "out")}
 
@@ -119,15 +159,22 @@ class Watch(TorchFunctionMode):
             result: Tensor = func(pre_activation.clone() if in_place else pre_activation, *rest, **named)
             return result
 
-        in_place = func.__name__.endswith("_") or named.get("inplace", False) or any(value is True for value in rest)
         pre_activation = received.clone() if in_place else received
-        result = func(*args, **kwargs)
-        call = _Gate(name, self._locate(), received, pre_activation, result, apply)
-        if name in GATES:
-            self._gate = call
+        return _Call(name, self._locate(), received, pre_activation, func(*args, **kwargs), apply)
+
+    def _continue(self, chain: Chain, step: Step, result: object, call: _Call | None) -> None:
+        """Take in a step of a chain, or end it where a result has another shape."""
+        if not isinstance(result, Tensor) or result.shape != chain.values[0].shape:
+            self._let_go()
+            if call is not None:
+                self._report(call)
+            return
+        self._follower.chain = chain
+        number = chain.add(step, result)
+        if call is not None:
+            self._calls[number] = call
         else:
-            self._report(call)
-        return result
+            self._places[number] = self._locate()
 
     def whole(self, composed: Composed, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a module that is an activation as a whole, and report it as one call."""
@@ -139,7 +186,7 @@ class Watch(TorchFunctionMode):
         with self.silence():
             result = original(*args, **kwargs)
         apply: Apply = lambda y: original(y.clone() if composed.in_place else y)  # noqa: E731
-        self._report(_Gate(composed.function, self._locate(), received, before, result, apply))
+        self._report(_Call(composed.function, self._locate(), received, before, result, apply))
         return result
 
     def _name(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
@@ -151,29 +198,50 @@ class Watch(TorchFunctionMode):
             return {(0, None): "relu", (0, 6): "relu6"}.get(_numbers(_bounded(args, kwargs, "min", "max")))
         return name
 
-    def _report(self, call: _Gate) -> None:
+    def _report(self, call: _Call) -> None:
         with self.silence():
             self._observe(call.name(call.function), call.function, call.pre_activation, call.result, call.apply)
 
     def _let_go(self) -> None:
-        """Report the gate that was kept as a call of its own."""
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            self._report(gate)
+        """Report what the chain that was followed is: an activation as a whole, and otherwise the activations among its steps."""
+        chain, calls, places = self._follower.end(), self._calls, self._places
+        self._calls, self._places = {}, {}
+        if chain is None:
+            return
+        with self.silence():
+            found = chain.activation()
+        first, last, name = found or (0, 0, "")
+        self._follower.unknown.update(chain.unknown(first, last))
+        within = [number for number in calls if first < number <= last]
+        for number in sorted({*calls, last} - {0, *within}):
+            if number != last:
+                self._report(calls[number])
+                continue
+            place = calls[within[0]].name if within else places[last]
+            apply = functools.partial(run, chain.program(first, last) or (), first, last)
+            self._report(_Call(name, place, chain.values[first], chain.values[first], chain.values[last], apply))
 
-    def _product(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
-        """Run a product with the gate's output and report it as an activation; None if it is not one."""
-        gate, operands = self._gate, (*args, *(value for name, value in kwargs.items() if name in ("input", "other")))
-        if gate is None or len(operands) != 2 or "out" in kwargs or not any(one is gate.result for one in operands):
+    @property
+    def _gate(self) -> _Call | None:
+        """The gate whose output may be multiplied next."""
+        chain = self._follower.chain
+        call = None if chain is None else self._calls.get(len(chain.steps))
+        return call if call is not None and call.function in GATES else None
+
+    def _product(self, gate: _Call, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+        """Run a product with the output of a gate whose input was normalised, and report it as a LayerAct; None if it is none."""
+        operands = (*args, *(value for name, value in kwargs.items() if name in ("input", "other")))
+        if len(operands) != 2 or "out" in kwargs or not any(one is gate.result for one in operands):
             return None
         value = operands[0] if operands[1] is gate.result else operands[1]
         if not isinstance(value, Tensor) or value.shape != gate.result.shape:
             return None
         element, layer = GATES[gate.function]
+        apply: Apply
         with self.silence():
             if value is gate.received and gate.pre_activation is gate.received:
                 name, apply = element, lambda y: y * gate.apply(y)
-            elif (alpha := _alpha(value, gate.pre_activation)) is not None:
+            elif (alpha := alpha_of_gate(value, gate.pre_activation)) is not None:
                 name, apply = layer, functools.partial(_LAYERACT[layer], alpha=alpha)
                 if float(f"{alpha:.2g}") != alpha:
                     apply.is_rough = True  # type: ignore[attr-defined]  # partial objects take attributes
@@ -181,9 +249,17 @@ class Watch(TorchFunctionMode):
                 return None
             before = value.clone() if func.__name__ in ("mul_", "__imul__") else value
             product: Tensor = func(*args, **kwargs)
-        self._gate = None
-        self._report(_Gate(name, gate.name, value, before, product, apply))
+        chain = self._follower.chain
+        assert chain is not None
+        self._calls.pop(len(chain.steps))
+        self._let_go()
+        self._report(_Call(name, gate.name, value, before, product, apply))
         return product
+
+
+def _in_place(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an activation overwrites its input."""
+    return bool(func.__name__.endswith("_") or kwargs.get("inplace", False) or any(value is True for value in args[1:]))
 
 
 def _numbers(bounds: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -194,28 +270,6 @@ def _numbers(bounds: tuple[Any, Any]) -> tuple[Any, Any]:
 def _looks_only(func: Any) -> bool:
     """Whether a function only asks for the shape, the type or the device of a tensor."""
     return getattr(func, "__name__", "") in ("__get__", "size", "dim", "__len__", "is_floating_point", "numel")
-
-
-def _alpha(value: Tensor, normalised: Tensor) -> float | None:
-    """The alpha with which a gate's input is the value normalised over its sample; None if it is something else.
-
-    It has two digits, or more where rounding in float32 hides it.
-    """
-    if value.dim() < 2 or not value.is_floating_point() or value[0].numel() < 2:
-        return None
-    # On the CPU where the device has no float64.
-    rows, inputs = ((one.cpu() if one.device.type == "mps" else one).flatten(1).double() for one in (value, normalised))
-    deviation = rows - rows.mean(1, keepdim=True)
-    slope = (deviation * inputs).sum(1, keepdim=True) / deviation.square().sum(1, keepdim=True)
-    if not bool(((inputs - slope * deviation).norm(dim=1) <= _CLOSE * inputs.norm(dim=1)).all() & (slope > 0).all()):
-        return None
-    # Of different samples the slopes differ with their variances: a plain affine function has the same for all.
-    for variance, alpha in alphas_of(deviation, inputs, rows):
-        least = float(variance.min())
-        if alpha > -_CLOSE * least and torch.allclose(slope[:, 0], (variance + alpha).rsqrt(), rtol=_CLOSE):
-            rounded = float(f"{alpha:.2g}")
-            return rounded if alpha > 20 * torch.finfo(torch.float32).eps * least else max(alpha, 1e-12)
-    return None
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # the name that F.linear uses

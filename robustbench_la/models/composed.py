@@ -21,6 +21,8 @@ _MOST_PER_AXIS = 6
 """Test inputs keep the number of axes and of channels; other axes are shortened to this."""
 _SAMPLES = ((1e-3, 0.0), (0.03, 0.01), (0.7, -0.2), (3.0, 0.5))
 """Spread and mean of the test inputs: small ones reveal alpha."""
+_CLOSE = 1e-3
+"""Relative: how far from a normalised value a gate's input may be and still count as one."""
 Function = Callable[[Tensor], Tensor]
 
 _KNOWN: Mapping[str, tuple[Function, ...]] = MappingProxyType(
@@ -186,3 +188,30 @@ def alphas_of(deviation: Tensor, normalised: Tensor, rows: Tensor) -> list[tuple
     squares = (deviation.square().sum(1) / (deviation * normalised).sum(1)).square()
     variances = [rows.var(1, correction=correction) for correction in (1, 0)]
     return [(variance, float((squares - variance)[variance.argmin()])) for variance in variances]
+
+
+def alpha_of_gate(value: Tensor, normalised: Tensor) -> float | None:
+    """The alpha with which a gate's input is the value normalised over its sample; None if it is something else.
+
+    Args:
+        value: What the gate multiplies, (N, ...).
+        normalised: The input of the gate.
+
+    Returns:
+        Alpha. It has two digits, or more where rounding in float32 hides it.
+    """
+    if value.dim() < 2 or not value.is_floating_point() or value[0].numel() < 2:
+        return None
+    # On the CPU where the device has no float64.
+    rows, inputs = ((one.cpu() if one.device.type == "mps" else one).flatten(1).double() for one in (value, normalised))
+    deviation = rows - rows.mean(1, keepdim=True)
+    slope = (deviation * inputs).sum(1, keepdim=True) / deviation.square().sum(1, keepdim=True)
+    if not bool(((inputs - slope * deviation).norm(dim=1) <= _CLOSE * inputs.norm(dim=1)).all() & (slope > 0).all()):
+        return None
+    # Of different samples the slopes differ with their variances: a plain affine function has the same for all.
+    for variance, alpha in alphas_of(deviation, inputs, rows):
+        least = float(variance.min())
+        if alpha > -_CLOSE * least and torch.allclose(slope[:, 0], (variance + alpha).rsqrt(), rtol=_CLOSE):
+            rounded = float(f"{alpha:.2g}")
+            return rounded if alpha > 20 * torch.finfo(torch.float32).eps * least else max(alpha, 1e-12)
+    return None
