@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import robustbench_la as la
 from robustbench_la.cli.app import app
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
+from robustbench_la.models.paper_networks import ResNet
 from robustbench_la.store.store import Store
 
 
@@ -47,3 +50,32 @@ def test_what_is_assumed_of_some_networks_names_them(foreign: Path) -> None:
 
     assert result.setting.assumed == ("normalization none", "layeract_alpha 1e-05 (file)")
     assert json.loads(result.to_json())["provenance"]["assumed"] == list(result.setting.assumed)
+
+
+def _resnet(path: Path, *, like_theirs: bool) -> Path:
+    """A ResNet whose BatchNorms know images, and whose shortcuts pad on both sides."""
+    torch.manual_seed(0)
+    net = ResNet(nn.ReLU, blocks=3, channels=3, classes=10, conv_bias=False, padding="centre")
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+            nn.init.normal_(module.bias)
+    with torch.no_grad():
+        net.train()(IMAGES[:64] / 255)
+    name = "layers" if like_theirs else "layer"
+    torch.save({re.sub(r"^layer(?=\d)", name, key): value for key, value in net.state_dict().items()}, path)
+    return path
+
+
+IMAGES = torch.randint(0, 256, (80, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("like_theirs", "padding"), [(False, "centre"), (True, "end")])
+def test_where_shortcuts_pad_is_assumed_and_a_wrong_assumption_is_seen(
+    tmp_path: Path, *, like_theirs: bool, padding: str
+) -> None:
+    path = _resnet(tmp_path / "net.pt", like_theirs=like_theirs)
+
+    result = la.evaluate(path, (IMAGES, [0] * 80), activation="relu", normalize="none", noise="clean")
+    assert result.setting.assumed == (f"shortcut_padding {padding}",)
+    assert any("with the other padding its features would be as in training" in note for note in result.notes) == like_theirs

@@ -14,6 +14,7 @@ from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Sha
 from robustbench_la.images.labels import check_class_names, names_of_outputs, relabelled
 from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
 from robustbench_la.measuring.outputs import labels_hint
+from robustbench_la.measuring.shortcuts import padding_checked
 from robustbench_la.measuring.trial import tried
 from robustbench_la.models.checkpoints.file import CheckpointFile
 from robustbench_la.models.checkpoints.network import Network
@@ -129,7 +130,10 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     conditions = plan.conditions(height=height, width=width)
     for network in networks:
         network.model.to(device)
-    settled = tuple(tried(network, images, device, amp=plan.amp, allow_stochastic=plan.allow_stochastic) for network in networks)
+    settled = tuple(
+        padding_checked(tried(network, images, device, amp=plan.amp, allow_stochastic=plan.allow_stochastic), images, device)
+        for network in networks
+    )
     return Evaluation(
         networks=settled,
         images=images,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WHOLE = ("onnx", "torchscript")
 """What networks are called that a file holds as a whole."""
 HUGGING_FACE = "hf"
+_RESNETS = {f"resnet{6 * blocks + 2}": blocks for blocks in (3, 5, 7, 9)}
+"""ResNets for CIFAR, with their blocks per stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,16 @@ class NetworkSpec:
     def as_dict(self) -> dict[str, str | int | bool | list[str]]:
         """Plain values, for a checkpoint and for JSON."""
         return {**asdict(self), "exchange": list(self.exchange)}
+
+    @property
+    def pads_channels(self) -> bool:
+        """Whether its shortcuts add zero channels (option A of He et al. 2016), and no weights show where."""
+        return self.architecture in _RESNETS and self.shortcut == "padding"
+
+    @property
+    def padding_in_words(self) -> str:
+        """Where its shortcuts add channels."""
+        return "on both sides" if self.padding == "centre" else "after the others"
 
     @property
     def is_code(self) -> bool:
@@ -98,11 +110,11 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "mlp": Architecture(summary="one hidden activation layer; the paper's MNIST network", build=_mlp),
         "cnn": Architecture(summary="two convolutions; for images of 8 to 32 px", build=_cnn),
         **{
-            f"resnet{6 * blocks + 2}": Architecture(
+            name: Architecture(
                 summary=f"ResNet for CIFAR, {blocks} blocks per stage (He et al. 2016)",
                 build=functools.partial(_resnet, blocks=blocks),
             )
-            for blocks in (3, 5, 7, 9)
+            for name, blocks in _RESNETS.items()
         },
     }
 )

@@ -20,7 +20,7 @@ from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFi
 from robustbench_la.models.checkpoints.keys import check_keys
 from robustbench_la.models.checkpoints.layouts import check_tensor, is_state_dict
 from robustbench_la.models.checkpoints.locate import locate
-from robustbench_la.models.checkpoints.network import LoadOverrides, Network
+from robustbench_la.models.checkpoints.network import PADDING, LoadOverrides, Network
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
@@ -200,7 +200,8 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
         remarks=(*remarks, *(() if overrides.normalization else (_NOT_NORMALIZED,))),
     )
     alpha = _assumed_alpha(network.alpha, overrides, shape)
-    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha))
+    padding = (f"{PADDING} {spec.padding}",) if spec.pads_channels else ()
+    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha, *padding))
 
 
 def _assumed_alpha(alpha: float | None, overrides: LoadOverrides, shape: Shape) -> tuple[str, ...]:

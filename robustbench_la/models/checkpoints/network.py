@@ -14,6 +14,9 @@ from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.composed import Composed
 from robustbench_la.records.networks import NetworkRecord
 
+PADDING = "shortcut_padding"
+"""How the statement begins that it is assumed where the shortcuts of a network pad."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
