@@ -10,6 +10,7 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\u
 _NOT_SEEN = re.compile(f"[{_UNSEEN}]")
 _COMMAND = re.compile(r"\A\s*:(?=:)|#(?=#\w*\[)")
 """What a workflow's log takes for a command: ``::`` at the beginning of a line, ``##[`` anywhere."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def is_printable(text: str, *, longest: int | None = None) -> bool:
@@ -47,6 +48,15 @@ def _escape(character: str) -> str:
     short = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
     digits = f"x{code:02x}" if code < 0x100 else f"u{code:04x}" if code < 0x10000 else f"U{code:08x}"
     return short.get(character, f"\\{digits}")
+
+
+def valid(text: str) -> str:
+    r"""``text`` as valid Unicode: bytes of a file name that are no UTF-8, which Python gives as surrogates, are replaced.
+
+    >>> valid("a\udcff.pt") == "a\N{REPLACEMENT CHARACTER}.pt"
+    True
+    """
+    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def percent(share: float) -> str:

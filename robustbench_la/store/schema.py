@@ -10,6 +10,7 @@ from types import NoneType
 from corruptions.registry import Level
 from robustbench_la.records.cells import Condition, encode_level
 from robustbench_la.records.networks import IDENTITY, NETWORK, UNSAID
+from robustbench_la.text import valid
 
 APPLICATION_ID = int.from_bytes(b"LARB", "big")
 """Written into the file header: an SQLite file with another number is not ours."""
@@ -223,7 +224,7 @@ class Selection:
             if wanted:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
                 values += wanted
-        return " AND ".join(clauses) or "1", values
+        return " AND ".join(clauses) or "1", [valid(value) if isinstance(value, str) else value for value in values]
 
     def fits(self, condition: Condition) -> bool:
         """Whether a condition matches the filter's corruptions, levels and severities."""

@@ -13,6 +13,7 @@ from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.rows import MEASURED, SETTING
 from robustbench_la.store.schema import KEY_MATCHES, NETWORK_MATCHES
+from robustbench_la.text import valid
 
 _SETTING = tuple(name for name in SETTING if name != "fingerprint")
 _SAME_LAYER = f"SELECT id, statistics FROM layers WHERE {KEY_MATCHES} AND layer = :layer AND position = :position"
@@ -90,7 +91,7 @@ class Writer:
 
     def setting(self, setting: RunSetting, dataset: int) -> int:
         """The id of the setting of a run, stored if it is new."""
-        row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": _text(setting.data)}
+        row = {name: getattr(setting, name) for name in _SETTING} | {"dataset": dataset, "data": valid(setting.data)}
         row["versions"] = json.dumps(dict(setting.versions), sort_keys=True)
         row["assumed"] = json.dumps(setting.assumed)
         same = " AND ".join(f'"{name}" IS :{name}' for name in row)
@@ -101,7 +102,7 @@ class Writer:
         row = network.as_dict()
         existing = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
         if existing is None:
-            return self._insert("networks", {**row, "checkpoint": _text(row["checkpoint"])})
+            return self._insert("networks", {**row, "checkpoint": valid(row["checkpoint"])})
         self.describe(network, only_gaps=True)
         return int(existing[0])
 
@@ -125,8 +126,3 @@ def _has_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     """Whether a new record of a layer or a network has all statistics of the old one, and more."""
     ours, theirs = ({*side, *(f"per image: {name}" for name in side.get("per_image", ()))} for side in (new, old))
     return ours > theirs
-
-
-def _text(name: str) -> str:
-    """A file name as valid text: bytes that are not UTF-8 are replaced."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
