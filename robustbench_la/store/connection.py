@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ _STATISTICS = (  # what ANALYZE makes
     ("table", "sqlite_stat4", "sqlite_stat4", "CREATETABLEsqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
 )
 
-Values = Sequence[object] | Mapping[str, object]
 _Object = tuple[object, ...]
 """Type, name, table and SQL, without its white space, of something in the schema."""
 
@@ -62,13 +61,13 @@ class Connection(sqlite3.Connection):
 
         self.set_progress_handler(too_long, _STRIDE)
 
-    def execute(self, sql: str, values: Values = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
         """Run a statement. Raises UserError in a process that was forked from the one that opened the file."""
         self._check_process()
         self._steps = 0
         return super().execute(sql, values)
 
-    def executemany(self, sql: str, values: Iterable[Values], /) -> sqlite3.Cursor:
+    def executemany(self, sql: str, values: Iterable[Any], /) -> sqlite3.Cursor:
         """Run a statement for each of several values. Raises as ``execute`` does."""
         self._check_process()
         self._steps = 0
@@ -104,9 +103,11 @@ def foreign_object(connection: Connection, migrations: tuple[tuple[str, ...], ..
     for kind, name, table, _ in (entry for entry in found if entry not in expected and entry not in _STATISTICS):
         made = any(entry[:2] == (kind, name) for entry in expected)
         what = f"{printable(str(kind)[:20])} {printable(str(name)[:60])!r}"
-        return f"its {what} is not as larobust makes it" if made else f"{what} on {printable(str(table)[:60])!r}" * (
-            kind != table
-        ) + " was not made by larobust"
+        return (
+            f"its {what} is not as larobust makes it"
+            if made
+            else f"{what} on {printable(str(table)[:60])!r}" * (kind != table) + " was not made by larobust"
+        )
     if missing := sorted(str(name) for _, name, *_ in expected.difference(found)):
         return f"{missing[0]!r} is missing"
     return None

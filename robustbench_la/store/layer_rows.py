@@ -34,7 +34,8 @@ class LayerRow(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: flat."""
-        return {**self.flat(), "layer": self.layer, "index": self.index, **self.statistics}
+        columns = {**self.flat(), "layer": self.layer, "index": self.index}
+        return columns | {name: value for name, value in self.statistics.items() if name not in columns}
 
 
 def rows(one: NetworkFluctuation) -> list[LayerRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from robustbench_la.records.networks import NETWORK, NetworkRecord
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.store import rows as stored_rows
 from robustbench_la.store.database import damaged, explained
+from robustbench_la.store.layer_json import statistics as statistics_of
 from robustbench_la.store.layer_rows import LayerRow
-from robustbench_la.store.rows import MEASURED, PASS, SETTING
+from robustbench_la.store.rows import MEASURED, MOST_IMAGES, PASS, SETTING
 from robustbench_la.store.schema import EVERYTHING, JOINED, Selection
 
 if TYPE_CHECKING:
@@ -69,12 +70,13 @@ class Reader:
         settings, networks, rows = self._rows(query, [*wanted, after, most])
         split = len(PASS)
         for number, run, network, *values, classes in rows:
-            try:
+            with self._row("cells", number):
                 pass_ = stored_rows.pass_of(*values[:split])
                 cell = stored_rows.cell(networks[network], pass_, tuple(values[split:]), classes)
-            except ValueError as error:
-                raise damaged(self._path, first_line(error)) from None
-            yield Stored(id=number, setting=settings[run], cell=cell)
+                stored = Stored(id=number, setting=settings[run], cell=cell)
+                if cell.total != stored.setting.images:
+                    raise ValueError(f"{cell.total} images instead of the {stored.setting.images} of its run")
+            yield stored
 
     def layers(
         self, selection: Selection = EVERYTHING, *, statistics: bool = True, after: int = 0, most: int = -1
@@ -100,16 +102,26 @@ class Reader:
         settings, networks, rows = self._rows(f"{query} ORDER BY c.id LIMIT ?", [*wanted, after, most])
         split = len(PASS)
         for number, run, network, packed, *rest in rows:
-            try:
+            with self._row("layers", number):
+                place = stored_rows.checked(tuple(rest[split:]), _LAYER)
                 row = LayerRow(
                     network=networks[network],
                     pass_=stored_rows.pass_of(*rest[:split]),
-                    statistics=dict(json.loads(packed)),
-                    **stored_rows.checked(tuple(rest[split:]), _LAYER),
+                    statistics=statistics_of(packed, whole=place["index"] < 0),
+                    **place,
                 )
-            except (ValueError, TypeError, RecursionError):
-                raise damaged(self._path, "the statistics of a layer") from None
-            yield number, settings[run], row
+                setting = settings[run]
+            yield number, setting, row
+
+    @contextlib.contextmanager
+    def _row(self, table: str, number: object) -> Iterator[None]:
+        """Name a row that larobust cannot have written."""
+        try:
+            yield
+        except KeyError:
+            raise damaged(self._path, f"row {number} of {table} belongs to no network or run") from None
+        except ValueError as error:
+            raise damaged(self._path, f"row {number} of {table}: {first_line(error)}") from None
 
     def _rows(
         self, query: str, wanted: Sequence[object]
@@ -127,19 +139,15 @@ class Reader:
         query = f"SELECT s.id, {columns} FROM settings s JOIN datasets d ON d.id = s.dataset"
         settings = {}
         for number, *values in self._connection.execute(query):
-            try:
+            with self._row("settings", number):
                 settings[number] = stored_rows.setting(tuple(values))
-            except ValueError as error:
-                raise damaged(self._path, f"the setting of a run: {first_line(error)}") from None
         return settings
 
     def _networks(self) -> dict[int, NetworkRecord]:
         networks = {}
         for number, *values in self._connection.execute(f"SELECT id, {', '.join(NETWORK)} FROM networks"):
-            try:
+            with self._row("networks", number):
                 networks[number] = stored_rows.network(tuple(values))
-            except ValueError as error:
-                raise damaged(self._path, f"a network: {first_line(error)}") from None
         return networks
 
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
@@ -182,6 +190,8 @@ class Reader:
         """The labels of a dataset, as ``pack_classes`` packed them; None if the store does not hold them."""
         with explained(self._path):
             row = self._connection.execute("SELECT labels FROM datasets WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        if row and not isinstance(row[0], bytes | None):
+            raise damaged(self._path, f"the labels of dataset {fingerprint[:12]} are {str(row[0])[:40]!r}")
         return row[0] if row else None
 
     def unpacked(self, packed: bytes | None, count: int) -> NDArray[np.uint16]:
@@ -191,6 +201,8 @@ class Reader:
                 f"{self._path} does not hold the predictions or labels to be read; were they deleted in the meantime?"
             )
         try:
+            if not (isinstance(packed, bytes) and 0 <= count <= MOST_IMAGES):
+                raise UserError(f"the classes of {count} images are {str(packed)[:40]!r}")
             return unpack_classes(packed, count)
         except UserError as error:
             raise damaged(self._path, str(error)) from None
@@ -203,7 +215,10 @@ class Reader:
             cell: The other cell.
         """
         query = "SELECT correct, correct_top5, total, classes FROM cells JOIN predictions ON cell = id WHERE id = ?"
-        *counts, packed = self._connection.execute(query, (number,)).fetchone()
+        row = self._connection.execute(query, (number,)).fetchone()
+        if row is None:
+            raise damaged(self._path, f"row {number} of cells has no predictions")
+        *counts, packed = row
         if counts != [cell.correct, cell.correct_top5, cell.total]:
             return False
         if packed == cell.predictions:

@@ -22,23 +22,51 @@ MEASURED: Kinds = {name: kinds for name, kinds in kinds_of(Cell).items() if name
 """Columns of a cell, except its predictions."""
 SETTING: Kinds = {name: (str,) if name in ("versions", "assumed") else kinds for name, kinds in kinds_of(RunSetting).items()}
 """Columns of the setting of a run. SQLite has neither mappings nor sequences, so these are kept as JSON."""
+_JSON = ("versions", "assumed")
+
+
+_LONGEST_TEXT = 2**16
+"""Characters of a text; names of files have at most 4,096."""
+_LONGEST_JSON = 2**20
+"""Characters of JSON; individual values of 10,000 images take a fifth of it."""
+MOST_IMAGES = 2**24
+"""More than any labelled dataset has."""
+_MOST_NATS = 4e38
+"""Of one image: more than float32 can express."""
+_ANY_SIGN = ("noise_seed", "training_seed", "index")
 
 
 # Not with pydantic: in strict mode it takes as long for rows of this size, and it does not make texts printable.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
     """Values by the names of ``kinds``: texts made printable, and 0 and 1 booleans where these are meant, which SQLite lacks.
 
-    Raises ValueError for a value of another type.
+    Raises ValueError for a value of another type, an infinite number, a negative count, or a text without end.
     """
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
-        if bool in kinds[name] and type(value) is int and value in (0, 1):
+        kind = type(value)
+        if bool in kinds[name] and kind is int and value in (0, 1):
             row[name] = bool(value)
-        elif type(value) not in kinds[name]:
+        elif (
+            kind not in kinds[name]
+            or (kind is float and not math.isfinite(value))
+            or (kind is int and value < 0 and name not in _ANY_SIGN)
+            or (kind is str and len(value) > (_LONGEST_JSON if name in _JSON else _LONGEST_TEXT))
+        ):
             raise ValueError(f"{name} is {str(value)[:40]!r}")
-        if type(value) is str:
+        elif kind is str:
             row[name] = printable(value)
     return row
+
+
+def parsed(text: object, what: str) -> Any:
+    """JSON of a store. Raises ValueError for what is not JSON, or without end."""
+    if not isinstance(text, str) or len(text) > _LONGEST_JSON:
+        raise ValueError(f"{what} are {str(text)[:40]!r}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # also integers of thousands of digits
+        raise ValueError(f"{what} are not JSON") from None
 
 
 def network(values: tuple[Any, ...]) -> NetworkRecord:
@@ -51,6 +79,8 @@ def pass_of(*values: Any) -> Pass:
     """A pass from the columns of PASS. Raises ValueError for what larobust cannot have written."""
     row = checked(values, PASS)
     seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
+    if row["severity"] not in (None, 0, 1, 2, 3, 4, 5):
+        raise ValueError(f"severity is {row['severity']}")
     return Pass(Condition(**row, parameters=level), seed)
 
 
@@ -65,22 +95,21 @@ def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions:
     """A cell from the columns of MEASURED. Raises ValueError for what larobust cannot have written."""
     row = checked(measured, MEASURED)
     correct, top5 = row["correct"], row["correct_top5"]
-    if not (0 <= correct <= row["total"] and row["total"] > 0 and (top5 is None or 0 <= top5 <= row["total"])):
+    if not (correct <= row["total"] and 0 < row["total"] <= MOST_IMAGES and (top5 is None or top5 <= row["total"])):
         raise ValueError(f"{correct} of {row['total']} images are correct")
-    if not math.isfinite(row["nll_sum"]):
-        raise ValueError("a likelihood is not finite")
+    if abs(row["nll_sum"]) > _MOST_NATS * row["total"]:
+        raise ValueError(f"nll_sum is {row['nll_sum']}")
+    if not isinstance(predictions, bytes):
+        raise ValueError(f"predictions are {str(predictions)[:40]!r}")
     return Cell(network=of, pass_=under, predictions=predictions, **row)
 
 
 def setting(values: tuple[Any, ...]) -> RunSetting:
     """The setting of a run from the columns of SETTING. Raises ValueError for what larobust cannot have written."""
     row = checked(values, SETTING)
-    if not 0 < row["images"] <= row["dataset_images"]:
+    if not 0 < row["images"] <= min(row["dataset_images"], MOST_IMAGES):
         raise ValueError(f"{row['images']} of {row['dataset_images']} images")
-    try:
-        versions, assumed = json.loads(row["versions"]), json.loads(row["assumed"])
-    except RecursionError:
-        raise ValueError("versions are nested too deeply") from None
+    versions, assumed = parsed(row["versions"], "versions"), parsed(row["assumed"], "assumptions")
     if not isinstance(versions, dict) or not all(isinstance(value, str) for value in versions.values()):
         raise ValueError("versions are not a mapping of texts")
     if not isinstance(assumed, list) or not all(isinstance(value, str) for value in assumed):

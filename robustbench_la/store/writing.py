@@ -10,6 +10,7 @@ from typing import Any
 from robustbench_la.records.cells import Cell, RunSetting
 from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.store import rows as stored_rows
+from robustbench_la.store.layer_json import statistics
 from robustbench_la.store.layer_rows import LayerRow
 from robustbench_la.store.rows import MEASURED, SETTING
 from robustbench_la.store.schema import KEY_MATCHES, NETWORK_MATCHES
@@ -59,7 +60,7 @@ class Writer:
     def _layer_key(self, row: LayerRow, dataset: int, precision: str) -> dict[str, Any]:
         return {
             **stored_rows.pass_columns(row.pass_),
-            "layer": row.layer,
+            "layer": valid(row.layer),
             "position": row.index,
             "network": self._network(row.network),
             "dataset": dataset,
@@ -68,10 +69,10 @@ class Writer:
 
     def add_layer(self, row: LayerRow, dataset: int, setting: int, precision: str) -> bool:
         """Store a layer record, unless there is one that has as many statistics; returns whether its key is new."""
-        statistics = json.dumps(dict(row.statistics), allow_nan=False)
-        columns = self._layer_key(row, dataset, precision) | {"setting": setting, "statistics": statistics}
+        text = json.dumps(dict(row.statistics), allow_nan=False)
+        columns = self._layer_key(row, dataset, precision) | {"setting": setting, "statistics": text}
         existing = self._connection.execute(_SAME_LAYER, columns).fetchone()
-        if existing and _has_more(row.statistics, json.loads(existing[1])):
+        if existing and _has_more(row.statistics, statistics(existing[1], whole=row.index < 0)):
             self._connection.execute(
                 "UPDATE layers SET statistics = ?, setting = ? WHERE id = ?", (columns["statistics"], setting, existing[0])
             )
@@ -99,10 +100,10 @@ class Writer:
         return int(existing[0]) if existing else self._insert("settings", row)
 
     def _network(self, network: NetworkRecord) -> int:
-        row = network.as_dict()
+        row = _columns(network)
         existing = self._connection.execute(f"SELECT id FROM networks WHERE {NETWORK_MATCHES}", row).fetchone()
         if existing is None:
-            return self._insert("networks", {**row, "checkpoint": valid(row["checkpoint"])})
+            return self._insert("networks", row)
         self.describe(network, only_gaps=True)
         return int(existing[0])
 
@@ -112,7 +113,7 @@ class Writer:
             gap = "ifnull({0}, '') = ''" if only_gaps else "{0} IS NOT :{0}"
             changes = ", ".join(f"{name} = CASE WHEN {gap.format(name)} THEN :{name} ELSE {name} END" for name in known)
             differs = " OR ".join(gap.format(name) for name in known)
-            self._connection.execute(f"UPDATE networks SET {changes} WHERE {NETWORK_MATCHES} AND ({differs})", network.as_dict())
+            self._connection.execute(f"UPDATE networks SET {changes} WHERE {NETWORK_MATCHES} AND ({differs})", _columns(network))
 
     def _insert(self, table: str, row: Mapping[str, object]) -> int:
         names = ", ".join(f'"{name}"' for name in row)
@@ -120,6 +121,10 @@ class Writer:
             f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})", dict(row)
         )
         return int(cursor.lastrowid or 0)
+
+
+def _columns(network: NetworkRecord) -> dict[str, Any]:
+    return {name: valid(value) if isinstance(value, str) else value for name, value in network.as_dict().items()}
 
 
 def _has_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
