@@ -16,6 +16,10 @@ BINS = 15
 networks", section 2)."""
 
 
+_MOST_IMAGES = 2**53
+"""Beyond, counts in float64 are no longer exact."""
+
+
 def sums_by_bin(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> NDArray[np.float64]:
     """Per bin of confidence: the number of images, of correct ones, and the sum of their confidence.
 
@@ -61,7 +65,8 @@ def unpack(packed: bytes) -> NDArray[np.float64]:
     if len(packed) != 3 * 8 * BINS:
         raise UserError(f"calibration cannot be read ({len(packed)} bytes instead of {3 * 8 * BINS})")
     sums = np.frombuffer(packed, dtype="<f8").reshape(3, BINS)
-    if not (np.isfinite(sums).all() and sums.min() >= 0 and sums[0].any()):
+    possible = np.isfinite(sums).all() and sums.min() >= 0 and sums[0].any() and sums.max() <= _MOST_IMAGES
+    if not (possible and (sums[1:] <= sums[0] * (1 + 1e-6)).all()):
         raise UserError("calibration cannot be read (not sums over images)")
     return sums
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from robustbench_la.errors import RunError, UserError, first_line
 from robustbench_la.files import check_writable, exists
 from robustbench_la.store.connection import Connection, foreign_object
+from robustbench_la.store.rows import DamagedRowError
 from robustbench_la.store.schema import APPLICATION_ID, DERIVED, MIGRATIONS
 from robustbench_la.text import printable
 
@@ -155,6 +156,10 @@ def explained(path: Path) -> Iterator[None]:
     """Translate SQLite's errors about a file into messages that tell users what to do."""
     try:
         yield
+    except DamagedRowError as error:
+        raise damaged(path, first_line(error)) from None
+    except UnicodeError as error:  # a message of SQLite's that names what is damaged
+        raise damaged(path, first_line(error)) from None
     except OverflowError as error:
         raise UserError(f"{path} cannot store a number that large ({first_line(error)})") from None
     except sqlite3.Error as error:

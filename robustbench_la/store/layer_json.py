@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from robustbench_la.records.layers import STATISTICS
-from robustbench_la.store.rows import parsed
+from robustbench_la.store.rows import DamagedRowError, parsed
 from robustbench_la.text import printable
 
 _LONGEST_NAME = 2**12
@@ -25,15 +25,15 @@ def statistics(text: object, *, whole: bool) -> dict[str, Any]:
         The statistics by name, texts made printable.
 
     Raises:
-        ValueError: For what larobust cannot have written.
+        DamagedRowError: For what larobust cannot have written.
     """
     row = parsed(text, "statistics")
     if not isinstance(row, dict):
-        raise ValueError("statistics are not a mapping")
+        raise DamagedRowError("statistics are not a mapping")
     for name, value in row.items():
         fits = (_OF_NETWORK if whole else _OF_LAYER).get(name, _is_plain)
         if not (_is_name(name) and fits(value)):
-            raise ValueError(f"the statistic {name[:40]!r} is {str(value)[:40]!r}")
+            raise DamagedRowError(f"the statistic {name[:40]!r} is {str(value)[:40]!r}")
     return {printable(name): _printable(value) for name, value in row.items()}
 
 

@@ -36,11 +36,15 @@ _MOST_NATS = 4e38
 _ANY_SIGN = ("noise_seed", "training_seed", "index")
 
 
+class DamagedRowError(ValueError):
+    """A row holds what larobust cannot have written."""
+
+
 # Not with pydantic: in strict mode it takes as long for rows of this size, and it does not make texts printable.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
     """Values by the names of ``kinds``: texts made printable, and 0 and 1 booleans where these are meant, which SQLite lacks.
 
-    Raises ValueError for a value of another type, an infinite number, a negative count, or a text without end.
+    Raises DamagedRowError for a value of another type, an infinite number, a negative count, or a text without end.
     """
     row = dict(zip(kinds, values, strict=True))
     for name, value in row.items():
@@ -53,34 +57,34 @@ def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
             or (kind is int and value < 0 and name not in _ANY_SIGN)
             or (kind is str and len(value) > (_LONGEST_JSON if name in _JSON else _LONGEST_TEXT))
         ):
-            raise ValueError(f"{name} is {str(value)[:40]!r}")
+            raise DamagedRowError(f"{name} is {str(value)[:40]!r}")
         elif kind is str:
             row[name] = printable(value)
     return row
 
 
 def parsed(text: object, what: str) -> Any:
-    """JSON of a store. Raises ValueError for what is not JSON, or without end."""
+    """JSON of a store. Raises DamagedRowError for what is not JSON, or without end."""
     if not isinstance(text, str) or len(text) > _LONGEST_JSON:
-        raise ValueError(f"{what} are {str(text)[:40]!r}")
+        raise DamagedRowError(f"{what} are {str(text)[:40]!r}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # also integers of thousands of digits
-        raise ValueError(f"{what} are not JSON") from None
+        raise DamagedRowError(f"{what} are not JSON") from None
 
 
 def network(values: tuple[Any, ...]) -> NetworkRecord:
-    """A network from the columns of NETWORK. Raises ValueError for what larobust cannot have written."""
+    """A network from the columns of NETWORK. Raises DamagedRowError for what larobust cannot have written."""
     return NetworkRecord(**checked(values, NETWORK))
 
 
 @functools.lru_cache(maxsize=4096)
 def pass_of(*values: Any) -> Pass:
-    """A pass from the columns of PASS. Raises ValueError for what larobust cannot have written."""
+    """A pass from the columns of PASS. Raises DamagedRowError for what larobust cannot have written."""
     row = checked(values, PASS)
     seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
     if row["severity"] not in (None, 0, 1, 2, 3, 4, 5):
-        raise ValueError(f"severity is {row['severity']}")
+        raise DamagedRowError(f"severity is {row['severity']}")
     return Pass(Condition(**row, parameters=level), seed)
 
 
@@ -92,28 +96,28 @@ def pass_columns(of: Pass) -> dict[str, Any]:
 
 
 def cell(of: NetworkRecord, under: Pass, measured: tuple[Any, ...], predictions: bytes) -> Cell:
-    """A cell from the columns of MEASURED. Raises ValueError for what larobust cannot have written."""
+    """A cell from the columns of MEASURED. Raises DamagedRowError for what larobust cannot have written."""
     row = checked(measured, MEASURED)
     correct, top5 = row["correct"], row["correct_top5"]
     if not (correct <= row["total"] and 0 < row["total"] <= MOST_IMAGES and (top5 is None or top5 <= row["total"])):
-        raise ValueError(f"{correct} of {row['total']} images are correct")
+        raise DamagedRowError(f"{correct} of {row['total']} images are correct")
     if abs(row["nll_sum"]) > _MOST_NATS * row["total"]:
-        raise ValueError(f"nll_sum is {row['nll_sum']}")
+        raise DamagedRowError(f"nll_sum is {row['nll_sum']}")
     if not isinstance(predictions, bytes):
-        raise ValueError(f"predictions are {str(predictions)[:40]!r}")
+        raise DamagedRowError(f"predictions are {str(predictions)[:40]!r}")
     return Cell(network=of, pass_=under, predictions=predictions, **row)
 
 
 def setting(values: tuple[Any, ...]) -> RunSetting:
-    """The setting of a run from the columns of SETTING. Raises ValueError for what larobust cannot have written."""
+    """The setting of a run from the columns of SETTING. Raises DamagedRowError for what larobust cannot have written."""
     row = checked(values, SETTING)
     if not 0 < row["images"] <= min(row["dataset_images"], MOST_IMAGES):
-        raise ValueError(f"{row['images']} of {row['dataset_images']} images")
+        raise DamagedRowError(f"{row['images']} of {row['dataset_images']} images")
     versions, assumed = parsed(row["versions"], "versions"), parsed(row["assumed"], "assumptions")
     if not isinstance(versions, dict) or not all(isinstance(value, str) for value in versions.values()):
-        raise ValueError("versions are not a mapping of texts")
+        raise DamagedRowError("versions are not a mapping of texts")
     if not isinstance(assumed, list) or not all(isinstance(value, str) for value in assumed):
-        raise ValueError("what was assumed is not a list of texts")
+        raise DamagedRowError("what was assumed is not a list of texts")
     row["versions"] = {printable(name): printable(value) for name, value in versions.items()}
     row["assumed"] = tuple(map(printable, assumed))
     return RunSetting(**row)
