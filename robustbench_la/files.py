@@ -1,9 +1,10 @@
-"""Writing files atomically, and finding out early that a file cannot be written."""
+"""Reading regular files only, writing files atomically, and finding out early that a file cannot be written."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,91 @@ def check_writable(path: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"cannot write {path}: no file can be made in {folder} ({error.strerror})") from None
+
+
+_LARGE = 64 * 2**20
+"""Bytes from which on a file is asked for holes."""
+_EXTENTS = 1000
+"""How many pieces of a file are looked at: one with more holes has as many pieces that are stored."""
+
+
+def read_regular(path: Path, what: str, *, largest: int | None = None) -> bytes:
+    """Read a whole file that somebody else may have made. Anything but a regular file is not even opened: a pipe could block.
+
+    Args:
+        path: The file.
+        what: What it should be, with its article, for errors.
+        largest: The most bytes it may have; None for as many as there is memory for.
+
+    Raises:
+        UserError: If it cannot be read, is no regular file, is mostly holes, or does not fit into memory; the message starts with
+            the path.
+    """
+    try:
+        kind = _kind_of(path.stat().st_mode)
+        if kind is not None:
+            raise UserError(f"{path}: {kind}, not {what}")
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if (kind := _kind_of(status.st_mode)) is not None:  # it was replaced meanwhile
+                raise UserError(f"{path}: {kind}, not {what}")
+            _check_size(path, file.fileno(), status.st_size, largest)
+            return file.read(status.st_size)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except MemoryError:
+        raise UserError(f"{path}: too large for the memory of this machine") from None
+
+
+def _kind_of(mode: int) -> str | None:
+    """What a file is that is not a regular one."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return None if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _check_size(path: Path, descriptor: int, size: int, largest: int | None) -> None:
+    """Raise UserError for a file that is too large, or of which only a small part is stored."""
+    if largest is not None and size > largest:
+        raise UserError(f"{path}: {size:,} bytes, more than the {largest:,} that are read")
+    if size > _LARGE and (stored := _stored(descriptor, size)) < size / 4:
+        raise UserError(
+            f"{path}: of its {size:,} bytes only {stored:,} are stored, as an interrupted download leaves it; download it again"
+        )
+    if (free := free_memory()) is not None and 2 * size > free:
+        raise UserError(
+            f"{path}: {size / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB of memory are free; twice its size is needed"
+        )
+
+
+def _stored(descriptor: int, size: int) -> int:
+    """The bytes of a file that are no holes, as far as its file system tells."""
+    if not hasattr(os, "SEEK_DATA"):
+        return size
+    stored = end = 0
+    try:
+        for _ in range(_EXTENTS):
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+            stored += end - start
+            if end >= size:
+                break
+        else:
+            return size
+    except OSError:  # there is nothing but a hole from here on, or the file system does not tell
+        stored = stored if end else 0
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return stored
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that a program can still get; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
 
 
 def is_there(path: Path) -> bool:

@@ -18,10 +18,11 @@ from robustbench_la.models.architectures import NetworkSpec, check_architecture
 from robustbench_la.models.build import build, exchange_for, takes_activation
 from robustbench_la.models.checkpoints.file import FORMAT, VERSION, CheckpointFile, damaged
 from robustbench_la.models.checkpoints.keys import check_keys
-from robustbench_la.models.checkpoints.layouts import check_tensor, is_state_dict
+from robustbench_la.models.checkpoints.layouts import is_state_dict
 from robustbench_la.models.checkpoints.locate import locate
 from robustbench_la.models.checkpoints.network import PADDING, LoadOverrides, Network
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
+from robustbench_la.models.checkpoints.usable import check_tensors
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import code_sha256, state_sha256
@@ -227,8 +228,7 @@ def _network(
     alpha = DEFAULT_ALPHA if alpha is None and layer_level else alpha
     if not isinstance(state, dict) or not is_state_dict(state):
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
-    for name, tensor in state.items():
-        check_tensor(name, tensor)
+    check_tensors(state)
     if not spec.is_code:  # first check the shapes without allocating memory: a file may demand any size
         with torch.device("meta"):
             check_keys(build(spec, activation, alpha or DEFAULT_ALPHA), state, spec.architecture)

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-import io
-import re
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.files import read_regular
 from robustbench_la.models.checkpoints.kinds import Kind, is_safetensors, kind_of
+from robustbench_la.models.checkpoints.torch_files import read_torch
 from robustbench_la.models.checkpoints.trusted import MODULE, load_trusted
+from robustbench_la.models.checkpoints.unpickle import DamagedError, NotAllowedError
+from robustbench_la.text import printable
 
-_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-
-_HARMLESS: list[Any] = [
-    argparse.Namespace,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")),
-    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
-    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
-]
-"""Types that scripts save next to the weights (a best accuracy, the arguments) and that are harmless to construct."""
+_LONGEST_HEADER = 4 * 2**20
+"""Bytes that name the tensors of a safetensors file: enough for 20,000 of them."""
 
 
 def read_bytes(path: Path) -> bytes:
     """Read a whole file. Raises UserError for what is no readable file, or empty."""
-    try:
-        if path.is_char_device():
-            raise UserError(f"{path}: a device, not a checkpoint")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder, not a checkpoint") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    raw = read_regular(path, "a checkpoint")
     if not raw:
         raise UserError(f"{path}: the file is empty")
     return raw
@@ -86,9 +67,12 @@ def _safetensors(raw: bytes) -> dict[str, Any]:
     import safetensors
     import safetensors.torch
 
+    length = int.from_bytes(raw[:8], "little")
+    if is_safetensors(raw) and length > _LONGEST_HEADER:
+        raise UserError(f"not a readable safetensors file (a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are read)")
     try:
         return safetensors.torch.load(raw)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         what = first_line(error) if is_safetensors(raw) else "damaged, or of another format"
         raise UserError(f"not a readable safetensors file ({what})") from None
 
@@ -105,22 +89,19 @@ _OF_OTHERS = {
 
 
 def _restricted(raw: bytes, suffix: str) -> object:
-    """What torch reads of a file that is not trusted."""
+    """What a file of torch holds that is not trusted."""
     try:
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_HARMLESS):
-            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except Exception as error:  # random bytes make the unpickler raise nearly anything
-        message = str(error)
-        is_pickle = raw.startswith(b"\x80")
-        if re.search(r"GLOBAL|Unsupported (global|class)", message) or ("Unsupported" in message and is_pickle):
-            named = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", message)
-            raise UserError(
-                f"holds Python objects other than tensors and plain values{f' ({named[1]})' if named else ''}, so loading it "
-                "would run code from the file; if you trust it, load it yourself and save model.state_dict(), or give "
-                "--trust-file, which runs that code"
-            ) from None
+        return read_torch(raw)
+    except UserError:
+        raise
+    except NotAllowedError as error:
+        raise UserError(
+            f"holds Python objects other than tensors and plain values ({printable(str(error))[:80]}), so loading it would run "
+            "code from the file; if you trust it, load it yourself and save model.state_dict(), or give --trust-file, which runs "
+            "that code"
+        ) from None
+    except Exception as error:  # random bytes make pickletools, and torch where it makes tensors, raise nearly anything
         if suffix in _OF_OTHERS:
             raise UserError(f"{_OF_OTHERS[suffix]}; export the network to ONNX, which larobust reads") from None
-        # torch's own message advises switching the safeguard off.
-        reason = first_line(error) if " " in message and "weights_only" not in message else "damaged, or of an unknown format"
+        reason = printable(str(error)) if isinstance(error, DamagedError) else f"a damaged pickle: {printable(first_line(error))}"
         raise UserError(f"not a checkpoint that torch can read ({reason})") from None

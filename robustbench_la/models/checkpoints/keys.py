@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError
@@ -22,13 +23,36 @@ def check_keys(model: nn.Module, state: Mapping[str, Tensor], architecture: str)
         architecture: Its name, for errors.
 
     Raises:
-        UserError: If keys are missing or unexpected, shapes differ, or weights are not finite.
+        UserError: If keys are missing or unexpected, shapes or kinds of numbers differ, or weights are not finite.
     """
-    if faults := faults_of(model.state_dict(), state):
+    expected = model.state_dict()
+    if faults := faults_of(expected, state):
         raise UserError(f"the weights do not fit {architecture}; keys: {faults}")
-    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    for key, tensor in state.items():
+        _check_kind(key, tensor, expected[key].dtype)
+    # Also those that are finite in the file, but not in the precision that they are computed in.
+    broken = [key for key, tensor in state.items() if tensor.is_floating_point() and not _is_finite(tensor, expected[key].dtype)]
     if broken:
         raise UserError(f"NaN or infinite weights in {some(broken)}")
+
+
+def _check_kind(key: str, tensor: Tensor, expected: torch.dtype) -> None:
+    """Raise UserError for numbers that would lose their meaning if they were taken for those of the network."""
+    given = str(tensor.dtype).removeprefix("torch.")
+    if expected.is_floating_point and not tensor.is_floating_point():
+        raise UserError(
+            f"{printable(key)} is {given}, but the network computes with floating-point numbers; save the weights as float32, or "
+            "those from before quantisation"
+        )
+    # Averages of whole state dicts make fractions of the counters of BatchNorm, which compute nothing.
+    if not expected.is_floating_point and not expected.is_complex and tensor.is_floating_point() and not is_counter(key):
+        raise UserError(f"{printable(key)} is {given}, but the network has whole numbers there")
+    if expected.is_complex or tensor.is_complex():
+        raise UserError(f"{printable(key)} is complex, which larobust does not compute with")
+
+
+def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
+    return bool((tensor.to(dtype) if dtype.is_floating_point else tensor).isfinite().all())
 
 
 def faults_of(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterable
 from typing import Literal
 
 from robustbench_la.errors import UserError
+from robustbench_la.models.checkpoints.archives import Archive
 
 Kind = Literal["torch", "torchscript", "safetensors", "onnx"]
 
@@ -53,11 +52,7 @@ def kind_of(raw: bytes, *, trusted: bool = False) -> Kind:
         return "safetensors"
     if len(raw) > 4 and raw[0] == 8 and 0 < raw[1] <= 32 and raw[2] in _ONNX_FIELDS:
         return "onnx"
-    buffer = io.BytesIO(raw)
-    if raw.startswith(b"PK") and zipfile.is_zipfile(buffer):
-        with zipfile.ZipFile(buffer) as archive:
-            return _kind_of_archive(archive.namelist(), trusted=trusted)
-    return "torch"
+    return _kind_of_archive(Archive(raw).names, trusted=trusted) if raw.startswith(b"PK") else "torch"
 
 
 def is_safetensors(raw: bytes) -> bool:

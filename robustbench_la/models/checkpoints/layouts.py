@@ -12,7 +12,7 @@ from torch import Tensor
 
 from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.models.checkpoints.keys import some
-from robustbench_la.text import printable
+from robustbench_la.models.checkpoints.usable import check_tensors, check_usable
 
 _DEEPEST = 4
 """How many nested dictionaries, and prefixes of a key, are searched for weights."""
@@ -32,10 +32,8 @@ _TRAINING_ONLY = re.compile(
 """Keys of what computes nothing in the network: losses, torchmetrics, averages of the weights, counters of profilers."""
 _AVERAGE = re.compile(rf"(^|[._]){_AVERAGES}([._]|$)")
 """Prefixes of such weights."""
-_TYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
-                    torch.int32, torch.int64})  # fmt: skip
-_HUGE = 2**20
-"""Bytes up to which a tensor may repeat a few stored values."""
+_MOST_NETWORKS = 32
+"""How many state dicts of a file are looked at: each is compared with every network that it could be of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +87,8 @@ def find_weights(content: Mapping[str, Any], key: str | None = None) -> list[Wei
     found = list(_nested(content, ""))
     if not found:
         raise UserError("no weights found: looked for tensors at the top level and under state_dict, model and all other names")
+    if key is None and len(found) > _MOST_NETWORKS:
+        raise UserError(f"holds {len(found)} sets of weights; choose with --key {found[0].name}")
     if key is None:
         return found
     chosen = [weights for weights in found if key in (weights.place, weights.place.rpartition(".")[2], weights.name)]
@@ -103,14 +103,9 @@ def _nested(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[
     if "param_groups" in content:  # an optimizer, whose tensors have the shapes of weights
         return
     tensors = {str(key): torch.Tensor.detach(value) for key, value in content.items() if isinstance(value, Tensor)}
-    if any(str(key).endswith("_packed_params") for key in content) or any(_is_quantised(tensor) for tensor in tensors.values()):
-        raise UserError(
-            "the int8 weights of a quantised network, which fit no plain one; save the state dict from before quantisation, or "
-            "export the quantised network to ONNX"
-        )
+    check_usable(content)
     if tensors and all(isinstance(key, str) for key in content):
-        for name, tensor in tensors.items():
-            check_tensor(name, tensor)
+        check_tensors(tensors)
         if any(tensor.is_floating_point() and tensor.dim() > 1 for tensor in tensors.values()):
             beside = tuple(str(key) for key, value in content.items() if not isinstance(value, (Tensor, Mapping)))
             yield Weights(place=place, tensors=tensors, left=beside)
@@ -118,23 +113,6 @@ def _nested(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[
         for key, value in content.items():
             if isinstance(value, Mapping) and isinstance(key, str) and not _NO_NETWORK.fullmatch(key):
                 yield from _nested(value, f"{place}.{key}" if place else key, depth + 1)
-
-
-def _is_quantised(tensor: Tensor) -> bool:
-    return tensor.is_quantized
-
-
-def check_tensor(name: str, tensor: Tensor) -> None:
-    """Raise UserError for a tensor that is no array of numbers, or that is larger than what the file stores of it."""
-    name = printable(name)
-    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
-        raise UserError(f"{name} is a sparse or nested tensor, or has no data; save dense weights")
-    if tensor.dtype not in _TYPES:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise UserError(f"{name} is {kind}, which larobust does not compute with; save the weights as float32")
-    declared, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
-    if declared > max(_HUGE, stored):
-        raise UserError(f"{name} declares {tensor.numel():,} values, but the file stores {stored:,} bytes of them")
 
 
 def views(weights: Weights) -> Iterator[Weights]:
