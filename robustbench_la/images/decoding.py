@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustbench_la.errors import RunError, UserError, first_line, lookup
-from robustbench_la.images.datasets import DATASETS, Source, Split
+from robustbench_la.errors import RunError, UserError, lookup
+from robustbench_la.images.datasets import DATASETS
+from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
+from robustbench_la.images.source import Source, Split
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
 _IN_MEMORY = 512 * 2**20
 """Bytes above which the decoded images go into a memory-mapped temporary file."""
@@ -127,7 +128,8 @@ class UndecodedImages:
 
     def shape(self) -> Shape:
         """Number of classes and image size, from the first image only."""
-        channels, height, width = _pixels(self.source, 0, self.choice).shape
+        with silenced():
+            channels, height, width = _pixels(self.source, 0, self.choice).shape
         return Shape(len(self.source.classes), channels, height, width)
 
     def decode(self, *, limit: int | None = None, meter: Meter = silent) -> ImageSet:
@@ -187,7 +189,7 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         raise UserError(f"{problem} (not {choice.name})")
     source = dataset.open(Path(root).expanduser(), split, download)
     resize, crop = choice.resize or source.resize, choice.crop or source.crop
-    return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(_opened(source, 0).mode, choice))
+    return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(source.mode, choice))
 
 
 def load(
@@ -220,7 +222,7 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
     """One image, (C, H, W)."""
     import numpy as np
 
-    image = _opened(source, index)
+    image = source.image(index)
     if choice.changes:
         image = resized(image, choice)
     array = np.asarray(image)
@@ -229,9 +231,9 @@ def _pixels(source: Source, index: int, choice: ImageChoice) -> NDArray[np.uint8
 
 def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: Meter) -> NDArray[np.uint8]:
     """The images with these ids, (N, C, H, W), decoded in threads (the decoders release the GIL)."""
-    first = _pixels(source, int(ids[0]), choice)
-    images = room_for((len(ids), *first.shape))
-    with contextlib.ExitStack() as stack, meter("decoding", len(ids)) as advance:
+    with contextlib.ExitStack() as stack, silenced(), meter("decoding", len(ids)) as advance:
+        first = _pixels(source, int(ids[0]), choice)
+        images = room_for((len(ids), *first.shape))
         pool = ThreadPoolExecutor(os.cpu_count())
         stack.callback(pool.shutdown, cancel_futures=True)  # after an error or Ctrl-C, do not wait for the rest
         decoded = pool.map(lambda index: _pixels(source, index, choice), map(int, ids))
@@ -250,19 +252,6 @@ def size_text(array: NDArray[np.uint8]) -> str:
     """The size of an image (C, H, W), as errors state it."""
     channels, height, width = array.shape
     return f"{width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
-
-
-def _opened(source: Source, index: int) -> Image:
-    import PIL.Image
-
-    try:
-        return source.image(index)
-    except PIL.UnidentifiedImageError:
-        raise UserError(
-            f"cannot decode {source.describe(index)}: damaged, or no image; replace it, or move it out of the dataset"
-        ) from None
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise UserError(f"cannot decode {source.describe(index)}: {first_line(error)}") from None
 
 
 def room_for(shape: tuple[int, ...]) -> NDArray[np.uint8]:

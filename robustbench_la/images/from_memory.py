@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from robustbench_la.errors import ArgumentError
-from robustbench_la.images.datasets import from_array
 from robustbench_la.images.decoding import (
     ImageChoice,
     ImageSet,
@@ -17,6 +16,7 @@ from robustbench_la.images.decoding import (
 )
 from robustbench_la.images.layout import layout_of
 from robustbench_la.images.sizing import channels_remark, resized
+from robustbench_la.images.source import from_array
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:

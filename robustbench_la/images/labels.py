@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1
 ImageNet-1k challenge, ILSVRC 2012, in their order (sorted), as listed in timm's ``imagenet_synsets.txt``."""
 _WORDNET = re.compile(r"n\d{8}")
 _SHOWN = 6
+_MOST_CLASSES = 65_536
+_MOST_CHARACTERS = 2**23
 
 
 def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ...] | None:
@@ -38,20 +41,34 @@ def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ..
         return tuple(Path(__file__).with_name(name).read_text(encoding="ascii").split())
     if labels is None:
         return None
-    try:
-        lines = Path(labels).expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"--labels {labels}: cannot be read as text ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-        ) from None
+    lines = _lines(labels)
     names = tuple(line.strip() for line in lines)
     while names and not names[-1]:
         names = names[:-1]
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    counts = Counter(names)
+    repeated = next((name for name in names if counts[name] > 1), None)
     if not names or repeated is not None:
         fault = "is empty" if not names else f"names {repeated!r} more than once" if repeated else "has empty lines"
         raise UserError(f"--labels {labels} {fault}; line i is the name of the folder of output i, starting with output 0")
     return names
+
+
+def _lines(labels: str) -> list[str]:
+    """The lines of a text file."""
+    path = Path(labels).expanduser()
+    try:
+        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+            raise UserError(f"--labels {labels}: it is no regular file")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(_MOST_CHARACTERS + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"--labels {labels}: cannot be read as text ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+        ) from None
+    lines = text.splitlines()
+    if len(text) > _MOST_CHARACTERS or len(lines) > _MOST_CLASSES:
+        raise UserError(f"--labels {labels}: it names more than {_MOST_CLASSES:,} folders, one per line; no network has so many")
+    return lines
 
 
 def relabelled(images: UndecodedImages, names: Sequence[str]) -> UndecodedImages:

@@ -13,8 +13,9 @@ from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable
 from robustbench_la.images import decoding
-from robustbench_la.images.datasets import check_classes, is_split
+from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import ImageChoice, ImageSet
+from robustbench_la.images.folders import is_split
 from robustbench_la.images.normalization import Normalization, parse_normalization
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import exchange_for

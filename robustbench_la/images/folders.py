@@ -1,0 +1,140 @@
+"""Folders of image files: which files there are, and which class each belongs to. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from robustbench_la.errors import UserError
+from robustbench_la.images.picture_files import Mode, decoded, is_grey, mode_of
+from robustbench_la.images.source import Source, Split
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Those of torchvision's ImageFolder."""
+
+_GREY_SAMPLE = 200
+"""How many files are inspected to decide whether a folder's images are grey."""
+
+
+def open_folder(root: Path, split: Split, download: bool) -> Source:
+    """One sub-folder of images per class; or folders ``train`` and ``val`` (or ``test``) that contain such sub-folders."""
+    if not root.is_dir():
+        raise UserError(f"no folder {str(root)!r}; give folder:DIR with one sub-folder of images per class")
+    if is_split(root):
+        names = ("train",) if split == "train" else ("val", "test")
+        root = next(root / name for name in names if (root / name).is_dir())
+    folders = class_folders(root)
+    if not folders:
+        raise UserError(f"{root} holds no class sub-folders; expected one sub-folder of images per class")
+    if len(folders) == 1 and (better := _with_classes(folders[0])):
+        raise UserError(f"{root} holds a single class, {folders[0].name!r}; did you mean folder:{better}?")
+    samples = [(path, label) for label, folder in enumerate(folders) for path in image_files(folder)]
+    return from_files(root, samples, tuple(folder.name for folder in folders))
+
+
+def is_split(root: Path) -> bool:
+    """Whether a folder keeps training and test images in separate sub-folders."""
+    return (root / "train").is_dir() and any((root / name).is_dir() for name in ("val", "test"))
+
+
+def class_folders(root: Path) -> list[Path]:
+    """The sub-folders of a folder, except hidden ones, sorted by name.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        entries = [entry for entry in root.iterdir() if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError as error:
+        _unreadable(error)
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of one class, sorted: those below its folder, except hidden ones and what is only linked to.
+
+    Args:
+        folder: The folder of a class.
+
+    Returns:
+        At least one path.
+
+    Raises:
+        UserError: If there are none, a folder cannot be read, or what is named as an image is no file.
+    """
+    files = []
+    for path, subfolders, names in os.walk(folder, onerror=_unreadable):  # does not follow links, so that it ends
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files += [Path(path, name) for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
+    if not files:
+        raise UserError(f"class folder {folder} holds no images")
+    for file in files:
+        if not file.is_file():
+            kind = "a link to nothing" if file.is_symlink() and not file.exists() else "no regular file"
+            raise UserError(f"cannot read {file}: it is {kind}; replace it, or move it out of the dataset")
+    return sorted(files, key=Path.as_posix)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from None
+
+
+def _with_classes(folder: Path) -> Path | None:
+    """The folder with several sub-folders of images: this one, or one below it; None if there is none."""
+    for name, subfolders, _ in os.walk(folder):  # does not follow links, so that it ends
+        path = Path(name)
+        subfolders[:] = sorted(each for each in subfolders if not each.startswith("."))
+        if is_split(path) or sum(_holds_images(path / each) for each in subfolders) > 1:
+            return path
+    return None
+
+
+def _holds_images(folder: Path) -> bool:
+    try:
+        return any(path.name.lower().endswith(_SUFFIXES) for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def from_files(
+    root: Path,
+    samples: Sequence[tuple[Path, int]],
+    classes: tuple[str, ...],
+    *,
+    resize: int | None = None,
+    crop: int | None = None,
+) -> Source:
+    """A dataset of image files: grey if all are grey, otherwise all are converted to colour.
+
+    Args:
+        root: The folder below which they are.
+        samples: Each file with its label.
+        classes: The name of each class.
+        resize: Default for the shorter side, in pixels.
+        crop: Default for the side of the centre crop, in pixels.
+
+    Returns:
+        The dataset, to be decoded.
+    """
+    inspected = samples[:: max(1, len(samples) // _GREY_SAMPLE)]
+    modes = (mode_of(path) for path, _ in inspected)
+    mode: Mode = "L" if all(found is None or is_grey(found) for found in modes) else "RGB"
+
+    def image(index: int) -> Image:
+        return decoded(samples[index][0], mode)
+
+    return Source(
+        labels=[label for _, label in samples],
+        classes=classes,
+        mode=mode,
+        image=image,
+        describe=lambda index: str(samples[index][0]),
+        file=lambda index: samples[index][0].relative_to(root).as_posix(),
+        resize=resize,
+        crop=crop,
+    )

@@ -1,0 +1,188 @@
+"""Image files as 8-bit pictures: what is refused before a pixel is decoded, and how each kind of file becomes grey or colour."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import mmap
+import stat
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from robustbench_la.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Mode = Literal["L", "RGB"]
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What a file may contain, whatever its name. Pillow knows forty formats, of which some start other programs (EPS), and some
+tell their true size only while they are decoded (AVIF)."""
+_GREY = ("1", "L")
+
+_MOST_BYTES = 64 * 2**20
+"""The largest file."""
+_LONGEST_SIDE = 2**15
+_MOST_PIXELS = 2**26
+_UNPROVEN_PIXELS = 2**22
+"""Pixels that a file may declare however small it is. Of more, it must hold one byte per _PIXELS_PER_BYTE, as photographs do."""
+_PIXELS_PER_BYTE = 64
+_MOST_SLOW_PIXELS, _MOST_SLOW_BYTES = 2**17, 2**21
+"""For what Pillow decodes in Python, at a microsecond per byte."""
+_MOST_TILE = 2**22
+"""Pixels of a tile of a TIFF file, which is decoded whole even for a picture of one pixel."""
+_MOST_SCANS = 32
+"""Passes over a progressive JPEG of _UNPROVEN_PIXELS; more over a smaller one. Those of cameras and web sites have about ten."""
+_MOST_HEADER_READS = 5_000
+"""Pillow reads metadata piece by piece, and appends the pieces to each other: the time grows with the square of their number."""
+_MOST_READS = 150_000
+"""While decoding, for files that are cut into pieces of a few bytes."""
+_MOST_TIFF_HEADER = 2**20
+"""Bytes of lists in a TIFF file, each of whose numbers becomes a Python object."""
+
+
+class _RefusedError(Exception):
+    """A picture that is not decoded, for the reason given."""
+
+
+class _Reading(io.FileIO):
+    """A file whose reader may ask for so many pieces, and so many bytes, and no more."""
+
+    pieces = 0
+    total = 0
+    most_pieces = _MOST_HEADER_READS
+    most_total: int | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.pieces += 1
+        data = super().read(-1 if size is None else size) or b""
+        self.total += len(data)
+        if self.pieces > self.most_pieces or (self.most_total is not None and self.total > self.most_total):
+            raise _RefusedError("it is cut into too many pieces to be read")
+        return data
+
+
+def mode_of(path: Path) -> str | None:
+    """The mode of a picture as Pillow names it, from the head of its file; None if it cannot be read."""
+    try:
+        with silenced(), _opened(path) as image:
+            return image.mode
+    except UserError:
+        return None  # decoding reports what is wrong
+
+
+def is_grey(mode: str) -> bool:
+    """Whether a mode of Pillow holds one channel of at most 8 bits."""
+    return mode in _GREY
+
+
+def decoded(path: Path, mode: Mode) -> Image:
+    """Decode a file as torchvision's ImageFolder does, with ``Image.convert``: the first frame, no rotation, no transparency.
+
+    Args:
+        path: The file.
+        mode: What to convert it to.
+
+    Returns:
+        The picture.
+
+    Raises:
+        UserError: If it cannot be decoded, has more than 8 bits in its only channel, is unreasonably large, or is not grey
+            although ``mode`` is.
+    """
+    with _opened(path) as image:
+        if mode == "L" and not is_grey(image.mode):
+            raise _RefusedError(f"its mode is {image.mode}, while the other images are grey")
+        if image.mode.startswith(("I", "F")):  # Pillow would clip them to 255
+            raise _RefusedError(f"its mode is {image.mode}: only images with 8 bits per channel are supported")
+        if image.mode == mode:  # convert() would copy it
+            image.load()
+            return image
+        return image.convert(mode)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """What Pillow has to remark on files is not shown: it decodes them, or refuses them. Not for use in several threads."""
+    logger = logging.getLogger("PIL")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    """A picture whose size and metadata are within bounds, to be decoded in the block; every error names the file."""
+    import PIL.Image
+
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _RefusedError("it is no regular file")
+        if status.st_size > _MOST_BYTES:
+            raise _RefusedError(f"it has {status.st_size / 2**20:,.0f} MiB, and at most {_MOST_BYTES // 2**20} are read")
+        with _Reading(path) as file:
+            if file.read(4)[:2] in (b"II", b"MM"):
+                file.most_total = _MOST_TIFF_HEADER
+            with PIL.Image.open(file, formats=FORMATS) as image:
+                _check_size(image, status.st_size)
+                _check_work(image, file, status.st_size)
+                file.most_pieces, file.most_total = _MOST_READS, None
+                yield image
+    except PIL.UnidentifiedImageError:
+        raise UserError(
+            f"cannot decode {path}: damaged, or no image; replace it, or move it out of the dataset (read are "
+            f"{', '.join(FORMATS)})"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot decode {path}: {error.strerror or first_line(error)}") from None
+    except Exception as error:  # decoders raise anything: RuntimeError, struct.error, SyntaxError, MemoryError, IndexError ...
+        raise UserError(f"cannot decode {path}: {first_line(error)}") from None
+
+
+def _check_size(image: Image, file_bytes: int) -> None:
+    """Raise _RefusedError if a picture is too large, or larger than such a file can be meant to hold."""
+    width, height = image.size
+    pixels = width * height
+    if max(width, height) > _LONGEST_SIDE or pixels > _MOST_PIXELS:
+        raise _RefusedError(
+            f"it has {width:,} x {height:,} pixels, and at most {_MOST_PIXELS:,} are read, {_LONGEST_SIDE:,} to a side; make it "
+            "smaller"
+        )
+    if pixels > max(_UNPROVEN_PIXELS, file_bytes * _PIXELS_PER_BYTE):
+        raise _RefusedError(f"a file of {file_bytes:,} bytes that declares {width:,} x {height:,} pixels is no photograph")
+
+
+def _check_work(image: Image, file: _Reading, file_bytes: int) -> None:
+    """Raise _RefusedError if decoding would take long, or much memory, although the picture itself is small."""
+    import PIL.Image
+
+    pixels = image.size[0] * image.size[1]
+    tiles = getattr(image, "tile", [])
+    slow = any(tile[0] in PIL.Image.DECODERS for tile in tiles)  # the registry of decoders that are written in Python
+    if slow and (pixels > _MOST_SLOW_PIXELS or file_bytes > _MOST_SLOW_BYTES):
+        raise _RefusedError(f"this kind of {image.format} file is read up to {_MOST_SLOW_PIXELS:,} pixels only; save it as PNG")
+    if image.format == "TIFF":
+        tile_pixels = 1
+        for tag in (322, 323):  # width and length of a tile
+            value = image.tag_v2.get(tag, 1)  # type: ignore[attr-defined]  # of TiffImageFile alone
+            tile_pixels *= value if isinstance(value, int) else 1
+        if tile_pixels > _MOST_TILE:
+            raise _RefusedError(f"its tiles have {tile_pixels:,} pixels, and at most {_MOST_TILE:,} are read")
+    elif image.format in ("JPEG", "MPO") and _scans(file) * pixels > _MOST_SCANS * max(_UNPROVEN_PIXELS, pixels):
+        raise _RefusedError("it is a progressive JPEG of too many scans; save it again")
+
+
+def _scans(file: _Reading) -> int:
+    """How often a JPEG file passes over its pixels."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        count, position = 0, data.find(b"\xff\xda")
+        while position >= 0:
+            count, position = count + 1, data.find(b"\xff\xda", position + 2)
+        return count
