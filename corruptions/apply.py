@@ -38,9 +38,17 @@ def corrupt(images: Tensor, name: str, level: float | Level, *, ids: Tensor, see
         raise ValueError(f"expected one id per image: {len(images)} images, but ids of shape {tuple(ids.shape)}")
     numbers = as_level(level)
     operator = prepared(name, numbers)
+    _check_channels(name, images.shape[1])
     if images.numel() == 0:
         return images.clone()
     return operator(images, lambda: image_keys(seed, purpose(name, numbers), ids.to(images.device)))
+
+
+def _check_channels(name: str, channels: int) -> None:
+    """Raise ValueError if the corruption does not take images of so many channels."""
+    accepted = CORRUPTIONS[name].channels
+    if accepted and channels not in accepted:
+        raise ValueError(f"{name} takes images of {' or '.join(map(str, accepted))} channels, not {channels}")
 
 
 def purpose(name: str, level: Level) -> str:

@@ -7,10 +7,7 @@ order of scipy.ndimage: the centre first, then pairs of pixels from the outermos
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -18,11 +15,10 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from corruptions.kernels import blur_planes
+from corruptions.threads import in_pieces
 
 _TRUNCATE = 4.0
 """Where the kernel ends, in standard deviations: the default of skimage and scipy, which the published code uses."""
-_PIECE = 1 << 16
-"""Values that a thread blurs at a time: for fewer, waking another thread does not pay."""
 _BLOCK = 1 << 24
 """Values blurred at a time with torch, to bound memory."""
 
@@ -58,29 +54,8 @@ class GaussianBlur:
         if planes.numel() == 0:
             return result
         pixels, blurred = planes.numpy(), result.numpy()
-        step = max(1, _PIECE // planes[0].numel())
-
-        def blur(start: int, step: int = step) -> None:
-            blur_planes(pixels[start : start + step], self.weights, blurred[start : start + step])
-
-        starts = range(0, len(planes), step)
-        threads = min(torch.get_num_threads(), len(starts))
-        if threads == 1:
-            blur(0, len(planes))
-        else:
-            list(_pool(threads).map(blur, starts))
+        in_pieces(len(planes), planes[0].numel(), lambda part: blur_planes(pixels[part], self.weights, blurred[part]))
         return result
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads kept for the next call: starting one takes as long as blurring a hundred small images."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="blur")
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked process does not inherit its parent's threads.
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def blur_in_order(planes: Tensor, weights: list[float]) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from sample_photographs import photographs
 from scipy import ndimage
-from sklearn.datasets import load_sample_image
 
 from corruptions import CORRUPTIONS, PROFILES
 from corruptions.apply import corrupt
@@ -32,16 +32,6 @@ def reference(images: np.ndarray, sigma: float) -> np.ndarray:
 
 def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
     return corrupt(torch.from_numpy(images), "gaussian_blur", sigma, ids=torch.arange(len(images))).numpy()
-
-
-def photographs(side: int, count: int) -> np.ndarray:
-    """Square pieces (N, 3, side, side) of a photograph with large plain areas, and of it blown out to white."""
-    picture = load_sample_image("flower.jpg")
-    rng = np.random.default_rng(0)
-    corners = [(int(rng.integers(picture.shape[0] - side)), int(rng.integers(picture.shape[1] - side))) for _ in range(count)]
-    pieces = np.stack([picture[y : y + side, x : x + side] for y, x in corners]).transpose(0, 3, 1, 2)
-    bright = np.minimum(pieces.astype(int) * 3, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.concatenate([pieces, bright]))
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)

@@ -252,10 +252,18 @@ def test_a_group_stands_for_its_corruptions(group):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-@pytest.mark.parametrize("level", ["-0.1", "nan", "0", "inf", "-inf", "1e300"])
-def test_a_level_that_no_corruption_takes_is_refused(name, level):
-    with pytest.raises(UserError, match=f"{name} takes a level above 0 and up to .*not {float(level):g}".replace("+", r"\+")):
-        parse_noise([f"{name}={level}"])
+@pytest.mark.parametrize("number", ["-0.1", "nan", "0", "inf", "-inf", "1e300"])
+def test_a_level_that_no_corruption_takes_is_refused(name, number):
+    entry = CORRUPTIONS[name]
+    for index, parameter in enumerate(entry.parameters):
+        if number == "0" and parameter.least == 0:
+            continue
+        level = [f"{value!r}" for value in entry.levels["cifar-c"][4]]
+        level[index] = number
+        called = "level" if len(level) == 1 else parameter.name
+        told = f"{name} takes a {called} (above 0 and|from .*) up to .*not {float(number):g}".replace("+", r"\+")
+        with pytest.raises(UserError, match=told):
+            parse_noise([f"{name}={'/'.join(level)}"])
 
 
 @pytest.mark.parametrize(("word", "match"), [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corruptions.registry import Parameter, corruption
+from corruptions.registry import Fidelity, Parameter, corruption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from corruptions.channel import Channel
 
 _SOURCE = "Hendrycks & Dietterich 2019; make_cifar_c.py, make_tinyimagenet_c.py, make_imagenet_c.py, make_imagenet_c_inception.py"
+
+_EXACT_LAW = Fidelity(
+    "equal in law", "Each value has the exact distribution of the published code, to 2^-32; compared by chi-square tests."
+)
 
 
 def _before_and_after() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -42,6 +46,7 @@ def _from_below(below: NDArray[np.float64]) -> Channel:
     parameters=(Parameter("sigma", "standard deviation on the [0, 1] scale", bound=100),),
     noisier="higher",
     source=_SOURCE,
+    fidelity=_EXACT_LAW,
     cifar_c=(0.04, 0.06, 0.08, 0.09, 0.10),
     tiny_c=(0.04, 0.08, 0.12, 0.15, 0.18),
     imagenet_c=(0.08, 0.12, 0.18, 0.26, 0.38),
@@ -61,6 +66,7 @@ def gaussian_noise(sigma: float) -> Channel:
     parameters=(Parameter("photons", "photons per full scale", bound=1e9),),
     noisier="lower",
     source=_SOURCE,
+    fidelity=_EXACT_LAW,
     cifar_c=(500, 250, 100, 75, 50),
     tiny_c=(250, 100, 50, 30, 15),
     imagenet_c=(60, 25, 12, 5, 3),
@@ -86,6 +92,7 @@ def shot_noise(photons: float) -> Channel:
     parameters=(Parameter("amount", "fraction of values replaced", bound=1),),
     noisier="higher",
     source=_SOURCE,
+    fidelity=_EXACT_LAW,
     cifar_c=(0.01, 0.02, 0.03, 0.05, 0.07),
     tiny_c=(0.01, 0.02, 0.05, 0.08, 0.14),
     imagenet_c=(0.03, 0.06, 0.09, 0.17, 0.27),
@@ -109,6 +116,7 @@ def impulse_noise(amount: float) -> Channel:
     parameters=(Parameter("sigma", "standard deviation relative to the value", bound=100),),
     noisier="higher",
     source=_SOURCE,
+    fidelity=_EXACT_LAW,
     cifar_c=(0.06, 0.10, 0.12, 0.16, 0.20),
     tiny_c=(0.15, 0.20, 0.25, 0.30, 0.35),
     imagenet_c=(0.15, 0.20, 0.35, 0.45, 0.60),
