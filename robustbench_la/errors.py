@@ -27,6 +27,15 @@ class ArgumentError(UserError, ValueError):
     """An invalid argument of a Python function: a UserError for the commands, a ValueError for the caller."""
 
 
+class UnfitError(UserError):
+    """A network does not take the images of a dataset."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        """remedy: kept apart, as where the images are given (by a baseline) another one applies."""
+        super().__init__(f"{what}; {remedy}" if remedy else what)
+        self.what = what
+
+
 class RunError(UserError):
     """The input is valid, but the run failed (no space left, non-finite numbers); exit code 3."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from robustbench_la.errors import ArgumentError, UserError
+from robustbench_la.errors import ArgumentError, UnfitError, UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ def errors_in_python(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except UserError as error:
-            kind = ArgumentError if type(error) is UserError else type(error)
+            kind = ArgumentError if type(error) in (UserError, UnfitError) else type(error)
             raise kind(reworded(str(error))) from error.__cause__
         except KeyboardInterrupt:  # the commands' own kind of it carries results that nobody would read here
             raise KeyboardInterrupt from None

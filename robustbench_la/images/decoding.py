@@ -132,6 +132,10 @@ class UndecodedImages:
             channels, height, width = _pixels(self.source, 0, self.choice).shape
         return Shape(len(self.source.classes), channels, height, width)
 
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """One image, (C, H, W). Raises UserError if it cannot be decoded."""
+        return _pixels(self.source, index, self.choice)
+
     def decode(self, *, limit: int | None = None, meter: Meter = silent) -> ImageSet:
         """Decode the images.
 

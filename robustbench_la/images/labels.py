@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from robustbench_la.errors import UserError, did_you_mean, lookup
+from robustbench_la.errors import UnfitError, UserError, did_you_mean, lookup
 from robustbench_la.images.decoding import UndecodedImages
 
 LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1k-wnids.txt"})
@@ -123,7 +123,8 @@ def check_class_names(trained: Sequence[str], images: UndecodedImages, *, networ
         return  # numbers of WordNet for ImageNet's classes, and their names: nothing that could be compared
     number = next(number for number, (one, other) in enumerate(zip(trained, names, strict=True)) if one != other)
     what = "the same classes in another order" if set(trained) == set(names) else "other classes"
-    raise UserError(
+    raise UnfitError(
         f"{network} was trained on {what} than {images.choice.name} has: output {number} is {trained[number]!r}, and class "
-        f"{number} here is {names[number]!r}; if outputs and folders do belong together, say how with --labels FILE"
+        f"{number} here is {names[number]!r}",
+        "if outputs and folders do belong together, say how with --labels FILE",
     )

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from robustbench_la.errors import NotComparableError, UserError
+from robustbench_la.errors import NotComparableError, UnfitError, UserError
 from robustbench_la.measuring import provenance
+from robustbench_la.measuring.loading import read_checkpoints
+from robustbench_la.measuring.other_data import unfit
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation
 from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import Evaluation, prepare_evaluation
@@ -79,7 +81,8 @@ def prepare_by_baseline(
 
     Raises:
         UserError: If the plan does not name exactly one checkpoint, or something does not fit.
-        NotComparableError: If the plan is the baseline's, but images or preprocessing differ; nothing has been measured then.
+        NotComparableError: If the plan is the baseline's, but images or preprocessing differ, or the network does not take such
+            images; nothing has been measured then.
     """
     flags = {name: value for name, value in flags.items() if value is not None and value is not False}
     recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
@@ -104,7 +107,13 @@ def prepare_by_baseline(
     if other_noise:
         settings |= _noise(conditions, baseline.profile, severities="noise" not in flags)
     plan = read_plan(None, {**settings, **flags})
-    ready = prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
+    try:
+        ready = prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
+    except UnfitError as error:
+        if flags.keys() & _REPLANNING:
+            raise
+        files = [] if prepare is not None else [one.file for one in read_checkpoints(plan, lambda error: False)]
+        raise unfit(baseline, plan, files, error) from None
     if not flags.keys() & _REPLANNING:
         frame = _frame(ready)
         check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
@@ -168,7 +177,9 @@ def measure_snapshot(
 def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
     """A snapshot with the content of each of its images, so that another set of images can be told from it image by image."""
     images = ready.evaluation.images
-    return dataclasses.replace(snapshot, content=ImageDigests(digests=digests_of(images.images), names=images.files))
+    classes = images.classes if images.files else ()
+    content = ImageDigests(digests=digests_of(images.images), names=images.files, classes=classes)
+    return dataclasses.replace(snapshot, content=content)
 
 
 def _renewed(condition: Condition) -> Condition:

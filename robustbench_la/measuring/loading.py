@@ -90,9 +90,9 @@ def _those_that_work(items: Iterable[Item], make: Callable[[Item], Made], go_on:
             made.append(make(item))
         except UserError as error:
             if not go_on(error):
-                raise type(error)(
-                    f"{error} (--keep-going goes on without it)" if len(several) > 1 else str(error)
-                ) from error.__cause__
+                if len(several) == 1:
+                    raise
+                raise type(error)(f"{error} (--keep-going goes on without it)") from error.__cause__
             last = error
     if not made and last is not None:
         raise last

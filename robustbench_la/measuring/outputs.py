@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UnfitError, UserError
 from robustbench_la.text import counted
 
 _LOGITS = "logits"
@@ -42,9 +42,9 @@ def logits_of(output: object, name: str, *, images: int, classes: int | None = N
     wanted = f"logits of shape ({images}, {classes or 'classes'})"
     other = [tensor.shape[1] for _, tensor in _tensors(output) if _has_shape(tensor, images, None)]
     if not found and len(other) == 1 and classes is not None:
-        raise UserError(
-            f"{name} has {other[0]} outputs, but the data has {classes} classes; specify the data it was trained for with "
-            f"--data{labels_hint(other[0], classes)}"
+        raise UnfitError(
+            f"{name} has {other[0]} outputs, but the data has {classes} classes",
+            f"specify the data it was trained for with --data{labels_hint(other[0], classes)}",
         )
     if not found:
         raise UserError(f"{name} returned {_described(output)}, not {wanted}")
@@ -57,6 +57,20 @@ def labels_hint(outputs: int, classes: int) -> str:
         return ""
     wordnet = "; --label-map imagenet-subset, if its folders are WordNet ids" if outputs == 1000 else ""
     return f", or which folder each output stands for with --labels FILE (line i: the folder of output i){wordnet}"
+
+
+def channels_remedy(channels: int) -> str:
+    """What to do about data whose images have another number of channels than the network takes."""
+    converted = f"--channels {channels} converts them, or " if channels in (1, 3) else ""
+    return f"{converted}specify the data it was trained for with --data"
+
+
+def unfit_channels(model: nn.Module, given: int) -> str:
+    """How many channels the first convolution of a network takes and what to do, if images have another number; else empty."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    if first is None or first.in_channels == given:
+        return ""
+    return f"its first convolution takes {counted(first.in_channels, 'channel')}; {channels_remedy(first.in_channels)}"
 
 
 def are_probabilities(outputs: Tensor) -> bool:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, NO_ACTIVATION, in_order
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UnfitError, UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.watch import Apply
+from robustbench_la.measuring.outputs import unfit_channels
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
@@ -187,7 +188,9 @@ def try_out(model: nn.Module, name: str, shape: Shape, normalization: Normalizat
         raise
     except (Exception, SystemExit) as error:  # code of the user's: anything may go wrong in it
         pixels = f"{shape.width}x{shape.height} px with {counted(shape.channels, 'channel')}"
-        raise UserError(f"{name} fails on images of {pixels}: {failure(error)}") from error
+        raise UnfitError(
+            f"{name} fails on images of {pixels}: {failure(error)}", unfit_channels(model, shape.channels)
+        ) from error
     counts = Counter(function for _, function, _ in calls)
     alphas = frozenset(alpha for _, function, alpha in calls if _is_layeract(function))
     named = tuple((call, function) for call, function, _ in calls)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UnfitError, UserError
 from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape, UndecodedImages
 from robustbench_la.images.labels import check_class_names, names_of_outputs, relabelled
 from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
-from robustbench_la.measuring.outputs import labels_hint
+from robustbench_la.measuring.outputs import channels_remedy, labels_hint
 from robustbench_la.measuring.shortcuts import padding_checked
 from robustbench_la.measuring.trial import tried
 from robustbench_la.models.checkpoints.file import CheckpointFile
@@ -210,19 +210,20 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
     name = "the data in memory" if name == IN_MEMORY else name
     check_classes(shape.classes, name)
     if spec.classes != shape.classes:
-        raise UserError(
-            f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}; "
-            f"specify the data it was trained for with --data{labels_hint(spec.classes, shape.classes)}"
+        raise UnfitError(
+            f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}",
+            f"specify the data it was trained for with --data{labels_hint(spec.classes, shape.classes)}",
         )
     if spec.channels != shape.channels and not isinstance(network.normalization, Preprocess):
-        remedy = f"; --channels {spec.channels} converts them" if spec.channels in (1, 3) else ""
-        raise UserError(
-            f"{network.name} takes images with {spec.channels} channels, but those of {name} have {shape.channels}{remedy}"
+        raise UnfitError(
+            f"{network.name} takes images with {counted(spec.channels, 'channel')}, but those of {name} have {shape.channels}",
+            channels_remedy(spec.channels),
         )
     if spec.architecture == "mlp" and (spec.height, spec.width) != (shape.height, shape.width):
-        raise UserError(
+        raise UnfitError(
             f"{network.name} takes images of {spec.width}x{spec.height} px, but those of {name} are "
-            f"{shape.width}x{shape.height} px; give --resize or --crop"
+            f"{shape.width}x{shape.height} px",
+            "give --resize or --crop",
         )
     try:
         network.normalization.check(shape.channels)

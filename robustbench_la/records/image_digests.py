@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,19 @@ class ImageDigests:
     """Of the pixels, (N,), in the order of the ids."""
     names: tuple[str, ...] = field(default=(), repr=False)
     """Paths within the dataset, in that order; empty if the images are not files."""
+    classes: tuple[str, ...] = ()
+    """Names of all class folders; empty if the images are not files, or that is not known (baselines do not record it)."""
+
+    def renamed(self, classes: Sequence[str]) -> str:
+        """How the class folders of these images are called elsewhere; empty if all are there, or the images are not files."""
+        folders = [name.split("/")[:-1] for name in self.names]
+        shared = len(os.path.commonprefix(folders))  # of lists: whole folders
+        own = sorted({folder[shared] for folder in folders if len(folder) > shared})
+        gone = [name for name in own if name not in classes]
+        if not gone or not classes:
+            return ""
+        new = [name for name in classes if name not in own]
+        return f"the classes have other names: {_listed(gone)} in the baseline, {_listed(new)} here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,11 @@ def what_differs(one: Measured, other: Measured) -> str:
     >>> what_differs(made(1, 2, 3), made(1, 3))
     '1 of the 3 images is not here (2.png)'
     """
+    if renamed := one.content.renamed(other.content.classes):
+        return renamed
     missing, added = _left_over(one, other), _left_over(other, one)
+    if len(missing) == len(one.ids) > _NAMED:
+        return f"none of the {len(one.ids):,} images is here"
     if np.array_equal(one.ids, other.ids):
         where = np.flatnonzero((one.content.digests != other.content.digests) | (one.labels != other.labels))
         count = len(where)
@@ -97,5 +115,8 @@ def _left_over(one: Measured, other: Measured) -> NDArray[np.int64]:
 
 def _examples(side: Measured, places: NDArray[np.int64]) -> str:
     names: Sequence[str] = side.content.names
-    shown = [names[place] if names else f"image {side.ids[place]}" for place in places[:_NAMED].tolist()]
-    return f" ({', '.join(shown)}{', ...' * (len(places) > _NAMED)})"
+    return f" ({_listed([names[place] if names else f'image {side.ids[place]}' for place in places.tolist()])})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
