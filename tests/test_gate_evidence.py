@@ -109,7 +109,7 @@ def test_strict_makes_it_red(few_images: Verdict) -> None:
     assert not few_images.failing()
     assert [one.name for one in few_images.failing(strict=True)] == ["gaussian_noise 5", "gaussian_noise mean"]
     assert github.verdict_markdown(few_images, strict=True).startswith("### ❌ larobust: INCONCLUSIVE")
-    assert "--strict asks for proof" in report.headline(few_images, strict=True)
+    assert "--strict fails that" in report.headline(few_images, strict=True)
 
 
 def test_a_loss_within_the_tolerance_is_no_pass_where_a_larger_one_could_not_be_seen() -> None:

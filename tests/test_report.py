@@ -97,7 +97,7 @@ def test_the_verdict_stands_first_and_says_what_is_worst(verdict: Verdict, passi
     assert printed(verdict, 80).startswith("REGRESSION: ")
     unclear = dataclasses.replace(verdict, judgements=tuple(verdict.having("inconclusive")))
     assert report.headline(unclear).startswith("INCONCLUSIVE: 1 of 1 cannot be decided by these images (gaussian_blur 5")
-    assert report.headline(unclear, strict=True).endswith("none regressed, but --strict asks for proof")
+    assert report.headline(unclear, strict=True).endswith("none regressed, but --strict fails that")
     assert report.headline(Verdict(judgements=(), rules=Rules(), baseline=None, now=None)).startswith("NO BASELINE")
 
 

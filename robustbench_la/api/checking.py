@@ -16,6 +16,7 @@ from robustbench_la.api.preparing import evaluation_in_memory, meter_of, normali
 from robustbench_la.api.selecting import selection_of
 from robustbench_la.api.settings import NetworkSettings, Numbers, Only, check_keywords
 from robustbench_la.errors import UserError
+from robustbench_la.wording import as_flags, in_python
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class CheckResult(ShownAsTables):
         """The verdict in one line."""
         from robustbench_la.gate import report
 
-        return report.headline(self.verdict, strict=self.strict)
+        return in_python(report.headline(self.verdict, strict=self.strict))
 
     def tables(self) -> list[Table]:
         """The tables, as data."""
@@ -74,7 +75,7 @@ class CheckResult(ShownAsTables):
         """What was compared, and what could not be judged."""
         from robustbench_la.gate import report
 
-        return (report.about(self.verdict), *self.verdict.remarks)
+        return (report.about(self.verdict), *map(in_python, self.verdict.remarks))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per condition: accuracies as fractions, their difference and interval, p-value, outcome."""
@@ -116,7 +117,7 @@ def check(
             dictionary from names (corruptions, ``"clean"``, ``"mean"``) to points.
         max_rise: Tolerated increase of the relative fluctuation: ``"fluctuation:10%"``.
         alpha: Significance level over all conditions; with 1, the tolerance alone decides.
-        strict: Whether an inconclusive drop fails as well.
+        strict: Whether what is inconclusive fails as well: accuracy fell, and the images are too few to tell by how much.
         noise: Judge only these corruptions.
         severity: Judge only these severities.
         settings: Any of ``NetworkSettings``, by keyword: ``normalize``, ``device``, ``batch_size`` ...
@@ -136,13 +137,16 @@ def check(
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.selection import only_these, to_measure
     from robustbench_la.gate.tolerances import parse_rules
-    from robustbench_la.records.plan import EvaluationPlan
+    from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 
     check_keywords(check, settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
     only = only_these(selection_of({"noise": noise, "severity": severity}))
-    recorded = _read(Path(baseline), model, rules)
+    said = {name: plain(value) for name, value in settings.items() if name in NetworkPlan.model_fields}
+    said["normalize"] = normalize_text(settings.get("normalize"))
+    named = {"checkpoints": plain(model) if isinstance(model, (str, Path)) else "model.pt", **said}
+    recorded = _read(Path(baseline), named | {"data": data if isinstance(data, str) else None}, rules)
     check_rules(recorded, rules, only)
     flags = {name: plain(value) for name, value in settings.items() if name in EvaluationPlan.model_fields}
     normalize = normalize_text(settings.get("normalize")) or (recorded.network.normalization if given.modules else None)
@@ -150,11 +154,11 @@ def check(
     return CheckResult(verdict=judge(recorded, now, rules, only=only), strict=strict)
 
 
-def _read(path: Path, model: Model, rules: Rules) -> Snapshot:
+def _read(path: Path, given: Mapping[str, object], rules: Rules) -> Snapshot:
+    """given: what the command that records a baseline needs too."""
     from robustbench_la.gate.baseline import read_baseline
 
-    name = model if isinstance(model, (str, Path)) else "model.pt"
-    recorded = read_baseline(path, remedy=f"larobust baseline --ckpt {name} -o {path}")
+    recorded = read_baseline(path, remedy=f"larobust baseline{as_flags(given)} -o {path}")
     if "fluctuation" in rules.named and not recorded.fluctuations:
         raise UserError(f"{path} holds no fluctuation, so max_rise= would have no effect")
     return recorded

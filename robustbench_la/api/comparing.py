@@ -12,6 +12,7 @@ from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.selecting import one_of, selection_of, words_of
 from robustbench_la.api.settings import Filters, check_keywords
 from robustbench_la.errors import ArgumentError
+from robustbench_la.wording import in_python
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,8 @@ class Comparison(ShownAsTables):
 
     def tables(self) -> list[Table]:
         """The tables, as data."""
-        return list(self.compared)
+        notes = [[in_python(note, filters=True) for note in table.notes] for table in self.compared]
+        return [replace(table, notes=tuple(own)) for table, own in zip(self.compared, notes, strict=True)]
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per number: its labels, value, interval, spread and test. Percentages are fractions."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import re
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from robustbench_la.errors import ArgumentError, UnfitError, UserError
+from robustbench_la.wording import in_python
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b")
-_OTHER_NAMES = {"ckpt": "model", "as": "arch_label"}
-"""Flags whose argument has another name."""
 
 
 def errors_in_python(function: Callable[P, R]) -> Callable[P, R]:
     """The function, its UserErrors reworded and raised without the library's own frames."""
+
+    filters = "filters" in inspect.signature(function).parameters
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -25,20 +25,8 @@ def errors_in_python(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except UserError as error:
             kind = ArgumentError if type(error) in (UserError, UnfitError) else type(error)
-            raise kind(reworded(str(error))) from error.__cause__
+            raise kind(in_python(str(error), filters=filters)) from error.__cause__
         except KeyboardInterrupt:  # the commands' own kind of it carries results that nobody would read here
             raise KeyboardInterrupt from None
 
     return wrapped
-
-
-def reworded(message: str) -> str:
-    """A message that names flags, naming arguments; a command that it gives stays one.
-
-    >>> reworded("images of unequal size; give --resize and --crop")
-    'images of unequal size; give resize= and crop='
-    >>> reworded("there is no baseline; make one with: larobust baseline --ckpt model.pt")
-    'there is no baseline; make one with: larobust baseline --ckpt model.pt'
-    """
-    before, command, after = message.partition("larobust ")
-    return _FLAG.sub(lambda flag: f"{_OTHER_NAMES.get(flag[1], flag[1].replace('-', '_'))}=", before) + command + after

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from robustbench_la.api.display import ShownAsTables, flat, frame
-from robustbench_la.api.errors_in_python import errors_in_python, reworded
+from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.preparing import Severities, Words, meter_of, notes_of, plan_of, prepared, sources, store_of
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
+from robustbench_la.wording import in_python
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +170,7 @@ def _measured(given: Sources, plan: EvaluationPlan, settings: MeasuringSettings)
         return EvaluationResult(
             cells=results.records,
             about=provenance.about(evaluation),
-            notes=(*notes_of(evaluation), *map(reworded, order_remarks(evaluation.images, results.records))),
+            notes=(*notes_of(evaluation), *map(in_python, order_remarks(evaluation.images, results.records))),
             setting=results.setting,
             provenance=provenance.collect(evaluation, results.setting, wall_time_s=results.seconds),
             labels=pack_classes(evaluation.images.labels),

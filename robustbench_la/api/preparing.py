@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robustbench_la.api.errors_in_python import reworded
 from robustbench_la.api.settings import MeasuringSettings, Normalize
 from robustbench_la.errors import ArgumentError, UserError
+from robustbench_la.wording import in_python
 
 if TYPE_CHECKING:
     from torch import nn
@@ -183,12 +183,12 @@ def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
     """What was left out, and what was assumed about networks: one sentence each, with the names of all that it is about."""
     from robustbench_la.measuring.session import same_weights
 
-    names: dict[str, list[str]] = {reworded(remark): [evaluation.images.name] for remark in evaluation.images.remarks}
+    names: dict[str, list[str]] = {in_python(remark): [evaluation.images.name] for remark in evaluation.images.remarks}
     for network in evaluation.networks:
         for remark in network.remarks:
-            names.setdefault(reworded(remark), []).append(network.name)
+            names.setdefault(in_python(remark), []).append(network.name)
     assumed = [f"{', '.join(own)}: {remark}." for remark, own in names.items()]
-    left_out = [f"left out: {reworded(why)}." for why in evaluation.left_out]
+    left_out = [f"left out: {in_python(why)}." for why in evaluation.left_out]
     return (*left_out, *assumed, *(f"{sentence}." for sentence in same_weights(evaluation.networks)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
 from robustbench_la.cli.plan_flags import PlanFlags, is_given, with_plan_flags
 from robustbench_la.errors import RunError, UserError
+from robustbench_la.wording import as_flags
 
 if TYPE_CHECKING:
     from robustbench_la.gate.tolerances import Rules
@@ -26,7 +28,7 @@ HELP = """Judge a checkpoint by a baseline: exit code 1 if its robustness got wo
 
 The plan (images, noise, levels, seed) is the baseline's. With --results nothing is measured and torch is not needed.
 
-Exit codes: 0 no regression; 1 a regression (with --strict also an inconclusive fall); 2 a mistake in the input; 3 could not run
+Exit codes: 0 no regression; 1 a regression (with --strict also what is inconclusive); 2 a mistake in the input; 3 could not run
 here; 4 not comparable: no baseline, other data, noise or preprocessing; 5 nothing selected; 130 interrupted."""
 EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop clean:0.5"
 
@@ -46,7 +48,7 @@ _OF_THE_BASELINE = (
     "noise_seeds",
     "amp",
 )
-"""Keys of plans that check takes from the baseline."""
+"""Keys of plans that check takes from the baseline, or that make no sense for a single checkpoint."""
 REGRESSION = 1
 """The exit code of a regression, and of nothing else."""
 
@@ -105,7 +107,12 @@ Significance = Annotated[
     ),
 ]
 Strict = Annotated[
-    bool, options.switch("--strict", help="Fail also if the images are too few to decide: for releases.", panel=RULES)
+    bool,
+    options.switch(
+        "--strict",
+        help="Fail also what is inconclusive: accuracy fell, and the images are too few to tell by how much. For releases.",
+        panel=RULES,
+    ),
 ]
 DataHere = Annotated[
     str | None,
@@ -156,7 +163,7 @@ def command(
         for option, word in {"baseline": baseline, "ckpt": one, "results": results, "junit": junit, "summary": summary}.items():
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
-        source = _Source(one, results, {**flags, "download": download or None})
+        source = _Source(one, results, {**flags, "download": download or None}, {"noise": noise, "severity": severity})
         from robustbench_la.gate.tolerances import parse_rules
 
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
@@ -179,6 +186,8 @@ class _Source:
     ckpt: str | None
     results: str | None
     flags: Mapping[str, Any]
+    only: Mapping[str, Any]
+    """The conditions to judge."""
 
     def snapshot(self, known: Snapshot, only: Callable[[Condition], bool] | None) -> Snapshot:
         """Measured, or from the store."""
@@ -210,7 +219,8 @@ def _verdict(
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.verdict import Verdict
 
-    remedy = f"larobust baseline --ckpt {source.ckpt or 'model.pt'} -o {path}"
+    given = as_flags({**source.flags, **source.only, "checkpoints": source.ckpt or "model.pt"})
+    remedy = f"larobust baseline{given} -o {shlex.quote(str(path))}"
     if allow_missing and is_missing(path):
         return Verdict(
             judgements=(), rules=rules, baseline=None, now=None, remarks=(f"there is no {path}; make it with: {remedy}",)

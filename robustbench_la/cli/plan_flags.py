@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -93,21 +92,6 @@ def with_plan_flags(*without: str, **instead: Any) -> Callable[[Callable[..., No
 def is_given(value: object) -> bool:
     """Whether a flag was given, by its value; 0 is a value, although Python takes it to equal False."""
     return value is not None and value is not False and value != []
-
-
-def as_words(flags: Mapping[str, object]) -> str:
-    """Flags as they are typed, for a command that a message suggests: with a space before each; empty for none.
-
-    >>> as_words({"arch": "net.py:my net", "limit": None, "trust_file": True, "exchange": ["relu=silu"]})
-    " --arch 'net.py:my net' --trust-file --exchange relu=silu"
-    """
-    types, words = get_type_hints(PlanFlags, include_extras=True), []
-    for name, value in flags.items():
-        if is_given(value) and name in types:
-            flag = get_args(types[name])[1].param_decls[0]
-            values = value if isinstance(value, (list, tuple)) else [value]
-            words += [flag] if value is True else [word for each in values for word in (flag, shlex.quote(str(each)))]
-    return "".join(f" {word}" for word in words)
 
 
 LEFT_OUT = 6

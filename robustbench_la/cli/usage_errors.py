@@ -21,6 +21,22 @@ _MEANT = {
 }
 """What other programs call the flag that is meant."""
 
+_OF_BASELINES = frozenset(
+    {
+        "--amp",
+        "--channels",
+        "--crop",
+        "--interpolation",
+        "--jpeg",
+        "--limit",
+        "--noise-seed",
+        "--noise-seeds",
+        "--profile",
+        "--resize",
+    }
+)
+"""Flags of ``baseline`` that ``check`` does not have, as it measures like the baseline."""
+
 
 def explain(error: Any) -> str:
     """The parser's error as one sentence.
@@ -36,6 +52,9 @@ def explain(error: Any) -> str:
     flags = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
     kind = type(error).__name__
     if kind == "NoSuchOption":
+        if error.ctx is not None and error.ctx.command.name == "check" and error.option_name in _OF_BASELINES:
+            flag = error.option_name
+            return f"{flag} is the baseline's; record it with another: larobust baseline --update --ckpt OLD.pt {flag} ..."
         return _unknown_flag(error.option_name, flags)
     if kind == "MissingParameter" and error.param is not None:
         return _missing(error.param)

@@ -34,7 +34,7 @@ def headline(verdict: Verdict, *, strict: bool = False) -> str:
     if not parts:
         parts = [f"PASS: none of {total} regressed"]
     elif not verdict.having("regression"):
-        parts.append("none regressed" + (", but --strict asks for proof" if strict else ""))
+        parts.append("none regressed" + (", but --strict fails that" if strict else ""))
     if improved := verdict.having("improved"):
         parts.append(f"{len(improved)} improved ({_named(improved)}); larobust baseline --update keeps that")
     return "; ".join(parts)

@@ -107,21 +107,30 @@ def prepare_by_baseline(
     if other_noise:
         settings |= _noise(conditions, baseline.profile, severities="noise" not in flags)
     plan = read_plan(None, {**settings, **flags})
-    try:
-        ready = prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
-    except UnfitError as error:
-        if flags.keys() & _REPLANNING:
-            raise
-        files = [] if prepare is not None else [one.file for one in read_checkpoints(plan, lambda error: False)]
-        raise unfit(baseline, plan, files, error) from None
-    if not flags.keys() & _REPLANNING:
-        frame = _frame(ready)
-        check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
+
+    def ready_by(plan: EvaluationPlan) -> Prepared:
+        return prepared(prepare(plan) if prepare is not None else prepare_evaluation(plan, download=download, meter=meter))
+
+    ready = ready_by(plan) if flags.keys() & _REPLANNING else _comparable(baseline, plan, ready_by, in_files=prepare is None)
     if other_noise:
         return ready
     conditions = tuple(map(_renewed if renew else _checked, conditions))
     profile = baseline.profile or ready.evaluation.profile
     return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
+
+
+def _comparable(
+    baseline: Snapshot, plan: EvaluationPlan, ready_by: Callable[[EvaluationPlan], Prepared], *, in_files: bool
+) -> Prepared:
+    """Prepare what a plan names. Raises NotComparableError unless that is on the baseline's images. in_files: the networks."""
+    try:
+        ready = ready_by(plan)
+    except UnfitError as error:
+        files = [one.file for one in read_checkpoints(plan, lambda _: False)] if in_files else []
+        raise unfit(baseline, plan, files, error) from None
+    frame = _frame(ready)
+    check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
+    return ready
 
 
 def _check_no_code(recorded: Mapping[str, Any], flags: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ def unfit(baseline: Snapshot, plan: EvaluationPlan, files: Sequence[CheckpointFi
             return NotComparableError(f"not comparable; data: {baseline.data} in the baseline, {dataset.choice.name} here; {how}")
     except UserError:
         pass  # the network's own error says more
-    return NotComparableError(f"not comparable; {error.what}; the baseline judges networks for the images of {baseline.data} only")
+    return NotComparableError(f"not comparable; {error.what}; the baseline judges by the images of {baseline.data}")
 
 
 def _differs(baseline: Snapshot, dataset: UndecodedImages) -> str:

@@ -15,9 +15,9 @@ from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, NO_ACTIVATION
 from robustbench_la.errors import UnfitError, UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
+from robustbench_la.measuring.outputs import unfit_channels
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.watch import Apply
-from robustbench_la.measuring.outputs import unfit_channels
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange

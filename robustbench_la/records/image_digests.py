@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,8 +32,8 @@ class ImageDigests:
     def renamed(self, classes: Sequence[str]) -> str:
         """How the class folders of these images are called elsewhere; empty if all are there, or the images are not files."""
         folders = [name.split("/")[:-1] for name in self.names]
-        shared = len(os.path.commonprefix(folders))  # of lists: whole folders
-        own = sorted({folder[shared] for folder in folders if len(folder) > shared})
+        levels = zip(*folders, strict=False)  # those that all images have
+        own = next((sorted(different) for level in levels if len(different := set(level)) > 1), [])
         gone = [name for name in own if name not in classes]
         if not gone or not classes:
             return ""

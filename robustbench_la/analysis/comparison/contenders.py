@@ -72,7 +72,7 @@ def _contender(group: Group, members: Sequence[int], names: Sequence[str], *, on
         if network.training_seed in seeds:
             raise UserError(
                 f"{group.title}: {names[seeds[network.training_seed]]} and {names[index]} are both {network.activation} with "
-                f"training seed {network.training_seed}; select one with --ckpt, or compare --by checkpoint"
+                f"training seed {network.training_seed}; select one with --ckpt, or compare them with --by checkpoint"
             )
         seeds[network.training_seed] = index
     first = group.networks[members[0]]

@@ -47,7 +47,7 @@ def comparison_notes(
     if group.code_changed:
         notes.append(
             "The network code changed between runs, so other networks of this architecture are in a table of their own; if they "
-            "are comparable, join them with --as LABEL on eval of all of them."
+            "are comparable, measure all of them with --as LABEL to join them."
         )
     notes += stochastic_note(results.network for results in group.networks)
     if group.images < group.dataset_images:

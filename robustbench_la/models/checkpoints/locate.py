@@ -165,4 +165,4 @@ def _left(keys: tuple[str, ...]) -> tuple[str, ...]:
 def _others(found: Sequence[Weights], chosen: Weights) -> tuple[str, ...]:
     """Which other weights a file holds."""
     others = [weights.name for weights in found if weights.place != chosen.place]
-    return (f"the file also holds the weights '{', '.join(others)}' (--key takes them)",) if others else ()
+    return (f"the file also holds the weights '{', '.join(others)}' (take them with --key)",) if others else ()
