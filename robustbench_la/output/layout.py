@@ -128,12 +128,12 @@ def laid_out(table: Table) -> ShownTable:
 def split_columns(table: Table) -> tuple[list[int], list[int]]:
     """Places of the columns to show, and of text columns that say the same in each of several rows; empty ones are left out."""
     rows = [row for row in table.rows if not row.is_difference] or list(table.rows)
+    empty = [index for index in range(len(table.columns)) if all(row.values[index] is None for row in rows)]
     shared = [
         index
         for index, column in enumerate(table.columns)
-        if column.kind == "text" and len(rows) > 1 and len({row.values[index] for row in rows}) == 1
+        if column.kind == "text" and index not in empty and len(rows) > 1 and len({row.values[index] for row in rows}) == 1
     ]
-    empty = [index for index in range(len(table.columns)) if all(row.values[index] is None for row in rows)]
     return [index for index in range(len(table.columns)) if index not in (*shared, *empty)], shared
 
 

@@ -75,12 +75,13 @@ def without_effect(*, metric: str, detail: object, reference: object, published:
     return next((name for name, value in given.items() if value), None)
 
 
-def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column, ...]:
+def chosen_columns(columns: Sequence[Column], request: Request, repeated: Sequence[Column] = ()) -> tuple[Column, ...]:
     """The requested columns, in the requested order.
 
     Args:
         columns: All columns of the comparison.
         request: What to show.
+        repeated: Further columns, which say what others say and are shown only on request.
 
     Returns:
         The columns to show.
@@ -89,8 +90,8 @@ def chosen_columns(columns: Sequence[Column], request: Request) -> tuple[Column,
         UserError: If a requested column does not exist.
     """
     if not request.columns:
-        return tuple(columns)
-    named = {plain_name(column.name): column for column in columns}
+        return (*columns, *(column for column in repeated if plain_name(column.name) == plain_name(request.sort or "")))
+    named = {plain_name(column.name): column for column in (*columns, *repeated)}
     return tuple(_column(named, wanted) for wanted in dict.fromkeys(request.columns))
 
 

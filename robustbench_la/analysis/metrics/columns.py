@@ -13,7 +13,7 @@ from robustbench_la.analysis.groups.groups import Group, NetworkResults
 from robustbench_la.analysis.metrics.condition_values import ConditionValues, Reference
 from robustbench_la.analysis.metrics.definitions import column_notes
 from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR
-from robustbench_la.analysis.metrics.means import Detail, Values, mean, mean_columns, weights_of
+from robustbench_la.analysis.metrics.means import MEAN, Detail, Values, mean, mean_columns, weights_of
 from robustbench_la.analysis.metrics.metrics import METRICS, Metric, top1
 from robustbench_la.analysis.tables.table import Column
 from robustbench_la.records.cells import CLEAN, Condition, Pass
@@ -31,6 +31,8 @@ class MetricColumns:
     members: Mapping[str, Mapping[Condition, float]] = field(repr=False)
     """Column -> conditions and their weights; empty if the columns are not means over conditions."""
     notes: tuple[str, ...]
+    repeated: tuple[Column, ...] = ()
+    """Columns that say what another one says, such as the mean over a single corruption: shown only on request."""
 
 
 def metric_columns(group: Group, metric: str, detail: Detail, reference: Reference | None = None) -> MetricColumns:
@@ -69,16 +71,28 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
     common = sorted(seed for seed in set.intersection(*seeds_per_condition) if seed is not None) if seeds_per_condition else []
     draws = [rows_of(_chooser(seed)) for seed in common] if len(common) > 1 else []
     noise = tuple(_deviations([rows_of_seed[index] for rows_of_seed in draws]) for index in range(len(rows) if draws else 0))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = tuple(Column(name=name, kind=entry.kind, better=entry.better) for name in names)
     members = {} if entry.derived else weights_of(conditions, detail)
+    every = list(dict.fromkeys(name for row in rows for name in row))
+    names = [name for name in every if name != MEAN or not _is_repeated(name, every, members, rows)]
+    columns = {name: Column(name=name, kind=entry.kind, better=entry.better) for name in every}
     return MetricColumns(
-        columns=columns,
+        columns=tuple(columns[name] for name in names),
+        repeated=tuple(column for name, column in columns.items() if name not in names),
         rows=tuple(rows),
         noise=noise,
         members=members,
         notes=(*column_notes(group, entry, detail, names), *remarks),
     )
+
+
+def _is_repeated(
+    name: str, names: Sequence[str], members: Mapping[str, Mapping[Condition, float]], rows: Sequence[Values]
+) -> bool:
+    """Whether another column is the mean over the same conditions or, where columns are no means, has the same numbers."""
+    others = [other for other in names if other not in (name, CLEAN.corruption)]
+    if members:
+        return any(members[other] == members[name] for other in others)
+    return len(others) == 1 and all(row[others[0]] == row[name] for row in rows)
 
 
 def _chooser(seed: int) -> Callable[[Condition], Sequence[int | None]]:
