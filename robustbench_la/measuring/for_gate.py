@@ -81,8 +81,7 @@ def prepare_by_baseline(
 
     Raises:
         UserError: If the plan does not name exactly one checkpoint, or something does not fit.
-        NotComparableError: If the plan is the baseline's, but images or preprocessing differ, or the network does not take such
-            images; nothing has been measured then.
+        NotComparableError: If the plan is the baseline's, but images, preprocessing, or what the network takes differ.
     """
     flags = {name: value for name, value in flags.items() if value is not None and value is not False}
     recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
