@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -222,6 +223,63 @@ def test_another_folder_is_refused_with_what_to_do(tmp_path, files, match):
         (tmp_path / name).write_text("?")
 
     with pytest.raises(UserError, match=match):
+        read_checkpoint(tmp_path)
+
+
+LABELS = {str(number): name for number, name in enumerate(NAMES)}
+
+
+@pytest.mark.parametrize(("kind", "settings", "message"), [
+    ("hf", {"id2label": {"\u00b2": "a", "0": "b", "1": "c", "3": "d"}}, r"id2label does not number the classes from 0 on"),
+    ("hf", {"id2label": {"-1": "a", "0": "b"}}, r"id2label does not number the classes from 0 on"),
+    ("hf", {"id2label": {"0": "a", "00": "b"}}, r"id2label does not number the classes from 0 on"),
+    ("hf", {"id2label": [["a"]]}, r"id2label holds \['a'\], which is no name of a class"),
+    ("hf", {"id2label": 5}, r"id2label is 5, not names of classes"),
+    ("hf", {"id2label": {**LABELS, "0": {"a": 1}}}, r"id2label holds .* no name of a class"),
+    ("hf", {"id2label": {**LABELS, "0": float("nan")}}, r"config.json holds NaN, which is no number of JSON"),
+    ("hf", {"id2label": {**LABELS, "0": "x" * 20_000}}, r"'0' in config.json is a text of 20,000 characters"),
+    ("hf", {"label2id": [1]}, r"label2id is \[1\]"),
+    ("hf", {"num_labels": True}, r"num_labels is True, not a whole number from 1 to"),
+    ("hf", {"num_labels": -4}, r"num_labels is -4, not a whole number from 1 to"),
+    ("hf", {"num_labels": 10**9}, r"'num_labels' in config.json is 1000000000, which is too large"),
+    ("hf", {"text_config": {"num_labels": 10**9}}, r"'num_labels' in config.json is 1000000000, which is too large"),
+    ("hf", {"num_channels": True}, r"num_channels is True"),
+    ("hf", {"hidden_sizes": [8, 10**5]}, r"the weights have other sizes than config.json describes"),
+    ("hf", {"hidden_act": [1]}, r"transformers cannot load it as an image classifier"),
+    ("hf", {"depths": [1, 10**6]}, r"asks for 1,000,000 under 'depths', but the weights are \d+ tensors"),
+    ("hf", {"architectures": [1]}, r"names neither"),
+    ("hf", {"_attn_implementation": "evil/kernel"}, r"asks for Python code of its own \(_attn_implementation\)"),
+    ("hf", {"vision_config": {"auto_map": {}}}, r"asks for Python code of its own \(auto_map\)"),
+    ("hf", {"quantization_config": {"quant_method": "gptq"}}, r"its weights are quantised"),
+    ("hf", {"x": json.loads("[" * 40 + "]" * 40)}, r"'x' in config.json is nested more than 32 deep"),
+    ("hf", {"x": 10**6_000}, r"config.json is not readable as JSON"),
+    ("hf", {"x": 1e309}, r"holds Infinity"),
+    ("timm", {"num_classes": True}, r"num_classes is True, not a whole number from 1 to"),
+    ("timm", {"num_classes": 10**9}, r"'num_classes' in config.json is 1000000000, which is too large"),
+    ("timm", {"label_names": ["a", None]}, r"label_names holds None, which is no name of a class"),
+    ("timm", {"model_args": {"layers": [10**7] * 4}}, r"asks for 10,000,000 under 'layers', but the weights are \d+ tensors"),
+    ("timm", {"model_args": {"channels": [10**5] * 4}}, r"61 of the wrong shape"),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused_in_one_line(request, tmp_path, kind, settings, message):
+    folder = tmp_path / "net"
+    shutil.copytree(request.getfixturevalue(f"{kind}_folder")[0], folder)
+    sys.set_int_max_str_digits(0)
+    try:
+        config = {**json.loads((folder / "config.json").read_text()), **settings}
+        (folder / "config.json").write_text(json.dumps(config))
+    finally:
+        sys.set_int_max_str_digits(4300)
+
+    with pytest.raises(UserError, match=message) as raised:
+        _loaded(folder)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000, "[]", "{", " " * (9 * 2**20)])
+def test_a_config_that_is_no_settings_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+
+    with pytest.raises(UserError, match=r"config\.json (is not readable|holds no settings|has more than 8 MB)"):
         read_checkpoint(tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ _EXTRAS = {"timm": "timm", "transformers": "hf", "onnx": "onnx", "onnxruntime": 
 """Which extra of larobust installs a library."""
 
 
+_SIZES = "ignore_mismatched_sizes"
+"""In what transformers says of weights that do not fit, next to a report that it prints."""
 _FILES = frozenset({"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"})
 """Arguments of timm that name weights elsewhere."""
 
@@ -58,9 +60,26 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     try:
         with warnings.catch_warnings(action="ignore"):
             model: nn.Module = timm.create_model(base, pretrained=False, **settings)
-    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, LookupError, ArithmeticError) as error:
+    except Exception as error:  # settings that others wrote reach code that expects its own: anything may go wrong in it
         raise UserError(f"timm cannot build {base} ({first_line(error)})") from None
     return model
+
+
+def sketched(build: Callable[[], nn.Module]) -> nn.Module | None:
+    """A network without memory for its weights; None if its code needs their values.
+
+    Args:
+        build: Gives the network.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return build()
+    except UserError as error:
+        if "meta" in str(error):
+            return None
+        raise
 
 
 def transformers_network(folder: Path, state: dict[str, Any] | None = None) -> nn.Module:
@@ -95,8 +114,9 @@ def transformers_network(folder: Path, state: dict[str, Any] | None = None) -> n
                 dtype="float32",
                 attn_implementation="eager",  # the same arithmetic on every machine
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
-        raise UserError(f"transformers cannot load it as an image classifier ({first_line(error)})") from None
+    except Exception as error:  # settings that others wrote reach code that expects its own: anything may go wrong in it
+        why = "the weights have other sizes than config.json describes" if _SIZES in str(error) else first_line(error)
+        raise UserError(f"transformers cannot load it as an image classifier ({why})") from None
     faults = {name: loading.get(name) for name in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")}
     for name, keys in faults.items():
         if keys:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import HUGGING_FACE
 from robustbench_la.models.checkpoints import preprocessing
+from robustbench_la.models.checkpoints.configs import check_counts, check_runs_nothing, names_of, read_config, whole_number
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
 from robustbench_la.models.checkpoints.keys import check_keys, missing
 from robustbench_la.models.checkpoints.layouts import choose, find_weights, without_training_only
 from robustbench_la.models.checkpoints.whole import WholeNetwork
-from robustbench_la.models.libraries import timm_network, transformers_network
+from robustbench_la.models.libraries import sketched, timm_network, transformers_network
 
 CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -41,7 +43,7 @@ def _describes(folder: Path) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     try:
-        return bool(_config(folder / CONFIG).keys() & {"architecture", "architectures"})
+        return bool(read_config(folder / CONFIG).keys() & {"architecture", "architectures"})
     except UserError:
         return False
 
@@ -61,12 +63,10 @@ def read_folder(folder: Path, named: Path | None = None) -> tuple[str, WholeNetw
     """
     if not (folder / CONFIG).is_file():
         raise UserError(_what_else(folder))
-    config = _config(folder / CONFIG)
-    if "auto_map" in config:
-        raise UserError(
-            f"its {CONFIG} asks for Python code that comes with the network (auto_map), which is not run; give the weights with "
-            "--arch FILE.py:CLASS if you trust that code"
-        )
+    config = read_config(folder / CONFIG)
+    check_runs_nothing(config)
+    if config.get("quantization_config"):
+        raise UserError("its weights are quantised (quantization_config); save the float weights, or export the network to ONNX")
     files = [named] if named is not None and _is_whole(folder, named) else weight_files(folder)
     described = [folder / CONFIG, *(path for path in [folder / "preprocessor_config.json"] if path.is_file())]
     digest = hashlib.sha256()
@@ -74,7 +74,7 @@ def read_folder(folder: Path, named: Path | None = None) -> tuple[str, WholeNetw
         digest.update(f"{path.name} {hashlib.sha256(read_bytes(path)).hexdigest()}\n".encode())
     if isinstance(config.get("architecture"), str):
         return digest.hexdigest(), _of_timm(folder, config, files)
-    if isinstance(config.get("architectures"), list):
+    if isinstance(names := config.get("architectures"), list) and names and all(isinstance(name, str) for name in names):
         return digest.hexdigest(), _of_transformers(folder, config, files)
     raise UserError(f"its {CONFIG} names neither 'architecture' (timm) nor 'architectures' (Hugging Face)")
 
@@ -93,16 +93,6 @@ def _what_else(folder: Path) -> str:
     return "a folder, not a checkpoint; give a file in it, or a folder of timm or Hugging Face, which holds a config.json"
 
 
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(read_bytes(path))
-    except (ValueError, RecursionError):
-        raise UserError(f"{path.name} is not readable as JSON") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path.name} holds no settings")
-    return config
-
-
 def weight_files(folder: Path) -> list[Path]:
     """The files with the weights of a folder, in order.
 
@@ -119,7 +109,7 @@ def weight_files(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
         if (folder / f"{name}.index.json").is_file():
-            index = _config(folder / f"{name}.index.json").get("weight_map")
+            index = read_config(folder / f"{name}.index.json").get("weight_map")
             parts = sorted(set(index.values())) if isinstance(index, dict) and index else []
             if not parts or not all(isinstance(part, str) and Path(part).name == part for part in parts):
                 raise UserError(f"{name}.index.json does not list files of this folder")
@@ -135,7 +125,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _is_whole(folder: Path, named: Path) -> bool:
     """Whether a file holds all weights of a network, and not one part of those that an index lists."""
-    indices = [_config(path).get("weight_map") for path in folder.glob("*.index.json")]
+    indices = [read_config(path).get("weight_map") for path in folder.glob("*.index.json")]
     return named.suffix != ".json" and not any(named.name in index.values() for index in indices if isinstance(index, dict))
 
 
@@ -153,14 +143,19 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
     arguments = config.get("model_args")
     arguments = dict(arguments) if isinstance(arguments, dict) else {}
     name, size = str(config["architecture"]), preprocessing.timm_size(described)
-    classes = next((n for n in (config.get("num_classes"), described.get("num_classes")) if isinstance(n, int) and n > 0), None)
+    classes = whole_number(config, "num_classes") or whole_number(described, "num_classes")
     if classes is None:
         raise UserError(f"its {CONFIG} does not say the number of classes (num_classes)")
-    labels = config.get("label_names", described.get("label_names"))
+    labels = names_of(config.get("label_names", described.get("label_names")), "label_names")
 
     def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
-        model = timm_network(name, classes=classes, channels=size[0], arguments=arguments)
-        return model, loaded(model, merged(files), f"timm:{name}", key)
+        content = merged(files)
+        check_counts(arguments, _tensors(content, key))
+        build = functools.partial(timm_network, name, classes=classes, channels=size[0], arguments=arguments)
+        if (sketch := sketched(build)) is not None:  # a file may demand any size
+            _fitting(sketch, content, f"timm:{name}", key)
+        model = build()
+        return model, loaded(model, content, f"timm:{name}", key)
 
     return WholeNetwork(
         architecture=f"timm:{name}",
@@ -169,7 +164,7 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         classes=classes,
         normalization=preprocessing.timm_normalization(described),
         images=preprocessing.timm_images(described),
-        class_names=_names(labels) if isinstance(labels, list) and len(labels) == classes else (),
+        class_names=_names(labels) if len(labels) == classes else (),
     )
 
 
@@ -188,46 +183,57 @@ def loaded(model: nn.Module, content: Mapping[str, Any], architecture: str, key:
     Raises:
         UserError: If they do not fit.
     """
+    state, remarks = _fitting(model, content, architecture, key)
+    model.load_state_dict(state, strict=False)
+    return remarks
+
+
+def _fitting(
+    model: nn.Module, content: Mapping[str, Any], architecture: str, key: str | None
+) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """The weights of a network, and remarks; errors as of ``loaded``."""
     expected: dict[str, Tensor] = model.state_dict()
     found = find_weights(content, key)
     weights = choose(found, lambda tensors: not missing(expected, tensors)) or found[0]
     state, _ = without_training_only(weights.tensors, expected)
     check_keys(model, state, architecture)
-    model.load_state_dict(state, strict=False)
-    return weights.remarks
+    return state, weights.remarks
+
+
+def _tensors(content: Mapping[str, Any], key: str | None) -> int:
+    """The number of tensors in a checkpoint."""
+    return max((len(weights.tensors) for weights in find_weights(content, key)), default=0)
 
 
 def _of_transformers(folder: Path, config: Mapping[str, Any], files: list[Path]) -> WholeNetwork:
-    names = config.get("id2label")
-    labels = names if isinstance(names, dict) else {}
-    channels = config.get("num_channels")
+    labels = names_of(config.get("id2label"), "id2label")
+    number, channels = whole_number(config, "num_labels"), whole_number(config, "num_channels")
+    if not isinstance(config.get("label2id", {}), dict | None):
+        raise UserError(f"its label2id is {reprlib.repr(config['label2id'])}, not numbers of names")
     path = folder / "preprocessor_config.json"
-    settings = _config(path) if path.is_file() else {}
-    given = isinstance(config.get("num_labels"), int)
+    settings = read_config(path) if path.is_file() else {}
     usual = len(files) > 1 or files[0].name == _WEIGHTS[0]
 
     def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
+        content = merged(files)
+        check_counts(config, _tensors(content, key))
         if usual:
             return transformers_network(folder), ()
-        weights = find_weights(merged(files), key)[0]
+        weights = find_weights(content, key)[0]
         return transformers_network(folder, dict(weights.tensors)), weights.remarks
 
     return WholeNetwork(
         architecture=HUGGING_FACE,
         make=make,
-        channels=channels if isinstance(channels, int) else None,
-        classes=len(labels) or (config["num_labels"] if given else None),
+        channels=channels,
+        classes=len(labels) or number,
         normalization=preprocessing.transformers_normalization(settings),
         images=preprocessing.transformers_images(settings),
-        class_names=_names([labels[key] for key in sorted(labels, key=_as_number)]),
+        class_names=_names(labels),
     )
 
 
-def _names(labels: Sequence[object]) -> tuple[str, ...]:
+def _names(labels: Sequence[str]) -> tuple[str, ...]:
     """The names of classes; empty if they only number them, as transformers does where none are given."""
-    names = tuple(map(str, labels))
+    names = tuple(labels)
     return () if all(re.fullmatch(r"(LABEL_)?\d+", name) for name in names) else names
-
-
-def _as_number(key: str) -> int:
-    return int(key) if key.isdigit() else -1

@@ -1,0 +1,158 @@
+"""The config.json of a folder, which anybody may have written: read within bounds, and checked before a library sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from robustbench_la.errors import UserError
+from robustbench_la.models.checkpoints.formats import read_bytes
+
+_MOST_BYTES = 8 * 2**20
+"""ImageNet-21k, with its names twice, takes 2 MB."""
+_DEEPEST = 32
+_LONGEST = 10_000
+"""Characters of a text."""
+_MOST_CLASSES = 2**20
+_LARGEST = 10**12
+"""Of any number."""
+_CLASSES = re.compile(r"num_(labels|classes)")
+_IMPLEMENTATION = re.compile(r"auto_map|.*_implementation")
+"""Settings that may name code elsewhere."""
+_COUNTED = re.compile(r"depth|layer|block|stage|repeat", re.IGNORECASE)
+"""In names of settings that say how many times something is built."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,6}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        The settings. Their texts, numbers and nesting are of a size that a network may need.
+
+    Raises:
+        UserError: If it is no JSON, no settings, or out of these bounds.
+    """
+    if path.is_file() and path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path.name} has more than {_MOST_BYTES // 2**20} MB, which no settings of a network take")
+
+    def no_number(word: str) -> NoReturn:
+        raise UserError(f"{path.name} holds {word}, which is no number of JSON")
+
+    try:
+        config = json.loads(read_bytes(path), parse_constant=no_number)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path.name} is not readable as JSON") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path.name} holds no settings")
+    for name, value, depth in _values(config):
+        if (fault := _fault(name, value, depth)) is not None:
+            raise UserError(f"{reprlib.repr(name)} in {path.name} {fault}")
+    return config
+
+
+def _fault(name: str, value: object, depth: int) -> str | None:
+    """What is wrong with a setting; None if nothing is."""
+    if depth > _DEEPEST:
+        return f"is nested more than {_DEEPEST} deep"
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"is a text of {len(value):,} characters"
+    if isinstance(value, (int, float)) and not abs(value) <= (_MOST_CLASSES if _CLASSES.fullmatch(name) else _LARGEST):
+        return f"is {reprlib.repr(value)}, which is too large"
+    return None
+
+
+def check_runs_nothing(config: Mapping[str, Any]) -> None:
+    """Check that settings ask for no code that comes with the network, or from elsewhere.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        UserError: If they do.
+    """
+    for name, value, _ in _values(config):
+        if _IMPLEMENTATION.fullmatch(name) and (name == "auto_map" or (isinstance(value, str) and re.search(r"[/:@]", value))):
+            raise UserError(
+                f"its config.json asks for Python code of its own ({name}), which is not run; give the weights with "
+                "--arch FILE.py:CLASS if you trust that code"
+            )
+
+
+def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, int]]:
+    """Every value, and every name, with the name that it stands under and its depth. A walk that no nesting stops."""
+    waiting: list[tuple[str, Any, int]] = [("settings", config, 0)]
+    while waiting:
+        name, value, depth = waiting.pop()
+        yield name, value, depth
+        if depth > _DEEPEST:
+            continue
+        if isinstance(value, dict):
+            waiting += [(key, inner, depth + 1) for key, inner in value.items()]
+            waiting += [(key[:40], key, depth + 1) for key in value]
+        elif isinstance(value, list):
+            waiting += [(name, inner, depth + 1) for inner in value]
+
+
+def check_counts(config: Mapping[str, Any], tensors: int) -> None:
+    """Check that settings ask for no more layers than there are weights for: building millions would take hours.
+
+    Args:
+        config: The settings.
+        tensors: Number of tensors in the weights.
+
+    Raises:
+        UserError: If they do.
+    """
+    for name, value, _ in _values({key: value for key, value in config.items() if key not in ("id2label", "label2id")}):
+        if _COUNTED.search(name) and isinstance(value, int) and not isinstance(value, bool) and value > max(tensors, 1):
+            raise UserError(
+                f"its config.json asks for {value:,} under {reprlib.repr(name)}, but the weights are {tensors:,} tensors"
+            )
+
+
+def whole_number(config: Mapping[str, Any], name: str) -> int | None:
+    """A setting that counts something; None if it is not there.
+
+    Args:
+        config: The settings.
+        name: Of the setting.
+
+    Raises:
+        UserError: If it is no whole number above 0.
+    """
+    value = config.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST_CLASSES):
+        raise UserError(f"its {name} is {reprlib.repr(value)}, not a whole number from 1 to {_MOST_CLASSES:,}")
+    return value
+
+
+def names_of(labels: object, name: str) -> list[str]:
+    """The names of classes, in the order of the outputs.
+
+    Args:
+        labels: A list of names, or what each number is called.
+        name: Of the setting, for errors.
+
+    Returns:
+        The names; none if ``labels`` is None or empty.
+
+    Raises:
+        UserError: If they are no names, or not numbered from 0 on.
+    """
+    if isinstance(labels, dict):
+        if not all(map(_NUMBER.fullmatch, labels)) or {int(key) for key in labels} != {*range(len(labels))}:
+            raise UserError(f"its {name} does not number the classes from 0 on: {reprlib.repr(list(labels))}")
+        labels = [labels[key] for key in sorted(labels, key=int)]
+    if labels is not None and not isinstance(labels, list):
+        raise UserError(f"its {name} is {reprlib.repr(labels)}, not names of classes")
+    if wrong := [one for one in labels or () if not isinstance(one, (str, int)) or isinstance(one, bool)]:
+        raise UserError(f"its {name} holds {reprlib.repr(wrong[0])}, which is no name of a class")
+    return [str(one) for one in labels or ()]
