@@ -49,7 +49,7 @@ class _RefusedError(Exception):
     """A picture that is not decoded, for the reason given."""
 
 
-class _Reading(io.FileIO):
+class _Reading(io.BufferedReader):
     """A file whose reader may ask for so many pieces, and so many bytes, and no more."""
 
     pieces = 0
@@ -59,7 +59,7 @@ class _Reading(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.pieces += 1
-        data = super().read(-1 if size is None else size) or b""
+        data = super().read(size)
         self.total += len(data)
         if self.pieces > self.most_pieces or (self.most_total is not None and self.total > self.most_total):
             raise _RefusedError("it is cut into too many pieces to be read")
@@ -127,7 +127,7 @@ def _opened(path: Path) -> Iterator[Image]:
             raise _RefusedError("it is no regular file")
         if status.st_size > _MOST_BYTES:
             raise _RefusedError(f"it has {status.st_size / 2**20:,.0f} MiB, and at most {_MOST_BYTES // 2**20} are read")
-        with _Reading(path) as file:
+        with _Reading(io.FileIO(path)) as file:
             if file.read(4)[:2] in (b"II", b"MM"):
                 file.most_total = _MOST_TIFF_HEADER
             with PIL.Image.open(file, formats=FORMATS) as image:
@@ -175,7 +175,7 @@ def _check_work(image: Image, file: _Reading, file_bytes: int) -> None:
             tile_pixels *= value if isinstance(value, int) else 1
         if tile_pixels > _MOST_TILE:
             raise _RefusedError(f"its tiles have {tile_pixels:,} pixels, and at most {_MOST_TILE:,} are read")
-    elif image.format in ("JPEG", "MPO") and _scans(file) * pixels > _MOST_SCANS * max(_UNPROVEN_PIXELS, pixels):
+    elif "progressive" in image.info and _scans(file) * pixels > _MOST_SCANS * max(_UNPROVEN_PIXELS, pixels):
         raise _RefusedError("it is a progressive JPEG of too many scans; save it again")
 
 
