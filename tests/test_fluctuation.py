@@ -20,7 +20,7 @@ from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.normalization import NORMALIZATIONS
 from robustbench_la.measuring import fluctuation, layer_sums
 from robustbench_la.measuring.forward import corrupted
-from robustbench_la.measuring.inject import Injection, layer_keys, normals, parse_injection
+from robustbench_la.measuring.inject import Injection, normals, parse_injection
 from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_totals import Moments, Sample
 from robustbench_la.measuring.probe import Probe
@@ -599,7 +599,7 @@ def injected(measured: Evaluation, *injections: Injection, rounding: float = 0) 
     for result, injection in zip(results, injections, strict=True):
         assert [layer.layer for layer in result.layers] == [name for name, *_ in clean]
         for layer, (_, kind, y, more) in zip(result.layers, clean, strict=True):
-            drawn = normals(layer_keys(measured.seed, layer.index, ids), layer.elements).numpy()
+            drawn = normals(injection.keys(measured.seed, layer.index, ids), layer.elements).numpy()
             width = y.std(axis=1, ddof=1, keepdims=True) if injection.kind == "gaussian" else 1
             noise = (injection.level * width * drawn).astype(np.float32)
             noisy = (y.astype(np.float32) + noise).astype(np.float64)
@@ -631,10 +631,16 @@ def test_injected_noise_is_the_same_whatever_the_activation_is() -> None:
 def test_drawn_normals_are_normal() -> None:
     from scipy import stats
 
-    drawn = normals(layer_keys(0, 3, torch.arange(200)), 1001).numpy()
+    drawn = normals(Injection("gaussian", 0.1).keys(0, 3, torch.arange(200)), 1001).numpy()
 
     assert stats.kstest(drawn.ravel(), "norm").pvalue > 0.01
     assert abs(np.corrcoef(drawn[0], drawn[1])[0, 1]) < 0.1
+
+
+def test_levels_of_injected_noise_are_independent_draws() -> None:
+    drawn = [normals(Injection("gaussian", level).keys(0, 3, torch.arange(50)), 400).numpy().ravel() for level in (0.1, 0.2)]
+
+    assert abs(np.corrcoef(*drawn)[0, 1]) < 0.03
 
 
 @pytest.mark.parametrize("text", ["gaussian", "gaussian=", "gaussian=-1", "gaussian=nan", "gaussian=0.1,x", "poisson=1"])

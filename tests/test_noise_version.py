@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 
 from corruptions import NOISE_VERSION
 from robustbench_la import cli
-from robustbench_la.measuring.quantities import Accuracy
+from robustbench_la.measuring.inject import Injection
+from robustbench_la.measuring.layer_options import FluctuationOptions
+from robustbench_la.measuring.quantities import Accuracy, Fluctuation
 from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import prepare_evaluation
 from robustbench_la.records.cells import Condition
@@ -52,3 +56,16 @@ def test_a_baseline_of_earlier_noise_is_not_comparable(
     assert cli._run() == 4
     error = capsys.readouterr().err.strip().splitlines()
     assert "noise version 1, here 2); make the baseline again with: larobust baseline" in error[-1]
+
+
+def test_injected_noise_of_an_earlier_version_is_kept_apart(digits_pair: list[Path], tmp_path: Path) -> None:
+    evaluation = prepare_evaluation(read_plan(None, {"checkpoints": [str(digits_pair[0])], "noise": ["clean"], "limit": 40}))
+    quantity = Fluctuation(options=FluctuationOptions(injections=(Injection("gaussian", 0.1),)))
+    path = tmp_path / "x.sqlite"
+    measure_missing(evaluation, quantity, store=path)
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("PRAGMA user_version = 9")  # the schema before
+
+    again = measure_missing(evaluation, quantity, store=path)
+    assert (again.measured, again.from_store) == (1, 0)
+    assert measure_missing(evaluation, quantity, store=path).measured == 0

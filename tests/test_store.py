@@ -625,7 +625,9 @@ with Store(Path({str(path)!r})) as store:
 
 
 def test_one_file_of_every_schema_is_kept() -> None:
-    assert [path.name for path in sorted(STORES.iterdir())] == [f"v{number + 1}.sqlite" for number in range(len(MIGRATIONS))]
+    assert [path.name for path in sorted(STORES.iterdir(), key=lambda path: int(path.stem[1:]))] == [
+        f"v{number + 1}.sqlite" for number in range(len(MIGRATIONS))
+    ]
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))

@@ -31,13 +31,20 @@ class Injection:
         """The condition under which records keep it."""
         return Condition(corruption=f"inject:{self.kind}", severity=None, parameters=(self.level,), profile=None)
 
+    def keys(self, seed: int, layer: int, ids: Tensor) -> Tensor:
+        """One key per image, int64 (N,), for the noise at activation call number ``layer`` of the forward pass.
+
+        Like the severities of a corruption, levels have words of their own: those of one level say nothing about another.
+        """
+        return image_keys(seed, f"inject/{self.kind}={self.level!r}/{layer}", ids)
+
     def on(self, pre_activation: Tensor, sigma: Tensor, keys: Tensor) -> Tensor:
         """Add the noise.
 
         Args:
             pre_activation: Clean pre-activations, float32 (N, D).
             sigma: Their standard deviation per image, float64 (N,).
-            keys: One key per image, int64 (N,), see ``layer_keys``.
+            keys: One key per image, int64 (N,), see ``keys``.
 
         Returns:
             Noisy pre-activations, float32 (N, D).
@@ -45,11 +52,6 @@ class Injection:
         width = self.level * sigma if self.kind == "gaussian" else torch.full_like(sigma, self.level)
         noise = normals(keys, pre_activation.shape[1]).mul_(width[:, None])
         return pre_activation + noise.float()
-
-
-def layer_keys(seed: int, layer: int, ids: Tensor) -> Tensor:
-    """One key per image, int64 (N,), for the noise at activation call number ``layer`` of the forward pass."""
-    return image_keys(seed, f"inject/{layer}", ids)
 
 
 def normals(keys: Tensor, count: int) -> Tensor:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import RunError, UserError
-from robustbench_la.measuring.inject import layer_keys
 from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_sums import (
     GROUP,
@@ -230,9 +229,9 @@ class LayerPass:
         clean = pre_activation.movedim(axis, 0)[unpadded]
         y = clean.reshape(count, -1).float()  # logical order: the noise must not depend on the memory format
         ids = torch.from_numpy(self.evaluation.images.ids[self.where]).to(y.device)
-        keys = layer_keys(self.evaluation.seed, len(self.batch), ids)
         versions = [(y, activation.movedim(axis, 0)[unpadded].reshape(count, -1).float())]
         for injection in self.options.injections:
+            keys = injection.keys(self.evaluation.seed, len(self.batch), ids)
             noisy = injection.on(y, sigma(y), keys).to(clean.dtype)
             result = apply(noisy.view(clean.shape).movedim(0, axis)).movedim(axis, 0)
             versions.append((noisy.float(), result.reshape(count, -1).float()))

@@ -117,6 +117,8 @@ _JPEG = (
     f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_JPEG})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_JPEG}, layer, position)",
 )
+# Before, the random words of injected noise did not depend on its level.
+_INJECTED = ("UPDATE layers SET noise_version = 1 WHERE corruption LIKE 'inject:%'",)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -127,6 +129,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _NOISE_VERSION,
     network_columns("stochastic"),
     _JPEG,
+    _INJECTED,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
