@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError
+
+_TEMPORARY = ".larobust-unfinished-"
+"""How files begin that are being written."""
+_ABANDONED = 3600.0
+"""Seconds after which one of them is no longer being written."""
+_DESCRIPTORS = "/proc/self/fd"
 
 
 def check_writable(path: Path) -> None:
@@ -174,46 +183,56 @@ def check_outputs(outputs: Sequence[Path], inputs: Mapping[str, Iterable[Path]])
             raise UserError(f"{path} is given for two different outputs; give each its own file")
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file atomically: whatever happens in between, it holds either its old or its new content.
 
     Args:
         path: Where to write; missing folders are created.
-        content: The whole content.
+        content: The whole content; a text is written as UTF-8, with escapes for what is none, such as bytes of a file name.
 
     Raises:
         UserError: If nothing can be written at ``path``.
         RunError: If writing fails, for example because no space is left.
     """
     check_writable(path)
+    raw = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     path = path.resolve()  # a symbolic link stays one
-    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}") from None
-        return
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+            path.write_bytes(raw)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _remove_abandoned(path.parent)
+        try:
+            _write_new(temporary, raw)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _write_new(path: Path, raw: bytes) -> None:
+    """Write a file that gets its name when it is complete, if the file system can do that: killed earlier, it leaves nothing."""
+    descriptor = None
+    if hasattr(os, "O_TMPFILE") and Path(_DESCRIPTORS).is_dir():
+        with contextlib.suppress(OSError):  # a network file system
+            descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    named = descriptor is None
+    if descriptor is None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+        if not named:  # src_dir_fd has no effect but this: the link leads to the file, not to the entry of /proc
+            os.link(f"{_DESCRIPTORS}/{file.fileno()}", path, src_dir_fd=file.fileno())
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder."""
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # another process removed it, or it is not ours
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()

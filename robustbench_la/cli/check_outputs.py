@@ -44,7 +44,7 @@ class Outputs:
 
         markdown = github.verdict_markdown(verdict, strict=strict)
         failures = []
-        for name, content in ((self.junit, junit.junit(verdict, strict=strict)), (self.summary, markdown.encode())):
+        for name, content in ((self.junit, junit.junit(verdict, strict=strict)), (self.summary, markdown)):
             if name is not None and name != "-":
                 try:
                     write_whole(Path(name), content)
@@ -102,7 +102,7 @@ def reported_under_actions() -> Iterator[None]:
 def _append(path: Path, text: str) -> None:
     """Add to the page of the job, which other steps write to as well; a failure is only reported, since nobody asked for it."""
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
         print(f"cannot write {path}: {error.strerror}", file=sys.stderr)

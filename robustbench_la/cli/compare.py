@@ -179,7 +179,7 @@ def _publisher(format_: str | None, output: str | None, store: Path, *, show_pat
 
     def publish(tables: Sequence[Table]) -> None:
         if output is not None:
-            write_whole(Path(output), formats[form or "text"](tables).encode())
+            write_whole(Path(output), formats[form or "text"](tables))
             print(f"{output} written", file=sys.stderr)
         elif form is None:
             terminal.show(tables)

@@ -17,6 +17,8 @@ from robustbench_la.text import printable
 
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a quota, and a limit on the size of files."""
 _TRACEBACK = "--traceback"
 _COMPLETION = "_LAROBUST_COMPLETE"
 """The variable by which a shell asks for completions."""
@@ -54,7 +56,7 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left there cannot be written either
             return _fail("could not run (no space left to write)", 3)
         if isinstance(error, usage_error):

@@ -170,11 +170,11 @@ class _Outputs:
             tables = [layers, layer_tables.activations(measured), layer_pairs.pairs(measured)]
             terminal.show([table for table in tables if table is not None])
         if self.csv:
-            write_whole(Path(self.csv), records_csv([layer.as_dict() for one in measured for layer in one.layers]).encode())
+            write_whole(Path(self.csv), records_csv([layer.as_dict() for one in measured for layer in one.layers]))
         for kind, path in self.figures:
             _plot(kind, path, measured)
         if self.output:  # last: if it cannot be written, the numbers stand on the screen
-            write_whole(Path(self.output), text.encode())
+            write_whole(Path(self.output), text)
 
 
 def _measure_and_print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +50,7 @@ class Job:
     @property
     def unfinished(self) -> Path:
         """Where the state after each epoch is kept until the training is finished."""
-        return self.path.with_name(self.path.name + ".partial")
+        return _unfinished(self.path)
 
     @property
     def images_held_apart(self) -> bool:
@@ -136,6 +137,18 @@ def prepare_jobs(
     ]
 
 
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the state of a training that was killed between writing its checkpoint and removing it."""
+    state = _unfinished(path)
+    with contextlib.suppress(OSError):
+        if state.stat().st_mtime_ns <= path.stat().st_mtime_ns:
+            state.unlink()
+
+
 def _choice(plan: TrainingPlan) -> ImageChoice:
     how = plan.interpolation or "bilinear"
     return ImageChoice(plan.data or "digits", plan.resize, plan.crop, interpolation=how, channels=plan.channels)
@@ -149,6 +162,7 @@ def _paths(output: str, runs: Sequence[tuple[str, int]], *, force: bool) -> list
     for path in paths:
         check_writable(path)
         if path.exists() and not force:
+            _remove_left(path)
             raise UserError(f"{path} already exists; --force trains again and overwrites it")
     return paths
 
