@@ -78,7 +78,9 @@ def test_a_full_disk_leaves_what_was_there(good: Path, tmp_path: Path, monkeypat
     out = next(word for word in words if word.startswith("OUT"))
     for path in good.iterdir():
         shutil.copy(path, tmp_path)
-    if not out.endswith(".sqlite"):
+    if output == "a baseline":
+        shutil.copy(good / "baseline", tmp_path / out)
+    elif not out.endswith(".sqlite"):
         (tmp_path / out).write_text("old")
     elif output != "a joined store":
         shutil.copy(good / "store", tmp_path / out)
