@@ -80,6 +80,8 @@ class MeasuringSettings(NetworkSettings, total=False):
     """bfloat16 autocast: faster, slightly different numbers."""
     store: str | Path | None
     """A file of results: what it holds is not measured again, and each new result is kept there at once."""
+    allow_code: str | Sequence[str] | None
+    """Code that the arch column of tables of checkpoints names and that may run, such as ``"net.py:Net"``."""
     keep_going: bool
     """Go on without checkpoint files that cannot be used; the result's notes name them. Otherwise the first is an error."""
     fresh: bool

@@ -48,7 +48,7 @@ Checkpoint = Annotated[
 ]
 
 
-@plan_flags.with_plan_flags("checkpoint_table", "keep_going", checkpoints=Checkpoint)
+@plan_flags.with_plan_flags("checkpoint_table", "allow_code", "keep_going", checkpoints=Checkpoint)
 def command(
     flags: PlanFlags,
     download: options.Download = False,

@@ -34,6 +34,7 @@ EXAMPLE = "Example: larobust check --ckpt model.pt --max-drop 1.0 --max-drop cle
 
 _OF_THE_BASELINE = (
     "checkpoint_table",
+    "allow_code",
     "keep_going",
     "channels",
     "interpolation",

@@ -33,6 +33,7 @@ class PlanFlags(TypedDict):
     exchange: options.Exchange
     key: options.WeightsKey
     trust_file: options.TrustFile
+    allow_code: options.AllowCode
     activation: options.Activation
     layeract_alpha: options.LayerActAlpha
     normalize: options.Normalize

@@ -23,9 +23,9 @@ Folder = Annotated[
 
 def command(output: Folder = "runs/quickstart", store: options.Store = None) -> None:
     """Train what is missing, evaluate what the store lacks, print."""
-    from robustbench_la.records.plan_file import read_plan
+    from robustbench_la.records.plan_file import read_plan, shipped_configs
 
-    plan = read_plan("quickstart", {}, purpose="train")
+    plan = read_plan(str(shipped_configs() / "quickstart.yaml"), {}, purpose="train")
     from robustbench_la.cli.evaluate import announce, measure_and_print
     from robustbench_la.cli.train import outcome
     from robustbench_la.errors import UserError

@@ -13,7 +13,6 @@ import numpy as np
 
 from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.files import write_whole
-from robustbench_la.gate import untrusted
 from robustbench_la.gate.baseline_decoding import MOST_NAMES, OF_IMAGES, SINGLE_NUMBER, decode
 from robustbench_la.gate.recorded import ALPHA, smallest_falls
 from robustbench_la.gate.untrusted import refuse, shown
@@ -23,6 +22,7 @@ from robustbench_la.records.image_digests import DIGEST
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.records.snapshot import Snapshot
 from robustbench_la.text import is_printable
+from robustbench_la.untrusted.json_text import read_json
 
 VERSION = 2
 
@@ -151,7 +151,7 @@ def read_baseline(path: Path, *, remedy: str = "") -> Snapshot:
 
 def _document(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        document = untrusted.read_json(path)
+        document = read_json(path)
     except FileNotFoundError:
         raise NotComparableError("there is no baseline" + (f"; make one with: {remedy}" if remedy else "")) from None
     if not isinstance(document, dict) or "larobust_baseline" not in document:

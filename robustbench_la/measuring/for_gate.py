@@ -18,11 +18,11 @@ from robustbench_la.measuring.other_data import unfit
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation
 from robustbench_la.measuring.resume import measure_missing
 from robustbench_la.measuring.session import Evaluation, prepare_evaluation
-from robustbench_la.models.architectures import is_code
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, RunSetting, encode_level
 from robustbench_la.records.image_digests import ImageDigests, digests_of
 from robustbench_la.records.layers import NetworkFluctuation
+from robustbench_la.records.named_code import check_code_is_named
 from robustbench_la.records.packing import unpack_classes
 from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 from robustbench_la.records.plan_file import read_plan
@@ -90,7 +90,7 @@ def prepare_by_baseline(
     for given_now, then in (("normalize", "preprocess"), ("preprocess", "normalize")):  # one takes the place of the other
         if given_now in flags:
             recorded.pop(then, None)
-    _check_no_code(recorded, flags)
+    check_code_is_named(recorded, flags, source="the baseline")
     settings = {
         **recorded,
         "data": baseline.data,
@@ -130,15 +130,6 @@ def _comparable(
     frame = _frame(ready)
     check_comparable(baseline, frame if frame.fingerprint == baseline.fingerprint else with_content(frame, ready))
     return ready
-
-
-def _check_no_code(recorded: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
-    """Raise UserError if a baseline, which may come from anywhere, would run code that the user has not named."""
-    code = {"arch": "built", "preprocess": "given its images"}
-    for name, done in code.items():
-        text = str(recorded.get(name, ""))
-        if name not in flags and (is_code(text) if name == "arch" else text):
-            raise UserError(f"the baseline's network is {done} by the code {text}; allow that with --{name} {text}")
 
 
 def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: bool) -> dict[str, Any]:

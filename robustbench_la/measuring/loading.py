@@ -16,6 +16,7 @@ from robustbench_la.models.checkpoints.find import find_checkpoints
 from robustbench_la.models.checkpoints.named import NamedFile
 from robustbench_la.models.checkpoints.network import LoadOverrides, Network
 from robustbench_la.models.preprocess import Preprocess, read_preprocess
+from robustbench_la.records.named_code import check_codes_are_named, is_code
 from robustbench_la.records.plan import EvaluationPlan
 
 Item = TypeVar("Item")
@@ -51,7 +52,11 @@ def read_checkpoints(plan: EvaluationPlan, go_on: GoOn, *, patterns: Sequence[st
         overrides = overrides_of(plan, named)
         return ReadCheckpoint(read_checkpoint(named.path, trusted=plan.trust_file, source=overrides.architecture), overrides)
 
-    return _those_that_work(find_checkpoints(plan.checkpoints if patterns is None else patterns), read, go_on)
+    files = find_checkpoints(plan.checkpoints if patterns is None else patterns)
+    if plan.arch is None:  # otherwise nothing is built by what tables say
+        codes = [(named.source, named.arch) for named in files if named.arch is not None and is_code(named.arch)]
+        check_codes_are_named(codes, plan.allow_code, flag="--allow-code" if len(files) > 1 else "--arch")
+    return _those_that_work(files, read, go_on)
 
 
 def load_networks(

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import UserError, lookup
-from robustbench_la.models.user_code import LIBRARIES, offered_by
+from robustbench_la.models.user_code import offered_by
+from robustbench_la.records.named_code import is_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -137,16 +138,6 @@ def is_as_it_is(architecture: str) -> bool:
     (True, True, False)
     """
     return ":" in architecture or architecture in (HUGGING_FACE, *WHOLE)
-
-
-def is_code(architecture: str) -> bool:
-    """Whether building an architecture runs the user's code.
-
-    >>> is_code("torchvision:resnet18"), is_code("net.py:Net"), is_code("resnet20")
-    (False, True, False)
-    """
-    source, colon, _ = architecture.partition(":")
-    return bool(colon) and source not in LIBRARIES
 
 
 def check_architecture(name: str) -> None:

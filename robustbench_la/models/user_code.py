@@ -19,11 +19,10 @@ from typing import TextIO
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
 from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of, version_of
+from robustbench_la.records.named_code import LIBRARIES
 
 _NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
 """Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
-LIBRARIES = ("torchvision", "timm", "pickled")
-"""What stands before the colon of an architecture that is no code of the user's."""
 PACKAGES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}
 """The packages whose code such an architecture is, by what stands before its colon; torchvision goes with torch."""
 

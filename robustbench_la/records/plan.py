@@ -149,6 +149,8 @@ class EvaluationPlan(_SharedPlan):
     amp: bool = False
     trust_file: bool = False
     """Whether code in a checkpoint may be run."""
+    allow_code: _Strings = []
+    """Code that tables of checkpoints name and may run, such as ``net.py:Net``; no key of plan files."""
     fluctuation: bool = False
     """Whether a baseline also records the fluctuation of activations."""
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ValidationError
 
 from robustbench_la.errors import UserError, did_you_mean
+from robustbench_la.files import exists
+from robustbench_la.records.named_code import check_code_is_named
 from robustbench_la.records.plan import Plan, Recipe
+from robustbench_la.untrusted.yaml_text import read_yaml
 
 _OF_THE_NETWORK = (
     "arch",
@@ -46,10 +48,12 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
     Raises:
         UserError: If the file cannot be read, or a setting is unknown or invalid.
     """
-    content = {} if config is None else _read_yaml(find_config(config))
+    content = {} if config is None else _content(find_config(config))
+    if "allow_code" in content:
+        raise UserError(f"{config}: a plan cannot allow code, so allow_code is no key of it; give --allow-code")
     recipe = content.get("train")
     if recipe is not None and not isinstance(recipe, dict):
-        raise UserError(f"{config}: train must be a mapping of settings, not {recipe!r}")
+        raise UserError(f"{config}: train must be a mapping of settings, not {reprlib.repr(recipe)}")
     if purpose == "eval" and recipe is not None:
         content = {key: value for key, value in content.items() if key not in _OF_THE_NETWORK}
     given = {key: value for key, value in flags.items() if value is not None and not (isinstance(value, list) and not value)}
@@ -61,9 +65,13 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
         recipe = {key: value for key, value in recipe.items() if key not in ("epochs", "iterations", "milestones")}
     merged = {**content, **given, "train": {**recipe, **changes}}
     try:
-        return Plan.model_validate(merged)
+        plan = Plan.model_validate(merged)
     except ValidationError as error:
         raise UserError(("" if config is None else f"{config}: ") + _first_fault(error)) from None
+    if config is not None:
+        runs = ("arch",) if purpose == "train" else ("arch", "preprocess", "trust_file")
+        check_code_is_named({name: getattr(plan, name) for name in runs}, given.keys(), source=config)
+    return plan
 
 
 _PLAIN = {
@@ -85,10 +93,11 @@ def _first_fault(error: ValidationError) -> str:
     # A union's alternatives, such as constrained-int, are in the location too; a user knows only keys and positions.
     where = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
     if fault["type"] == "extra_forbidden":
+        where = ".".join(map(str, fault["loc"]))
         if where in _RENAMED:
             return f"the key {where!r} is now {_RENAMED[where]!r}"
         model = Recipe if len(fault["loc"]) > 1 and fault["loc"][0] == "train" else Plan
-        return f"unknown key {where!r}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
+        return f"unknown key {reprlib.repr(where)}{did_you_mean(str(fault['loc'][-1]), model.model_fields)}"
     plain = _PLAIN.get(fault["type"], "").format(**fault.get("ctx", {}))
     message = plain or fault["msg"].removeprefix("Value error, ")
     return f"{where}: {message}, not {reprlib.repr(fault['input'])}" if where and fault["type"] != "value_error" else message
@@ -107,7 +116,7 @@ def find_config(name: str) -> Path:
         UserError: If there is neither such a file nor such a plan.
     """
     path = Path(name)
-    if path.is_file():
+    if exists(path):
         return path
     shipped = {file.stem: file for file in sorted(shipped_configs().glob("*.yaml")) if file.stem != "published"}
     if path.stem in shipped and path.parent.name in ("", "configs"):
@@ -121,17 +130,13 @@ def shipped_configs() -> Path:
     return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not readable as YAML ({getattr(error, 'problem', None) or 'syntax'})") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        content = read_yaml(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise UserError(f"{path}: a plan must be a mapping of settings, not {type(content).__name__}")
     return content

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics.imagenet_c import GROUP_MEMBERS, SEVERITIES
 from robustbench_la.analysis.metrics.means import PAPER_TOTAL
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value
-from robustbench_la.errors import UserError
+from robustbench_la.errors import UserError, first_line
+from robustbench_la.files import similar_files
 from robustbench_la.records.cells import CLEAN
+from robustbench_la.untrusted.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +79,15 @@ def read_published(path: Path) -> list[Published]:
         UserError: If the file cannot be read, or does not contain published results.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise UserError(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+        content: Any = read_yaml(path)
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}{similar_files(path)}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     try:
         return [_entry(content, table) for table in content["tables"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        reason = f"missing {error}" if isinstance(error, KeyError) else first_line(error)
         raise UserError(
             f"{path}: not a file of published results ({reason}); expected: source, and tables of data, "
             "architecture, seeds and rows"
@@ -112,7 +112,7 @@ def _entry(content: Mapping[str, Any], table: Mapping[str, Any]) -> Published:
 
 def _share(value: Any) -> float:
     if not 0 <= float(value) <= 100:
-        raise ValueError(f"accuracies must be percentages from 0 to 100, not {value}")
+        raise ValueError(f"accuracies must be percentages from 0 to 100, not {reprlib.repr(value)}")
     return float(value) / 100
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from robustbench_la.errors import UserError, did_you_mean, first_line
+from robustbench_la.errors import UserError, did_you_mean
 from robustbench_la.files import exists, similar_files
 from robustbench_la.models.checkpoints.named import FIELDS, NamedFile, field_of, named_file
+from robustbench_la.text import is_printable
+from robustbench_la.untrusted.csv_text import read_csv
+from robustbench_la.untrusted.yaml_text import read_yaml
 
 SUFFIXES = (".csv", ".tsv", ".yaml", ".yml")
 
@@ -30,12 +28,11 @@ def read_table(path: Path) -> list[NamedFile]:
         UserError: If it cannot be read, has unknown columns, or names a file that is not there; the message starts with the path.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        rows = list(_of_yaml(path) if path.suffix in (".yaml", ".yml") else _of_csv(path))
     except FileNotFoundError:
         raise UserError(f"no such file: {path}{similar_files(path)}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable table of checkpoints ({first_line(error)})") from None
-    rows = list(_of_yaml(text, path) if path.suffix in (".yaml", ".yml") else _of_csv(text, path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if not rows:
         raise UserError(f"{path}: the table holds no checkpoint")
     return [_checked(path, place, row) for place, row in rows]
@@ -45,7 +42,9 @@ def _checked(table: Path, place: str, row: Mapping[str, str]) -> NamedFile:
     """The checkpoint of a row."""
     for name in row:
         if name != "path" and name not in FIELDS:
-            raise UserError(f"{table}: unknown column {name!r}{did_you_mean(name, ('path', 'seed', *FIELDS))}")
+            raise UserError(f"{table}: unknown column {name[:40]!r}{did_you_mean(name, ('path', 'seed', *FIELDS))}")
+        if name != "path" and not is_printable(row[name]):
+            raise UserError(f"{table}, {place}: {name} is {row[name][:40]!r}, which holds characters that cannot be shown")
     if not row.get("path", "").strip():
         raise UserError(f"{table}, {place}: no path")
     given = Path(row["path"].strip()).expanduser()
@@ -58,25 +57,31 @@ def _checked(table: Path, place: str, row: Mapping[str, str]) -> NamedFile:
         raise UserError(f"{table}, {place}: {error}") from None
 
 
-def _of_csv(text: str, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    lines = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",", skipinitialspace=True)
-    if "path" not in [name.strip() for name in lines.fieldnames or ()]:
-        raise UserError(f"{path}: its first line must name the columns, with one called path")
-    try:
-        for row in lines:
-            if None in row:
-                raise UserError(f"{path}, line {lines.line_num}: more values than columns")
-            yield f"line {lines.line_num}", {field_of(name.strip()): value or "" for name, value in row.items()}
-    except csv.Error as error:
-        raise UserError(f"{path}: not a readable table of checkpoints ({first_line(error)})") from None
+def _of_csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    empty = True
+    for line, row in read_csv(path, delimiter="\t" if path.suffix == ".tsv" else ","):
+        empty = False
+        if "path" not in row:
+            raise UserError("its first line must name the columns, with one called path")
+        yield f"line {line}", _by_field(row)
+    if empty:
+        raise UserError("no row; its first line must name the columns, with one called path, and each further line a checkpoint")
 
 
-def _of_yaml(text: str, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    try:
-        content: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: not a readable table of checkpoints ({first_line(error)})") from None
+def _of_yaml(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    content = read_yaml(path)
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise UserError(f"{path}: a table of checkpoints is a list of mappings, such as - {{path: a.pt, activation: silu}}")
+        raise UserError("a table of checkpoints is a list of mappings, such as - {path: a.pt, activation: silu}")
     for number, row in enumerate(content, start=1):
-        yield f"entry {number}", {field_of(str(name)): "" if value is None else str(value) for name, value in row.items()}
+        nested = next((name for name, value in row.items() if isinstance(value, (list, dict))), None)
+        if nested is not None:
+            raise UserError(f"entry {number}: {nested[:40]!r} is one value, not several")
+        yield f"entry {number}", _by_field({name: "" if value is None else str(value) for name, value in row.items()})
+
+
+def _by_field(row: Mapping[str, str]) -> dict[str, str]:
+    fields = {field_of(name): value for name, value in row.items()}
+    if len(fields) < len(row):
+        name = next(name for name in row if field_of(name) != name and field_of(name) in row)
+        raise UserError(f"the columns {name!r} and {field_of(name)!r} are the same")
+    return fields
