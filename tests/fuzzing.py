@@ -35,6 +35,7 @@ class Outcome:
     stdout: str
     stderr: str
     seconds: float
+    """Of the processor: other programs on the machine do not count."""
     growth_mb: float
     """By how much the highest memory use of the process rose."""
 
@@ -42,7 +43,7 @@ class Outcome:
 def larobust(*words: str) -> Outcome:
     """Run the command line in this process."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    before, began = _peak_mb(), time.perf_counter()
+    before, began = _peak_mb(), time.process_time()
     with (
         mock.patch.object(sys, "argv", ["larobust", *words]),
         contextlib.redirect_stdout(stdout),
@@ -53,7 +54,7 @@ def larobust(*words: str) -> Outcome:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     return Outcome(code=code, stdout=stdout.getvalue(), stderr=stderr.getvalue(), seconds=seconds, growth_mb=_peak_mb() - before)
 
 

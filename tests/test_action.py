@@ -31,6 +31,7 @@ def run(folder: Path, code: int = 0, **inputs: str) -> tuple[int, list[str], str
         capture_output=True,
         check=False,
     )
+    (folder / "printed").write_bytes(done.stdout)
     words = folder / "words"
     return done.returncode, words.read_text().splitlines() if words.exists() else [], outputs.read_text()
 
@@ -108,3 +109,19 @@ def test_what_stands_in_an_input_is_never_run(tmp_path: Path) -> None:
     assert "$(touch owned) `touch owned`; touch owned" in words
     assert words[-1] == "*"
     assert not Path("owned").exists()
+
+
+def test_no_input_is_part_of_a_script() -> None:
+    steps = ACTION["runs"]["steps"]
+    passed = {value for step in steps for value in step.get("env", {}).values()}
+
+    assert not [step["run"] for step in steps if "${{" in step["run"]]
+    assert {step["shell"] for step in steps} == {"bash"}  # {0} of other shells could be one more way in
+    assert passed == {f"${{{{ inputs.{name} }}}}" for name in ACTION["inputs"]}
+
+
+def test_a_wrong_switch_cannot_write_a_command_of_the_workflow(tmp_path: Path) -> None:
+    code, words, _ = run(tmp_path, checkpoint="model.pt", strict="no\n::error::forged")
+
+    assert (code, words) == (2, [])
+    assert (tmp_path / "printed").read_text().splitlines() == ["::error title=larobust::strict is true or false"]

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from robustbench_la.errors import UnfitError, UserError, did_you_mean, lookup
+from robustbench_la.files import similar_files
 from robustbench_la.images.decoding import UndecodedImages
+from robustbench_la.untrusted.content import CONTROL, named, place, read_text
 
 LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1k-wnids.txt"})
 """Names of maps, with the files in this folder that hold them, one name of a folder per output. The WordNet ids are those of the
@@ -18,7 +20,8 @@ ImageNet-1k challenge, ILSVRC 2012, in their order (sorted), as listed in timm's
 _WORDNET = re.compile(r"n\d{8}")
 _SHOWN = 6
 _MOST_CLASSES = 65_536
-_MOST_CHARACTERS = 2**23
+_LARGEST = 2**21
+"""The largest file of labels, in bytes; 21,000 classes of ImageNet take 250,000."""
 
 
 def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ...] | None:
@@ -48,25 +51,23 @@ def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ..
     counts = Counter(names)
     repeated = next((name for name in names if counts[name] > 1), None)
     if not names or repeated is not None:
-        fault = "is empty" if not names else f"names {repeated!r} more than once" if repeated else "has empty lines"
+        fault = "is empty" if not names else f"names {repeated[:40]!r} more than once" if repeated else "has empty lines"
         raise UserError(f"--labels {labels} {fault}; line i is the name of the folder of output i, starting with output 0")
     return names
 
 
 def _lines(labels: str) -> list[str]:
     """The lines of a text file."""
-    path = Path(labels).expanduser()
     try:
-        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
-            raise UserError(f"--labels {labels}: it is no regular file")
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(_MOST_CHARACTERS + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"--labels {labels}: cannot be read as text ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-        ) from None
+        text = read_text(Path(labels).expanduser(), largest=_LARGEST)
+    except FileNotFoundError:
+        raise UserError(f"--labels {labels}: no such file{similar_files(Path(labels))}") from None
+    except (UserError, RuntimeError) as error:  # the latter of ~name without such a user
+        raise UserError(f"--labels {labels}: {error}") from None
+    if (wrong := CONTROL.search(text.replace("\r\n", " \n"))) is not None:
+        raise UserError(f"--labels {labels}: {place(text, wrong.start())} holds {named(wrong[0])}")
     lines = text.splitlines()
-    if len(text) > _MOST_CHARACTERS or len(lines) > _MOST_CLASSES:
+    if len(lines) > _MOST_CLASSES:
         raise UserError(f"--labels {labels}: it names more than {_MOST_CLASSES:,} folders, one per line; no network has so many")
     return lines
 

@@ -125,12 +125,31 @@ def _device_name(device: torch.device) -> str:
 
 
 def _git() -> tuple[str, bool] | None:
-    """Commit of the working directory, and whether it has uncommitted changes; None outside a repository."""
+    """Commit of the working directory, and whether it has uncommitted changes; None outside a repository.
+
+    Nothing that the repository's own configuration names is run: neither a monitor, nor hooks, nor filters of its files, and
+    submodules count by their commits.
+    """
     try:
-        commit, status = (
-            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["-c", "core.fsmonitor=false", "status", "--porcelain"])
+        configured = _asked(
+            "config", "--show-scope", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$", check=False
         )
+        theirs = [
+            name for scope, _, name in (line.partition("\t") for line in configured.splitlines()) if scope in _OF_THE_FOLDER
+        ]
+        without = [word for name in theirs for word in ("-c", f"{name}=")]
+        commit = _asked("rev-parse", "HEAD")
+        status = _asked(*_NOTHING_RUN, *without, "status", "--porcelain", "--ignore-submodules=dirty")
     except (OSError, subprocess.SubprocessError):
         return None
     return commit, bool(status)
+
+
+_OF_THE_FOLDER = ("local", "worktree")
+"""The scopes of git's configuration that come with a folder."""
+_NOTHING_RUN = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""Without writing the index, which would run a hook."""
+
+
+def _asked(*words: str, check: bool = True) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=check, timeout=10).stdout.strip()

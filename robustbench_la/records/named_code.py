@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 
 from robustbench_la.errors import UserError
-from robustbench_la.text import printable
 
 LIBRARIES = ("torchvision", "timm", "pickled")
 """What stands before the colon of an architecture that is no code of the user's."""
@@ -63,4 +62,4 @@ def check_codes_are_named(codes: Iterable[tuple[str, str]], allowed: Collection[
 
 
 def _not_named(source: str, what: str, flag: str) -> UserError:
-    return UserError(printable(f"{source}: {what}, which a file alone may not run; allow that with {flag}"))
+    return UserError(f"{source}: {what}, which a file alone may not run; allow that with {flag}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, field_validator, model_validator
 
 from corruptions.registry import SEVERITIES
 from robustbench_la.errors import UserError, lookup
@@ -27,10 +27,12 @@ def _as_words(value: object) -> object:
     return [word.strip() for text in texts for word in text.split(",")]
 
 
-_Strings = Annotated[list[str], BeforeValidator(_as_list)]
-_Words = Annotated[list[str], BeforeValidator(_as_words)]
-_Seeds = Annotated[list[int], BeforeValidator(_as_list)]
+_Strings = Annotated[list[str], FailFast(), BeforeValidator(_as_list)]
+_Words = Annotated[list[str], FailFast(), BeforeValidator(_as_words)]
+_Seeds = Annotated[list[int], FailFast(), BeforeValidator(_as_list)]
 _Positive = Annotated[int, Field(gt=0)]
+_Side = Annotated[int, Field(gt=0, le=4096)]
+"""In pixels; no classifier takes larger images, and one of 10^6 x 10^6 px fits into no memory."""
 
 
 class _Part(BaseModel):
@@ -40,9 +42,9 @@ class _Part(BaseModel):
 class Augment(_Part):
     """Augmentation of training images, before they are normalised."""
 
-    pad: Annotated[int, Field(ge=0)] = 0
+    pad: Annotated[int, Field(ge=0, le=4096)] = 0
     """Black pixels added on each side before the crop."""
-    crop: _Positive | None = None
+    crop: _Side | None = None
     """Side of the random crop in pixels; the size of the image if not given."""
     flip: bool = False
     """Whether images are flipped horizontally with probability 1/2."""
@@ -57,7 +59,7 @@ class Recipe(_Part):
     lr: Annotated[float, Field(gt=0)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    milestones: list[_Positive] = []
+    milestones: Annotated[list[_Positive], FailFast()] = []
     """Epochs (or iterations) after which the learning rate is multiplied by gamma."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     augment: Augment = Augment()
@@ -102,8 +104,8 @@ class _SharedPlan(NetworkPlan):
     """What training and evaluation both need: network, images, device."""
 
     data: str | None = None
-    resize: _Positive | None = None
-    crop: _Positive | None = None
+    resize: _Side | None = None
+    crop: _Side | None = None
     limit: _Positive | None = None
     device: str = "auto"
 
@@ -137,7 +139,7 @@ class EvaluationPlan(_SharedPlan):
     keep_going: bool = False
     """Whether to go on without checkpoints that cannot be used."""
     noise: _Strings = ["paper"]
-    severity: Annotated[list[int | str], BeforeValidator(_as_list)] = list(SEVERITIES)
+    severity: Annotated[list[int | str], FailFast(), BeforeValidator(_as_list)] = list(SEVERITIES)
     profile: str | None = None
     jpeg: Annotated[int, Field(ge=1, le=95)] | None = None
     """Quality of the JPEG as which corrupted images are stored before the network sees them, as in ImageNet-C (85)."""

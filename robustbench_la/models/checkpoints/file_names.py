@@ -15,6 +15,8 @@ _FIELD = re.compile(r"\{(\w*)\}")
 _WILD = re.compile(r"(\*\*/|\*|\?|\[[^\]]+\])")
 _ANY = {"**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
 _WHOLE = re.compile(r"-?\d+")
+_MOST_STEPS = 200_000
+"""A tenth of a second; four fields in a name of 60 characters take 10,000."""
 
 Ways = list[dict[str, str]]
 """Each way to read a name: the values of the fields."""
@@ -98,10 +100,20 @@ def _ways(template: str, path: str) -> Ways:
             tokens.append(("field", field_of(part)))
         else:
             tokens += [("wild" if _WILD.fullmatch(text) else "text", text) for text in _WILD.split(part) if text]
-    return [dict(way) for way in dict.fromkeys(tuple(way.items()) for way in _match(tokens, path, {}))]
+    steps = iter(range(_MOST_STEPS))
+    try:
+        return [dict(way) for way in dict.fromkeys(tuple(way.items()) for way in _match(tokens, path, {}, steps))]
+    except _TooManyError:
+        raise UserError(f"{path} fits {template!r} in too many ways; put text between its fields, or use fewer") from None
 
 
-def _match(tokens: Sequence[tuple[str, str]], rest: str, values: Mapping[str, str]) -> Iterator[dict[str, str]]:
+class _TooManyError(Exception):
+    """A name can be read in more ways than anybody could mean."""
+
+
+def _match(
+    tokens: Sequence[tuple[str, str]], rest: str, values: Mapping[str, str], steps: Iterator[int]
+) -> Iterator[dict[str, str]]:
     if not tokens:
         if not rest:
             yield dict(values)
@@ -109,10 +121,12 @@ def _match(tokens: Sequence[tuple[str, str]], rest: str, values: Mapping[str, st
     (kind, text), *others = tokens
     if kind == "text":
         if rest.startswith(text):
-            yield from _match(others, rest[len(text) :], values)
+            yield from _match(others, rest[len(text) :], values, steps)
         return
     pattern = re.compile(r"[^/]+" if kind == "field" else _ANY.get(text) or text.replace("[!", "[^"))
     for end in range(len(rest) + 1):
+        if next(steps, None) is None:
+            raise _TooManyError
         piece = rest[:end]
         if pattern.fullmatch(piece) and (kind == "wild" or values.get(text, piece) == piece):
-            yield from _match(others, rest[end:], {**values, text: piece} if kind == "field" else values)
+            yield from _match(others, rest[end:], {**values, text: piece} if kind == "field" else values, steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,13 +47,20 @@ def find_checkpoints(patterns: Sequence[str]) -> list[NamedFile]:
     return list(files.values())
 
 
+_UP_AGAIN = re.compile(r"[*?\[{].*/\.\.(/|$)")
+
+
 def _found(pattern: str) -> list[NamedFile]:
+    if "\0" in pattern:
+        raise UserError(f"{pattern!r} is no name of a file")
+    if _UP_AGAIN.search(pattern) and not exists(Path(pattern)):
+        raise UserError(f"{pattern!r} goes up (..) behind a wildcard, which finds the same files again and again")
     if Path(pattern).suffix in SUFFIXES and not glob.has_magic(pattern):
         return read_table(Path(pattern))
     template = is_template(pattern)
     if template:
         fields_of(pattern)  # an unknown field is reported even where no file matches
-    searched = glob_of(pattern) if template else pattern
+    searched = re.sub(r"(\*\*/)+", "**/", glob_of(pattern) if template else pattern)
     # Path.glob does not accept absolute patterns.
     matches = [pattern] if exists(Path(pattern)) else sorted(glob.glob(searched, recursive=True))  # noqa: PTH207
     if not matches and not glob.has_magic(searched):

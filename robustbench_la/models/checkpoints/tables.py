@@ -58,14 +58,10 @@ def _checked(table: Path, place: str, row: Mapping[str, str]) -> NamedFile:
 
 
 def _of_csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    empty = True
     for line, row in read_csv(path, delimiter="\t" if path.suffix == ".tsv" else ","):
-        empty = False
         if "path" not in row:
             raise UserError("its first line must name the columns, with one called path")
         yield f"line {line}", _by_field(row)
-    if empty:
-        raise UserError("no row; its first line must name the columns, with one called path, and each further line a checkpoint")
 
 
 def _of_yaml(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
