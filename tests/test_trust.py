@@ -142,7 +142,7 @@ def test_quickstart_takes_no_plan_from_the_working_folder() -> None:
 
 
 def test_in_python_the_argument_allows_what_the_file_names() -> None:
-    with pytest.raises(UserError, match=r"allow that with arch= theirs\.py:net"):
+    with pytest.raises(UserError, match=r"allow that with arch=\"theirs\.py:net\""):
         la.evaluate("nets.csv", "digits", noise="clean", limit=8)
     assert not was_run()
 
@@ -155,7 +155,7 @@ def test_a_baseline_in_python_runs_no_code() -> None:
     assert '"given": {}' in recorded
     Path("code.json").write_text(recorded.replace('"given": {}', '"given": {"arch": "theirs.py:net"}'))
 
-    with pytest.raises(UserError, match=r"the baseline: .* allow that with arch= theirs\.py:net"):
+    with pytest.raises(UserError, match=r"the baseline: .* allow that with arch=\"theirs\.py:net\""):
         la.check("net.pt", baseline="code.json")
     assert not was_run()
 

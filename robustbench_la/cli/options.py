@@ -126,7 +126,7 @@ TrustFile = Annotated[
 ]
 AllowCode = Annotated[
     list[str] | None,
-    value("--allow-code", "FILE.py:NAME", CHECKPOINT, "Code that the arch column of a table names and that may run; repeatable."),
+    value("--allow-code", "FILE:NAME", CHECKPOINT, "Code that the arch column of a table names and that may run; repeatable."),
 ]
 LayerActAlpha = Annotated[float | None, layeract_alpha(CHECKPOINT)]
 Normalize = Annotated[str | None, normalize(CHECKPOINT)]

@@ -33,7 +33,7 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError("not a file, but a pipe, a device or a socket")
+                raise UserError("it is no regular file")
             content = file.read(largest + 1)
     except FileNotFoundError:
         raise
