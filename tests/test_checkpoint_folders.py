@@ -395,3 +395,30 @@ def test_the_weights_of_the_file_that_is_named_are_loaded(request, tmp_path, kin
     part = next(path.name for path in sorted(source.glob("model*.safetensors")))
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded(tmp_path / "net" / name).items())
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in loaded(tmp_path / "net" / part).items())
+
+
+def test_weights_of_timm_alone_take_the_normalization_of_timm_as_assumed(timm_folder, tmp_path):
+    safetensors.torch.save_file(timm_folder[1].state_dict(), tmp_path / "alone.safetensors")
+
+    def loaded(**given):
+        return _loaded(tmp_path / "alone.safetensors", architecture="timm:test_resnet", **given)
+
+    network = loaded()
+    settings = _library("timm").get_pretrained_cfg("test_resnet").to_dict()
+    assert (network.normalization.mean, network.normalization.std) == (settings["mean"], settings["std"])
+    assert network.assumed == (f"normalization {network.normalization}",)
+    (remark,) = [one for one in network.remarks if "timm" in one]
+    assert "no --normalize given: that of timm's own weights of test_resnet is taken" in remark
+    assert "for images as timm prepares them, give --resize 168 --crop 160 --interpolation bilinear" in remark
+    assert loaded(normalization=Normalization((0.5,), (0.5,))).assumed == ()
+
+
+def test_a_part_of_weights_that_no_index_lists_is_refused_as_such(hf_folder, tmp_path):
+    shutil.copytree(hf_folder[0], tmp_path / "net")
+    next((tmp_path / "net").glob("*.index.json")).unlink()
+    part = sorted((tmp_path / "net").glob("model-0*.safetensors"))[0]
+
+    with pytest.raises(
+        UserError, match=r"model-00001-of-0000\d.safetensors is part 1 of \d of the weights, and no index lists it; give"
+    ):
+        read_checkpoint(part, source="hf")

@@ -65,6 +65,23 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     return model
 
 
+def timm_settings(name: str) -> dict[str, Any]:
+    """What timm says about the preprocessing of a network's usual weights; nothing if it has none.
+
+    Args:
+        name: Its name there; what follows a dot names weights.
+    """
+    timm = library("timm")
+    for known in (name, name.partition(".")[0]):
+        try:
+            settings = timm.get_pretrained_cfg(known)
+        except RuntimeError:  # weights that it does not know
+            continue
+        if settings is not None:
+            return dict(settings.to_dict())
+    return {}
+
+
 def sketched(build: Callable[[], nn.Module]) -> nn.Module | None:
     """A network without memory for its weights; None if its code needs their values.
 

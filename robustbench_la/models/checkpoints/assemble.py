@@ -21,11 +21,13 @@ from robustbench_la.models.checkpoints.keys import check_keys
 from robustbench_la.models.checkpoints.layouts import is_state_dict
 from robustbench_la.models.checkpoints.locate import locate
 from robustbench_la.models.checkpoints.network import PADDING, LoadOverrides, Network
+from robustbench_la.models.checkpoints.preprocessing import timm_images, timm_normalization
 from robustbench_la.models.checkpoints.recipes import recipe_of, seed_of
 from robustbench_la.models.checkpoints.usable import check_tensors
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import code_sha256, state_sha256
+from robustbench_la.models.libraries import timm_settings
 from robustbench_la.models.user_code import code_of
 from robustbench_la.text import counted, printable
 
@@ -190,19 +192,39 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
     if seed is not None:
         remarks.append("its training seed is the one that the file records")
     spec = replace(spec, height=spec.height or shape.height, width=spec.width or shape.width)
+    known, unsaid = _preprocessing(spec, overrides)
     network = _network(
         spec,
         located.state,
         overrides.activation,
         overrides.alpha,
-        overrides.normalization or NORMALIZATIONS["none"],
+        known,
         data=None,
         seed=seed,
-        remarks=(*remarks, *(() if overrides.normalization else (_NOT_NORMALIZED,))),
+        remarks=(*remarks, *unsaid),
     )
     alpha = _assumed_alpha(network.alpha, overrides, shape)
     padding = (f"{PADDING} {spec.padding}",) if spec.pads_channels else ()
-    return replace(network, assumed=(*(() if overrides.normalization else ("normalization none",)), *alpha, *padding))
+    return replace(network, assumed=(*((f"normalization {known}",) if unsaid else ()), *alpha, *padding))
+
+
+def _preprocessing(spec: NetworkSpec, overrides: LoadOverrides) -> tuple[Normalization, tuple[str, ...]]:
+    """The normalization of a network whose file does not record it, and what to say if nobody gave it."""
+    if overrides.normalization is not None:
+        return overrides.normalization, ()
+    library, _, name = spec.architecture.partition(":")
+    settings = timm_settings(name) if library == "timm" else {}
+    known = timm_normalization(settings)
+    if known is None:
+        return NORMALIZATIONS["none"], (_NOT_NORMALIZED,)
+    remark = f"no --normalize given: that of timm's own weights of {name} is taken, {known}"
+    try:
+        images = timm_images(settings)
+    except UserError:
+        return known, (remark,)
+    sizes = f"--resize {images.resize} --crop {images.crop} --interpolation {images.interpolation}"
+    other = (spec.height, spec.width) != (images.crop, images.crop)
+    return known, (f"{remark}; for images as timm prepares them, give {sizes}" if other else remark,)
 
 
 def _assumed_alpha(alpha: float | None, overrides: LoadOverrides, shape: Shape) -> tuple[str, ...]:

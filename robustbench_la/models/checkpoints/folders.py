@@ -25,6 +25,7 @@ from robustbench_la.models.libraries import sketched, timm_network, transformers
 CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pth", "*.pt")
+_PART = re.compile(r"-(\d{1,5})-of-(\d{1,5})\.")
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "checkpoint")
 
 
@@ -126,7 +127,12 @@ def weight_files(folder: Path) -> list[Path]:
 def _is_whole(folder: Path, named: Path) -> bool:
     """Whether a file holds all weights of a network, and not one part of those that an index lists."""
     indices = [read_config(path).get("weight_map") for path in folder.glob("*.index.json")]
-    return named.suffix != ".json" and not any(named.name in index.values() for index in indices if isinstance(index, dict))
+    whole = named.suffix != ".json" and not any(named.name in index.values() for index in indices if isinstance(index, dict))
+    if whole and (part := _PART.search(named.name)):
+        raise UserError(
+            f"{named.name} is part {int(part[1])} of {int(part[2])} of the weights, and no index lists it; give the folder"
+        )
+    return whole
 
 
 def merged(files: list[Path]) -> dict[str, Any]:
