@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
 _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef"
 """Characters that Python calls printable, although nobody sees them."""
+_MOST_ACCENTS = 4
+"""Combining characters on one letter; more would cover the lines around it."""
 _NOT_SEEN = re.compile(f"[{_UNSEEN}]")
 _COMMAND = re.compile(r"\A\s*:(?=:)|#(?=#\w*\[)")
 """What a workflow's log takes for a command: ``::`` at the beginning of a line, ``##[`` anywhere."""
@@ -29,21 +32,28 @@ def is_printable(text: str, *, longest: int | None = None) -> bool:
 def printable(text: str) -> str:
     r"""A text on one line, that can control neither a terminal nor a workflow and hides nothing from its reader.
 
-    Control characters, marks that turn the direction of reading, spaces that are none, halves of characters and characters
-    that nobody sees become escapes, as does the beginning of a workflow's command. What was made printable stays as it is.
+    Control characters, marks that turn the direction of reading, spaces that are none, halves of characters, characters that
+    nobody sees and piled accents become escapes, as does the beginning of a workflow's command. What was made printable stays
+    as it is.
 
     >>> print(printable("a\x1b[2Jb\n::error::c"), printable("::error::x"), printable("la_\N{RIGHT-TO-LEFT OVERRIDE}ulis"))
     a\x1b[2Jb\n::error::c \x3a:error::x la_\u202eulis
     """
-    if not is_printable(text):
-        text = "".join(map(_escape, text))
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_shown(text))
     return _COMMAND.sub(lambda found: found[0][:-1] + f"\\x{ord(found[0][-1]):02x}", text)
 
 
+def _shown(text: str) -> Iterator[str]:
+    """Each character, or the escape by which Python writes it."""
+    accents = _MOST_ACCENTS  # none without a letter
+    for character in text:
+        is_accent = unicodedata.category(character)[0] == "M"
+        accents = accents + 1 if is_accent else _MOST_ACCENTS if character == " " else 0
+        yield character if is_printable(character) and accents <= _MOST_ACCENTS else _escape(character)
+
+
 def _escape(character: str) -> str:
-    """A character, or the escape by which Python writes it."""
-    if is_printable(character):
-        return character
     code = ord(character)
     short = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
     digits = f"x{code:02x}" if code < 0x100 else f"u{code:04x}" if code < 0x10000 else f"U{code:08x}"
@@ -57,6 +67,32 @@ def valid(text: str) -> str:
     True
     """
     return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines, which stay apart.
+
+    >>> print(printable_lines("Traceback\\n  a\\x1b"))
+    Traceback
+      a\\x1b
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def clipped(text: str, *, word: int = 120, longest: int = 4000) -> str:
+    """A text for readers: words of more than ``word`` characters leave out their middle, and so does all of it.
+
+    >>> clipped("the key " + "layer." * 1000 + "weight", word=24)
+    'the key layer.layer…layer.weight'
+    """
+    if len(text) <= word:
+        return text
+    return _without_middle(re.sub(rf"\S{{{word + 1},}}", lambda found: _without_middle(found[0], word), text), longest)
+
+
+def _without_middle(text: str, longest: int) -> str:
+    ahead = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:ahead]}…{text[len(text) - (longest - 1 - ahead) :]}"
 
 
 def percent(share: float) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from robustbench_la.cli import options, plan_flags
 from robustbench_la.cli.plan_flags import PlanFlags
+from robustbench_la.cli.streams import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,11 +121,11 @@ def _measure_and_write(
         _show_what_moved(old, new)
     size = baselines.write_baseline(path, for_gate.with_content(new, ready))
     for line in recorded(new):
-        print(line)
+        say(line, on=sys.stdout)
     conditions = counted(len(new.answers), "condition")
-    print(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB", file=sys.stderr)
+    say(f"{path}: {conditions} of {new.images:,} images, {size / 1000:,.1f} kB")
     code = f" --arch {shlex.quote(plan.arch)}" if plan.arch is not None else ""  # a baseline runs no code that is not named again
-    print(f"Next: larobust check --baseline {shlex.quote(str(path))} --ckpt NEW.pt{code}", file=sys.stderr)
+    say(f"Next: larobust check --baseline {shlex.quote(str(path))} --ckpt NEW.pt{code}")
 
 
 def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
@@ -139,7 +140,7 @@ def _show_what_moved(old: Snapshot, new: Snapshot) -> None:
     try:
         verdict = judge.judge(old, new, Rules(drop=Fraction(0), rise=Fraction(0)))
     except NotComparableError as error:
-        print(f"cannot show what moved: {error}", file=sys.stderr)
+        say(f"cannot show what moved: {error}")
         return
     terminal.show(report.verdict_tables(verdict))
-    print(report.about(verdict), file=sys.stderr)
+    say(report.about(verdict))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from robustbench_la.cli import filters, options
 from robustbench_la.cli.baseline import DEFAULT
 from robustbench_la.cli.check_outputs import Outputs, reported_under_actions
 from robustbench_la.cli.plan_flags import PlanFlags, is_given, with_plan_flags
+from robustbench_la.cli.streams import say
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.wording import as_flags
 
@@ -174,7 +174,7 @@ def command(
         failures = outputs.publish(verdict, strict=strict)
     if verdict.failing(strict=strict):  # whatever happened to the reports
         for failure in failures:
-            print(failure, file=sys.stderr)
+            say(failure)
         raise typer.Exit(REGRESSION)
     if failures:
         raise RunError("; ".join(failures))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robustbench_la.cli.streams import say
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Outputs:
         from robustbench_la.output import terminal
 
         for remark in verdict.remarks:
-            print(remark, file=sys.stderr)
+            say(remark)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for line in github.github(verdict, strict=strict):  # the runner reads them from stderr too
                 print(line, file=sys.stderr)
@@ -78,10 +79,10 @@ class Outputs:
         elif self.summary == "-":
             print(markdown, end="")
         else:
-            print(report.headline(verdict, strict=strict))
+            say(report.headline(verdict, strict=strict), on=sys.stdout)
             terminal.show(report.verdict_tables(verdict))
             if verdict.now is not None:
-                print(report.about(verdict))
+                say(report.about(verdict), on=sys.stdout)
 
 
 @contextlib.contextmanager
@@ -105,4 +106,4 @@ def _append(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
-        print(f"cannot write {path}: {error.strerror}", file=sys.stderr)
+        say(f"cannot write {path}: {error.strerror}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from robustbench_la.cli import filters, options
+from robustbench_la.cli.streams import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +180,7 @@ def _publisher(format_: str | None, output: str | None, store: Path, *, show_pat
     def publish(tables: Sequence[Table]) -> None:
         if output is not None:
             write_whole(Path(output), formats[form or "text"](tables))
-            print(f"{output} written", file=sys.stderr)
+            say(f"{output} written")
         elif form is None:
             terminal.show(tables)
         else:

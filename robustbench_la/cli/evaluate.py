@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from robustbench_la.cli import options, plan_flags
 from robustbench_la.cli.plan_flags import PlanFlags
+from robustbench_la.cli.streams import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ def measure_and_print(
     elif results.records:
         print_tables(results.records, provenance.about(evaluation), detail=detail)
     for remark in order_remarks(evaluation.images, results.records):
-        print(remark, file=sys.stderr)
+        say(remark)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
         write_whole(Path(output), text)
     if results.measured or interrupted:
@@ -99,7 +99,7 @@ def measure_and_print(
         missing = results.wanted - results.from_store
         stopped = f"interrupted after {results.measured} of {missing}" if interrupted else f"{results.measured}"
         unit = "cell" if stopped == "1" else "cells"
-        print(f"{stopped} {unit} in {results.seconds:.1f} s ({speed:,.0f} images/s)", file=sys.stderr)
+        say(f"{stopped} {unit} in {results.seconds:.1f} s ({speed:,.0f} images/s)")
     if interrupted:
         raise KeyboardInterrupt
     plan_flags.finish(evaluation)

@@ -11,9 +11,9 @@ import typer
 
 from robustbench_la.cli import streams
 from robustbench_la.cli.app import app
+from robustbench_la.cli.streams import say
 from robustbench_la.cli.usage_errors import explain
 from robustbench_la.errors import UserError
-from robustbench_la.text import printable
 
 _READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
@@ -42,7 +42,7 @@ def _run() -> int:
         sys.stdout.flush()
     except UserError as error:
         if _TRACEBACK in sys.argv:
-            traceback.print_exc()
+            _print_traceback()
         elif error.__cause__ is not None:  # an error in code of the user's
             return _fail(f"{error} ({_TRACEBACK} shows all of it)", error.exit_code)
         return _fail(str(error), error.exit_code)
@@ -65,12 +65,17 @@ def _run() -> int:
                 return 2
             return _fail(explain(error), 2)
         # A fault of ours or of the machine: its traceback, and never the exit code of a regression (1).
-        traceback.print_exc()
+        _print_traceback()
         return _fail("could not run (the traceback above shows where)", 3)
     return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
 
 
+def _print_traceback() -> None:
+    for line in traceback.format_exc().rstrip("\n").split("\n"):
+        say(line)
+
+
 def _fail(message: str, code: int) -> int:
     """Report an error in one line on stderr."""
-    print(f"larobust: {printable(message)}", file=sys.stderr)
+    say(f"larobust: {message}")
     return code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from robustbench_la.cli import options, plan_flags
 from robustbench_la.cli.plan_flags import PlanFlags
+from robustbench_la.cli.streams import say
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_LAYERS
 
@@ -204,7 +204,7 @@ def _measure_and_print(
             provenance.about(evaluation) + saturated,
         )
     if results.measured or interrupted:
-        print(f"{counted(results.measured, 'pass', 'passes')} in {results.seconds:.1f} s", file=sys.stderr)
+        say(f"{counted(results.measured, 'pass', 'passes')} in {results.seconds:.1f} s")
     if interrupted:
         raise KeyboardInterrupt
     plan_flags.finish(evaluation)
@@ -214,4 +214,4 @@ def _plot(kind: str, path: Path, measured: Sequence[NetworkFluctuation]) -> None
     from robustbench_la.output.figures import style
 
     style.save(FIGURES[kind].draw(measured), path)
-    print(f"{path} written", file=sys.stderr)
+    say(f"{path} written")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robustbench_la.cli import filters, options
+from robustbench_la.cli.streams import say
 
 HELP = """Remove the results that match every filter; shows them and asks first.
 
@@ -50,8 +51,8 @@ def command(
         if not sys.stdin.isatty():
             raise UserError("no terminal to ask on; give --yes to remove these")
         if not typer.confirm("Remove these?", err=True):
-            print("nothing was removed", file=sys.stderr)
+            say("nothing was removed")
             return
     with Store(path) as opened:
         gone, records = opened.forget(selection)
-    print(f"{gone:,} cells removed" + (f", {records:,} layer records" if records else ""), file=sys.stderr)
+    say(f"{gone:,} cells removed" + (f", {records:,} layer records" if records else ""))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_la.cli import options
+from robustbench_la.cli.streams import say
 
 if TYPE_CHECKING:
     from robustbench_la.records.cells import Cell
@@ -49,9 +49,9 @@ def command(files: Files, output: Written) -> None:
                 if source.path.resolve() == target.resolve():
                     continue
                 merged = merge(joined, source)
-                print(f"{source.path}: {merged.added:,} added, {merged.present:,} were present already", file=sys.stderr)
+                say(f"{source.path}: {merged.added:,} added, {merged.present:,} were present already")
                 if merged.conflicting:
-                    print(_conflict(source.path, target, merged.conflicting), file=sys.stderr)
+                    say(_conflict(source.path, target, merged.conflicting))
 
 
 def _conflict(source: Path, target: Path, cells: tuple[Cell, ...]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_type_hints
 
 from robustbench_la.cli import options
+from robustbench_la.cli.streams import say
 from robustbench_la.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def go_on_without(plan: EvaluationPlan) -> GoOn:
 
     def go_on(error: UserError) -> bool:
         if plan.keep_going:
-            print(f"left out: {error}", file=sys.stderr)
+            say(f"left out: {error}")
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         import typer
 
-        print(error, file=sys.stderr)
+        say(error)
         return typer.confirm("Go on without it?", err=True)
 
     return go_on
@@ -123,7 +124,7 @@ def finish(evaluation: Evaluation) -> None:
 
         from robustbench_la.text import counted
 
-        print(f"{counted(len(evaluation.left_out), 'checkpoint')} left out", file=sys.stderr)
+        say(f"{counted(len(evaluation.left_out), 'checkpoint')} left out")
         raise typer.Exit(LEFT_OUT)
 
 
@@ -175,10 +176,10 @@ def announce(evaluation: Evaluation, counts: str) -> None:
         for remark in network.remarks:
             names.setdefault(remark, []).append(network.name)
     for remark, having in names.items():
-        print(f"{some(having)}: {remark}", file=sys.stderr)
+        say(f"{some(having)}: {remark}")
     for sentence in same_weights(evaluation.networks):
-        print(sentence, file=sys.stderr)
-    print(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.", file=sys.stderr)
+        say(sentence)
+    say(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.")
 
 
 def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
@@ -186,7 +187,7 @@ def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:
     if plan.data is None:
         recorded = any(network.data is not None for network in evaluation.networks)
         why = "recorded in the checkpoint" if recorded else "the default"
-        print(f"no --data given: using {evaluation.images.name}, {why}", file=sys.stderr)
+        say(f"no --data given: using {evaluation.images.name}, {why}")
 
 
 def measure(
@@ -208,13 +209,13 @@ def measure(
     from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
 
-    def say(found: int, wanted: int) -> None:
+    def report_found(found: int, wanted: int) -> None:
         if found:
             rest = "; nothing is left to measure (--fresh measures again)" if found == wanted else ""
-            print(f"{found} of {wanted} {unit} were in {store}{rest}", file=sys.stderr)
+            say(f"{found} of {wanted} {unit} were in {store}{rest}")
 
     keep_freed_memory()
     try:
-        return measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=bar("images"), on_found=say), False
+        return measure_missing(evaluation, quantity, store=store, fresh=fresh, meter=bar("images"), on_found=report_found), False
     except Interrupted as stop:
         return stop.results, True

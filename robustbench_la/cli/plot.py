@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from robustbench_la.cli import completion, filters, options
+from robustbench_la.cli.streams import say
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.output.figures.kinds import FIGURES, OF_STORES
 
@@ -111,7 +111,7 @@ def command(
         if store is not None or group is not None or allow_missing or any(filters):
             raise UserError(f"plot {kind} draws formulas: it reads no store, so there is nothing to select")
         style.save(figure_kind.draw(**drawing), path)
-        print(f"{output} written", file=sys.stderr)
+        say(f"{output} written")
         return
     results = options.store_path(store)
     if path.resolve() == results.resolve():
@@ -119,7 +119,7 @@ def command(
     read = partial(_cells, across=figure_kind.across) if figure_kind.drawn_from == "cells" else _layers
     records, about = read(results, select(*filters), group, allow_missing=allow_missing)
     style.save(figure_kind.draw(records, **about, **drawing), path)
-    print(f"{output} written", file=sys.stderr)
+    say(f"{output} written")
 
 
 def _cells(

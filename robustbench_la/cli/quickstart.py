@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from robustbench_la.cli import options, plan_flags
+from robustbench_la.cli.streams import say
 
 HELP = """Train two small networks on real digits, corrupt the images, compare. Takes under a minute on a laptop."""
 EXAMPLE = "Example: larobust quickstart"
@@ -41,9 +41,9 @@ def command(output: Folder = "runs/quickstart", store: options.Store = None) -> 
     jobs = prepare_jobs(plan, str(Path(output) / "{activation}.pt"), force=True, meter=meter)
     for job in jobs:
         if job.path.exists():
-            print(f"{job.path} exists already; using it", file=sys.stderr)
+            say(f"{job.path} exists already; using it")
             continue
-        print(outcome(train.train(job, force=True, meter=meter)), file=sys.stderr)
+        say(outcome(train.train(job, force=True, meter=meter)))
     paths = [str(job.path) for job in jobs]
     try:
         trained = plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None})
@@ -51,14 +51,13 @@ def command(output: Folder = "runs/quickstart", store: options.Store = None) -> 
     except UserError as error:
         raise UserError(f"{error}; remove it, and quickstart trains it again") from None
     announce(evaluation)
-    print(f"Digits are easy, so the levels are the strong ones of {plan.profile}, not those for small images.", file=sys.stderr)
+    say(f"Digits are easy, so the levels are the strong ones of {plan.profile}, not those for small images.")
     measure_and_print(evaluation, detail=False, as_json=False, output=None, store=path)
     kept = "" if store is None else f" --store {shlex.quote(store)}"
-    print(
-        f"The results are kept in {path}. One seed and 500 images prove nothing yet. Next:\n"
-        f"  larobust compare --by checkpoint --ckpt '{output}/*.pt'{kept}\n"
-        f"  larobust eval --ckpt '{output}/*.pt' --noise all --profile {plan.profile} --detail\n"
+    say(f"The results are kept in {path}. One seed and 500 images prove nothing yet. Next:")
+    say(f"  larobust compare --by checkpoint --ckpt '{output}/*.pt'{kept}")
+    say(f"  larobust eval --ckpt '{output}/*.pt' --noise all --profile {plan.profile} --detail")
+    say(
         "  larobust train --data digits --arch cnn --activation la_silu --activation silu --training-seed 11 --training-seed 22 "
-        "-o 'runs/{activation}-{seed}.pt'",
-        file=sys.stderr,
+        "-o 'runs/{activation}-{seed}.pt'"
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 from robustbench_la.cli import filters, options
+from robustbench_la.cli.streams import say
 
 HELP = """Show what has been measured: all of the store, or what matches every filter."""
 EXAMPLE = "Example: larobust results --activation la_silu --csv > results.csv"
@@ -58,4 +58,4 @@ def command(
     if not cells and not layers:
         if selection != EVERYTHING:
             raise NothingSelectedError(f"{path} holds nothing that matches")
-        print(f"{path} holds nothing", file=sys.stderr)
+        say(f"{path} holds nothing")

@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from robustbench_la.text import clipped, printable
+
+_LONGEST_WORD = 500
+"""Characters of a name in a message; longer ones leave out their middle."""
+
 
 class _Descriptor(io.FileIO):
     """An open file descriptor; what is written after its reader has gone is dropped, and nothing fails."""
@@ -26,6 +31,16 @@ class _Descriptor(io.FileIO):
 
 
 _stdout: _Descriptor | None = None
+
+
+def say(message: object, *, on: TextIO | None = None) -> None:
+    """Print one line, in which names from outside hide nothing and do nothing.
+
+    Args:
+        message: What to say.
+        on: Where; stderr if not given.
+    """
+    print(clipped(printable(str(message)), word=_LONGEST_WORD), file=sys.stderr if on is None else on)
 
 
 def install() -> None:

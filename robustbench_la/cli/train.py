@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_la.cli import completion, options
+from robustbench_la.cli.streams import say
 from robustbench_la.text import percent
 
 if TYPE_CHECKING:
@@ -144,17 +144,17 @@ def command(
     meter = bar("images")
     jobs = prepare_jobs(plan, output, force=force, download=download, meter=meter)
     if plan.data is None:
-        print(f"no --data given: training on {jobs[0].choice}, the default", file=sys.stderr)
+        say(f"no --data given: training on {jobs[0].choice}, the default")
     if not jobs[0].images_held_apart:
-        print(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images", file=sys.stderr)
+        say(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images")
     for number, job in enumerate(jobs, start=1):
         try:
             trained = train.train(job, force=force, meter=meter)
         except KeyboardInterrupt:
             if job.unfinished.exists():
-                print(f"{job.path} is not finished; the same command goes on from {job.unfinished}", file=sys.stderr)
+                say(f"{job.path} is not finished; the same command goes on from {job.unfinished}")
             raise
-        print(f"[{number}/{len(jobs)}] {outcome(trained)}, {trained.seconds:.1f} s", file=sys.stderr)
+        say(f"[{number}/{len(jobs)}] {outcome(trained)}, {trained.seconds:.1f} s")
 
 
 def outcome(trained: Trained) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from robustbench_la.analysis.tables.table import Table
 from robustbench_la.output.layout import heading, laid_out
+from robustbench_la.text import printable
 
 
 def page(tables: Sequence[Table]) -> str:
     """A whole page; everything that comes from outside is escaped."""
-    return _rendered("page.html", tables, title=tables[0].title if tables else "no results")
+    return _rendered("page.html", tables, title=printable(tables[0].title) if tables else "no results")
 
 
 def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[str] = ()) -> str:
@@ -24,7 +25,7 @@ def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[s
         headline: A line above them.
         remarks: Lines below them.
     """
-    return _rendered("fragment.html", tables, headline=headline, remarks=remarks)
+    return _rendered("fragment.html", tables, headline=printable(headline), remarks=list(map(printable, remarks)))
 
 
 def _rendered(template: str, tables: Sequence[Table], **more: object) -> str:
@@ -32,5 +33,4 @@ def _rendered(template: str, tables: Sequence[Table], **more: object) -> str:
 
     environment = Environment(loader=PackageLoader("robustbench_la.output", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["heading"] = heading
-    shown = [{"title": table.title, "notes": table.notes, "grid": laid_out(table)} for table in tables]
-    return environment.get_template(template).render(tables=shown, zip=zip, **more) + "\n"
+    return environment.get_template(template).render(tables=list(map(laid_out, tables)), zip=zip, **more) + "\n"

@@ -78,7 +78,7 @@ def _table(table: Table, label: str) -> str:
             cells.append(f"\\{style}{{{shown}}}" if style else shown)
         lines.append(" & ".join(cells) + r" \\")
     shared = [f"{escaped(name)}: {escaped(value)}." for name, value in grid.shared]
-    notes = "\n".join(f"\\par {note}" for note in [*shared, *(escaped(_NEGATIVE.sub("−", note)) for note in table.notes)])
+    notes = "\n".join(f"\\par {note}" for note in [*shared, *(escaped(_NEGATIVE.sub("−", note)) for note in grid.notes)])
     body = "\n".join([f"\\begin{{tabular}}{{{alignment}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
     count = len(grid.columns)
     size = r"\scriptsize" if count > _SMALLER else r"\footnotesize" if count > _SMALL else r"\small"
@@ -86,7 +86,7 @@ def _table(table: Table, label: str) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{escaped(table.title)}}}",
+            f"\\caption{{{escaped(grid.title)}}}",
             f"\\label{{{label}}}",
             size,
             # Made smaller where it is wider than the line, and never larger.

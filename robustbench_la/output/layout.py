@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table, Value, best, number
+from robustbench_la.text import clipped, printable
 
 GAP = "–"
 """Stands for what was not measured."""
 _MINUS = " − "
 """Between the names of a row of differences."""
+_LONGEST = 240
+"""Characters of a text in a cell; longer ones leave out their middle."""
 LEVELS = (0.05, 0.01, 0.001)
 """p-values below which a difference gets one more star."""
 
@@ -30,7 +33,7 @@ def parts(value: Value, column: Column, *, signed: bool = False) -> list[str]:
     if value is None:
         return ["" if column.kind == "text" or (column.is_label and signed) else GAP]
     if not isinstance(value, Estimate):
-        return value.split("\n") if isinstance(value, str) else [_number(value, column, signed=signed)]
+        return [value] if isinstance(value, str) else [_number(value, column, signed=signed)]
     evidence = value.evidence
     shown = [_number(value.value, column, signed=signed) + marks(evidence.corrected if evidence else None)]
     if value.deviation is not None and evidence is None:
@@ -99,8 +102,10 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTable:
-    """A table for formats that lay it out themselves."""
+    """A table for formats that lay it out themselves; its texts are printable, and of no format yet."""
 
+    title: str
+    notes: tuple[str, ...]
     columns: tuple[Column, ...]
     shared: tuple[tuple[str, str], ...]
     """Names and values of the columns that all rows share."""
@@ -109,8 +114,9 @@ class ShownTable:
 
 def laid_out(table: Table) -> ShownTable:
     """What to show of a table: short checkpoint names, no columns that say nothing or always the same, the best ones marked."""
+    table = readable(table)
     shown, shared = split_columns(table)
-    above = tuple((heading(table.columns[index]), text(table.rows[0].values[index], table.columns[index])) for index in shared)
+    above = tuple((heading(table.columns[index]), shared_text(table, index)) for index in shared)
     table = shortened(table)
     best_values = {index: best(table, index) for index in shown}
     rows = []
@@ -122,7 +128,33 @@ def laid_out(table: Table) -> ShownTable:
             shown_parts = parts(value, table.columns[index], signed=row.is_difference)
             cells.append(ShownCell(parts=tuple(shown_parts), is_best=top))
         rows.append(ShownRow(cells=tuple(cells), is_difference=row.is_difference, is_published=row.is_published))
-    return ShownTable(columns=tuple(table.columns[index] for index in shown), shared=above, rows=tuple(rows))
+    return ShownTable(
+        title=table.title,
+        notes=table.notes,
+        columns=tuple(table.columns[index] for index in shown),
+        shared=above,
+        rows=tuple(rows),
+    )
+
+
+def readable(table: Table) -> Table:
+    """A table for readers: texts that others wrote show what they hold, on one line each, whatever would hide or act in them."""
+
+    def shown(value: Value) -> Value:
+        return printable(value) if isinstance(value, str) else value
+
+    return replace(
+        table,
+        title=clipped(printable(table.title)),
+        columns=tuple(replace(column, name=clipped(printable(column.name))) for column in table.columns),
+        rows=tuple(replace(row, values=tuple(map(shown, row.values))) for row in table.rows),
+        notes=tuple(clipped(printable(note)) for note in table.notes),
+    )
+
+
+def shared_text(table: Table, index: int) -> str:
+    """What all rows of a column share."""
+    return clipped(text(table.rows[0].values[index], table.columns[index]), longest=_LONGEST)
 
 
 def split_columns(table: Table) -> tuple[list[int], list[int]]:
@@ -138,10 +170,22 @@ def split_columns(table: Table) -> tuple[list[int], list[int]]:
 
 
 def shortened(table: Table) -> Table:
-    """File names without the folders and the end that all of them share, also where they are subtracted."""
+    """File names without the folders and the end that all of them share, also where they are subtracted; no text very long."""
     index = next((at for at, column in enumerate(table.columns) if column.name in ("checkpoint", "difference")), None)
-    if index is None:
-        return table
+    named = table if index is None else _without_shared_folders(table, index)
+    return replace(
+        named,
+        rows=tuple(
+            replace(
+                row,
+                values=tuple(clipped(value, longest=_LONGEST) if isinstance(value, str) else value for value in row.values),
+            )
+            for row in named.rows
+        ),
+    )
+
+
+def _without_shared_folders(table: Table, index: int) -> Table:
     differences = table.columns[index].name == "difference"
     names = [str(row.values[index]) for row in table.rows if differences or not row.is_difference]
     short = short_names([part for name in names for part in (name.split(_MINUS) if differences else [name])])

@@ -31,8 +31,8 @@ def _markdown(table: Table) -> str:
             cells.append(f"{mark}{escaped(cell.text)}{mark}")
         rows.append(cells)
     lines = [f"| {' | '.join(cells)} |" for cells in (names, rules, *rows)]
-    notes = [line for note in table.notes for line in ("", escaped(note))]
-    return "\n".join([f"### {escaped(table.title)}", "", *above, *([""] if above else []), *lines, *notes, ""])
+    notes = [line for note in grid.notes for line in ("", escaped(note))]
+    return "\n".join([f"### {escaped(grid.title)}", "", *above, *([""] if above else []), *lines, *notes, ""])
 
 
 def escaped(text: str) -> str:

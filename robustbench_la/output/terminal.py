@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from robustbench_la.analysis.tables.table import Row, Table, Value, best, number
-from robustbench_la.output.layout import heading, shortened, split_columns, text
+from robustbench_la.output.layout import heading, readable, shared_text, shortened, split_columns, text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,6 +21,7 @@ _BAR = 8
 """Characters of the longest bar."""
 _SHORTEST = 20
 """Characters of a name that leaves out its middle; shorter ones are folded, so that they can still be told apart."""
+_COLONS = re.compile(r":(?=:)")
 _LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
@@ -34,7 +38,7 @@ def plain(tables: Sequence[Table], width: int = 100) -> str:
     for table in tables:
         console.print(terminal(table, width=width), width=max(width, least_width(table)))
         console.print()
-    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().split("\n")) + "\n"
 
 
 def show(tables: Sequence[Table]) -> None:
@@ -61,10 +65,9 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    table = _foldable(table)
     shown, shared = split_columns(table)
-    above = [
-        Text(f"{heading(table.columns[index])}: {text(table.rows[0].values[index], table.columns[index])}") for index in shared
-    ]
+    above = [Text(f"{heading(table.columns[index])}: {shared_text(table, index)}") for index in shared]
     table = shortened(table)
     fold, blocks = _layout(table, shown, width)
     grids = [_grid(table, indices, fold) for indices in blocks]
@@ -72,8 +75,28 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     return Group(Text(table.title, style="bold"), *above, *spaced, *(Text(note, style="dim") for note in table.notes))
 
 
+def _foldable(table: Table) -> Table:
+    """A table for readers in which, wherever a line begins, none is a workflow's command."""
+
+    def apart(text: str) -> str:
+        return _COLONS.sub(r"\\x3a", text)
+
+    table = readable(table)
+    return replace(
+        table,
+        title=apart(table.title),
+        columns=tuple(replace(column, name=apart(column.name)) for column in table.columns),
+        rows=tuple(
+            replace(row, values=tuple(apart(value) if isinstance(value, str) else value for value in row.values))
+            for row in table.rows
+        ),
+        notes=tuple(map(apart, table.notes)),
+    )
+
+
 def least_width(table: Table) -> int:
     """Characters that the labels and the widest other column take."""
+    table = _foldable(table)
     shown, _ = split_columns(table)
     table = shortened(table)
     labels = sum(_needed(table, index, _LABELS[-1]) + _GAP for index in shown if table.columns[index].is_label)
@@ -127,8 +150,8 @@ def _blocks(table: Table, indices: Sequence[int], width: int, fold: int) -> list
 def _needed(table: Table, index: int, fold: int) -> int:
     """Characters that a column takes: its longest word of a heading, and its longest line."""
     column = table.columns[index]
-    words = max(map(len, heading(column).split()))
-    longest = max(words, *(len(line) for row in table.rows for line in _lines(table, row, index, fold)), 1)
+    words = max(map(cell_len, heading(column).split()), default=0)
+    longest = max(words, *(cell_len(line) for row in table.rows for line in _lines(table, row, index, fold)), 1)
     longest += (_BAR + 1) * column.bar
     return longest + (column.kind == "text")
 
@@ -146,24 +169,42 @@ def _fitted(label: str, width: int) -> list[str]:
     >>> _fitted("runs/experiments/la_silu-seed11.pt", 22), _fitted("a mean of several", 10)
     (['runs/e…_silu-seed11.pt'], ['a mean of', 'several'])
     """
-    if " " in label or len(label) <= width or width < _SHORTEST:
+    if " " in label or cell_len(label) <= width or width < _SHORTEST:
         return _folded(label, width)
     ahead = width // 4 + 1
-    return [f"{label[:ahead]}…{label[len(label) - (width - ahead - 1) :]}"]
+    return [f"{_head(label, ahead)}…{_head(label[::-1], width - ahead - 1)[::-1]}"]
+
+
+def _head(label: str, width: int) -> str:
+    """The beginning of a text that takes at most ``width`` characters of a terminal, where some letters are two wide."""
+    taken = 0
+    for place, character in enumerate(label):
+        taken += cell_len(character)
+        if taken > width:
+            return label[:place]
+    return label
 
 
 def _folded(label: str, width: int) -> list[str]:
     """``label`` in lines of at most ``width`` characters, parted after a space or a mark that joins words, if at all possible.
 
-    >>> _folded("resnet20-12fca82f.th", 14)
-    ['resnet20-', '12fca82f.th']
+    >>> _folded("resnet20-12fca82f.th", 14), _folded("網絡網絡網絡", 8)
+    (['resnet20-', '12fca82f.th'], ['網絡網絡', '網絡'])
     """
     lines = [""]
     for word in re.findall(r"[^\s_./-]*[\s_./-]*", label):
-        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
+        if cell_len(lines[-1]) + cell_len(word.rstrip()) > width and lines[-1]:
             lines.append("")
         lines[-1] += word
-    return [line[start : start + width].rstrip() for line in lines for start in range(0, max(1, len(line.rstrip())), width)]
+    return [part for line in lines for part in _pieces(line.rstrip(), width)]
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """A line in pieces of at most ``width`` characters."""
+    pieces = [_head(line, width) or line[:1]]
+    while rest := line[sum(map(len, pieces)) :]:
+        pieces.append(_head(rest, width) or rest[0])
+    return [piece.rstrip() for piece in pieces]
 
 
 def _grid(table: Table, indices: Sequence[int], fold: int) -> RenderableType:
@@ -179,7 +220,8 @@ def _grid(table: Table, indices: Sequence[int], fold: int) -> RenderableType:
     )
     for index in indices:
         column, width = table.columns[index], _needed(table, index, fold)
-        grid.add_column(heading(column), justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
+        name = Text(heading(column))  # no markup: it may be a name that others gave
+        grid.add_column(name, justify="left" if column.kind == "text" else "right", min_width=width, max_width=width)
     best_values = {index: best(table, index) for index in indices}
     above: Row | None = None
     for row in table.rows:
