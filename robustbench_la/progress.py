@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+from robustbench_la.text import clipped, printable
+
 Advance = Callable[[int], None]
 Meter = Callable[[str, int], AbstractContextManager[Advance]]
 """Takes (what is being done, total number of items); the context yields ``advance(items done since the last call)``."""
+_LONGEST = 40
+"""Characters of a name next to a bar."""
 _PAUSE = 0.2
 """Seconds between two updates in a notebook."""
 
@@ -45,12 +50,23 @@ def _terminal_bar(unit: str) -> Meter:
                 return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(what, total=total)
+            task = progress.add_task(_named(what), total=total)
             yield lambda items: progress.advance(task, items)
 
     return meter
+
+
+def _named(what: str) -> str:
+    """What is done, which may name a file of the user's."""
+    return clipped(printable(what), word=_LONGEST)
 
 
 def _in_notebook() -> bool:
@@ -67,11 +83,11 @@ def _notebook_bar(unit: str) -> Meter:
     def meter(what: str, total: int) -> Iterator[Advance]:
         import IPython.display
 
-        def html(seconds: float) -> object:
+        def shown(seconds: float) -> object:
             return IPython.display.HTML(_html(what, done, total, seconds, unit))  # type: ignore[no-untyped-call]  # IPython's
 
         done = 0
-        handle = IPython.display.display(html(0.0), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
+        handle = IPython.display.display(shown(0.0), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
         started = updated = time.monotonic()
 
         def advance(items: int) -> None:
@@ -80,7 +96,7 @@ def _notebook_bar(unit: str) -> Meter:
             now = time.monotonic()
             if now - updated >= _PAUSE:
                 updated = now
-                handle.update(html(now - started))
+                handle.update(shown(now - started))
 
         try:
             yield advance
@@ -98,4 +114,4 @@ def _html(what: str, done: int, total: int, seconds: float, unit: str) -> str:
     """
     rate = done / seconds if seconds else 0.0
     speed = f", {rate:,.0f} {unit}/s, {(total - done) / rate:,.0f} s left" if rate else ""
-    return f'{what} <progress max="{total}" value="{done}"></progress> {done:,}/{total:,}{speed}'
+    return f'{html.escape(_named(what))} <progress max="{total}" value="{done}"></progress> {done:,}/{total:,}{speed}'

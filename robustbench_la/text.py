@@ -11,6 +11,7 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\u
 _MOST_ACCENTS = 4
 """Combining characters on one letter; more would cover the lines around it."""
 _NOT_SEEN = re.compile(f"[{_UNSEEN}]")
+_NAME = re.compile(r"[\w./\\+@%~:=-]*\w")
 _COMMAND = re.compile(r"\A\s*:(?=:)|#(?=#\w*\[)")
 """What a workflow's log takes for a command: ``::`` at the beginning of a line, ``##[`` anywhere."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -69,14 +70,14 @@ def valid(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def printable_lines(text: str) -> str:
-    """The same for a text of several lines, which stay apart.
+def quoted(name: str) -> str:
+    """A name in a sentence: printable, and in quotes unless nobody could take it for anything but a name.
 
-    >>> print(printable_lines("Traceback\\n  a\\x1b"))
-    Traceback
-      a\\x1b
+    >>> print(quoted("runs/silu-11.pt"), quoted("PASS"), quoted("a.pt; PASS: none of 3 regressed"))
+    runs/silu-11.pt "PASS" "a.pt; PASS: none of 3 regressed"
     """
-    return "\n".join(map(printable, text.split("\n")))
+    shown = printable(name)
+    return shown if _NAME.fullmatch(shown) and not shown.isupper() else '"' + shown.replace('"', r"\"") + '"'
 
 
 def clipped(text: str, *, word: int = 120, longest: int = 4000) -> str:
@@ -124,9 +125,9 @@ def assumptions(statements: Iterable[str]) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """Names for a message: all of up to three, otherwise the first and how many others.
+    """Names for a message, quoted where needed: all of up to three, otherwise the first and how many others.
 
     >>> some(["a", "b"]), some(["a", "b", "c", "d"])
     ('a, b', 'a and 3 others')
     """
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
+    return ", ".join(map(quoted, names)) if len(names) < 4 else f"{quoted(names[0])} and {len(names) - 1} others"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -87,8 +86,9 @@ class CheckResult(ShownAsTables):
     def to_json(self) -> str:
         """The JSON document that ``larobust check --json`` prints."""
         from robustbench_la.gate import report
+        from robustbench_la.output.json_documents import json_text
 
-        return json.dumps(report.verdict_document(self.verdict, strict=self.strict), indent=1, allow_nan=False)
+        return json_text(report.verdict_document(self.verdict, strict=self.strict))
 
 
 @errors_in_python

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
@@ -61,9 +60,9 @@ class EvaluationResult(ShownAsTables):
 
     def to_json(self) -> str:
         """The JSON document that ``larobust eval --json`` prints."""
-        from robustbench_la.output.json_documents import cells_document
+        from robustbench_la.output.json_documents import cells_document, json_text
 
-        return json.dumps(cells_document(self.cells, self.provenance), indent=1, allow_nan=False)
+        return json_text(cells_document(self.cells, self.provenance))
 
     def save(self, store: str | Path) -> int:
         """Add the cells to a store, from which ``larobust results``, ``compare`` and ``plot`` read.

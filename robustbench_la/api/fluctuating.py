@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
@@ -60,10 +59,10 @@ class FluctuationResult(ShownAsTables):
     def to_json(self) -> str:
         """The JSON document that ``larobust fluctuation --json`` prints."""
         from robustbench_la.analysis.tables.layer_pairs import pairs
-        from robustbench_la.output.json_documents import fluctuation_document
+        from robustbench_la.output.json_documents import fluctuation_document, json_text
 
         document = fluctuation_document(self.networks, pairs(self.networks), self.provenance)
-        return json.dumps(document, indent=1, allow_nan=False)
+        return json_text(document)
 
     def save(self, store: str | Path) -> int:
         """Add the layer records to a store, from which ``larobust results`` and ``plot layers`` read.

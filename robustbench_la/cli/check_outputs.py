@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -66,6 +65,7 @@ class Outputs:
         """Print the JSON document, the Markdown or the table."""
         from robustbench_la.gate import github, report
         from robustbench_la.output import terminal
+        from robustbench_la.output.json_documents import json_text
 
         for remark in verdict.remarks:
             say(remark)
@@ -73,7 +73,7 @@ class Outputs:
             for line in github.github(verdict, strict=strict):  # the runner reads them from stderr too
                 print(line, file=sys.stderr)
         if self.as_json:
-            print(json.dumps(report.verdict_document(verdict, strict=strict), indent=1, allow_nan=False))
+            print(json_text(report.verdict_document(verdict, strict=strict)))
             if self.summary == "-":
                 print(markdown, end="", file=sys.stderr)
         elif self.summary == "-":

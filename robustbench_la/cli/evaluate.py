@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,11 +106,11 @@ def measure_and_print(
 
 def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bool) -> str:
     from robustbench_la.measuring import provenance
-    from robustbench_la.output.json_documents import cells_document
+    from robustbench_la.output.json_documents import cells_document, json_text
 
     document = cells_document(results.records, provenance.collect(evaluation, results.setting, wall_time_s=results.seconds))
     more = {"interrupted": interrupted, "from_store": results.from_store, "left_out": list(evaluation.left_out)}
-    return json.dumps({**document, **more}, indent=1, allow_nan=False)
+    return json_text({**document, **more})
 
 
 def print_tables(cells: Sequence[Cell], about: str, *, detail: bool) -> None:

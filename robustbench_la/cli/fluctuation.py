@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -160,9 +159,10 @@ class _Outputs:
         from robustbench_la.analysis.tables import layer_pairs, layer_tables
         from robustbench_la.files import write_whole
         from robustbench_la.output import terminal
+        from robustbench_la.output.json_documents import json_text
         from robustbench_la.output.records_csv import records_csv
 
-        text = json.dumps(document, indent=1, allow_nan=False)
+        text = json_text(document)
         if self.as_json:
             print(text)
         else:

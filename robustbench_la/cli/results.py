@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 from robustbench_la.cli import filters, options
@@ -34,6 +33,7 @@ def command(
     from robustbench_la.analysis.tables import store_tables
     from robustbench_la.errors import NothingSelectedError, UserError
     from robustbench_la.output import terminal
+    from robustbench_la.output.json_documents import json_text
     from robustbench_la.output.records_csv import cell_names, records_csv
     from robustbench_la.records.cells import SCHEMA
     from robustbench_la.store.filters import select
@@ -50,7 +50,7 @@ def command(
         rows = [{**stored.cell.as_dict(), **stored.setting.as_dict()} for stored in cells]
     if json_:
         records = [{**row.as_dict(), **setting.as_dict()} for setting, row in layers]
-        print(json.dumps({"schema": SCHEMA, "cells": rows, "layers": records}, indent=1, allow_nan=False))
+        print(json_text({"schema": SCHEMA, "cells": rows, "layers": records}))
     elif csv_:
         print(records_csv(rows) or ",".join(cell_names()) + "\n", end="")
     elif cells or layers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from robustbench_la.gate.baseline_decoding import MOST_NAMES, OF_IMAGES, SINGLE_
 from robustbench_la.gate.recorded import ALPHA, smallest_falls
 from robustbench_la.gate.untrusted import refuse, shown
 from robustbench_la.gate.verdict import POWER
+from robustbench_la.output.json_documents import json_text
 from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.image_digests import DIGEST
 from robustbench_la.records.packing import pack_classes
@@ -118,7 +118,7 @@ def _lines(part: object) -> str:
 
 
 def _line(part: object) -> str:
-    return json.dumps(part, allow_nan=False, ensure_ascii=False)
+    return json_text(part, indent=None, ascii_only=False)
 
 
 def _rounded(value: float | None) -> float | None:

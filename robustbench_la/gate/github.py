@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from robustbench_la.gate.report import about, beside_table, change, explain, headline
 from robustbench_la.gate.verdict import POWER, Judgement, Verdict
 from robustbench_la.output.markdown import escaped
+from robustbench_la.text import printable
 
 
 def verdict_markdown(verdict: Verdict, *, strict: bool = False) -> str:
@@ -79,7 +80,7 @@ def excuse(text: str) -> str:
 
 def _data(text: str) -> str:
     """Text escaped for a workflow command."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -18,14 +18,14 @@ def junit(verdict: Verdict, *, strict: bool = False) -> bytes:
     counts = {"tests": total, "failures": len(failing), "errors": 0, "skipped": len(skipped) + (verdict.baseline is None)}
     attributes = {"name": "larobust", **{name: str(count) for name, count in counts.items()}, "time": "0"}
     root = ElementTree.Element("testsuites", {name: value for name, value in attributes.items() if name != "skipped"})
-    started = str((verdict.now.provenance.get("started") if verdict.now else None) or "1970-01-01T00:00:00")[:19]
+    started = printable(str((verdict.now.provenance.get("started") if verdict.now else None) or "1970-01-01T00:00:00"))[:19]
     suite = ElementTree.SubElement(root, "testsuite", {**attributes, "timestamp": started, "hostname": "localhost"})
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in _facts(verdict):
-        ElementTree.SubElement(properties, "property", {"name": name, "value": value})
+        ElementTree.SubElement(properties, "property", {"name": printable(name), "value": printable(value)})
     for one in verdict.judgements:
         classname = f"larobust.{one.subject}"
-        case = ElementTree.SubElement(suite, "testcase", {"classname": classname, "name": one.name, "time": "0"})
+        case = ElementTree.SubElement(suite, "testcase", {"classname": classname, "name": printable(one.name), "time": "0"})
         if one in failing:
             failure = ElementTree.SubElement(case, "failure", {"type": one.outcome, "message": explain(one)})
             failure.text = explain(one)
@@ -48,7 +48,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     ]
     for side, snapshot in (("baseline", verdict.baseline), ("now", verdict.now)):
         if snapshot is not None:
-            facts.append((f"{side} checkpoint", printable(snapshot.network.checkpoint)))
+            facts.append((f"{side} checkpoint", snapshot.network.checkpoint))
             facts.append((f"{side} sha256", snapshot.network.sha256))
-            facts.append((f"{side} data", printable(f"{snapshot.images} images of {snapshot.data}")))
+            facts.append((f"{side} data", f"{snapshot.images} images of {snapshot.data}"))
     return facts

@@ -12,6 +12,7 @@ from robustbench_la.gate.subjects import MEAN
 from robustbench_la.gate.verdict import POWER, Judgement, Outcome, Verdict
 from robustbench_la.records.cells import Pass
 from robustbench_la.records.snapshot import Snapshot
+from robustbench_la.text import printable, quoted
 
 SCHEMA = 3
 _NAMED = 3
@@ -37,7 +38,7 @@ def headline(verdict: Verdict, *, strict: bool = False) -> str:
         parts.append("none regressed" + (", but --strict fails that" if strict else ""))
     if improved := verdict.having("improved"):
         parts.append(f"{len(improved)} improved ({_named(improved)}); larobust baseline --update keeps that")
-    return "; ".join(parts)
+    return printable("; ".join(parts))
 
 
 def word(verdict: Verdict) -> str:
@@ -68,7 +69,7 @@ def change(one: Judgement) -> str:
 def explain(one: Judgement) -> str:
     """The change and the evidence it was judged by, in a sentence or two."""
     if one.now is None or one.difference is None or one.low is None or one.high is None:
-        return f"{one.name} is in the baseline but is no longer measured"
+        return printable(f"{one.name} is in the baseline but is no longer measured")
     moved = "rose" if one.difference > 0 else "fell" if one.difference < 0 else "stayed"
     if one.subject == "fluctuation":
         unit, text = "%", f"relative fluctuation {moved} from {one.baseline:.4g} to {one.now:.4g}: {change(one)}"
@@ -77,12 +78,12 @@ def explain(one: Judgement) -> str:
     text += f", tolerance {100 * one.tolerance:g}; 95 % interval {100 * one.low:+.2f} to {100 * one.high:+.2f} {unit}"
     if one.p is not None:
         text += f", p = {one.p:.2g}"
-    return f"{one.name}: " + "; ".join([text, *_evidence(one)])
+    return printable(f"{one.name}: " + "; ".join([text, *_evidence(one)]))
 
 
 def beside_table(one: Judgement) -> str:
     """What a table of judgements does not show of an inconclusive one."""
-    return f"{one.name}: {'; '.join(_evidence(one))}"
+    return printable(f"{one.name}: {'; '.join(_evidence(one))}")
 
 
 def _evidence(one: Judgement) -> list[str]:
@@ -188,9 +189,9 @@ def about(verdict: Verdict) -> str:
     judged = {one.condition for one in verdict.judgements if one.now is not None and one.subject == "accuracy"}
     answers = after.images * sum(one.condition in judged for one in before.answers)
     part = f" of {after.dataset_images:,}" if after.images < after.dataset_images else ""
-    sides = (f"{side.network.checkpoint} ({side.network.sha256[:8]})" for side in (after, before))
+    sides = (f"{quoted(side.network.checkpoint)} ({side.network.sha256[:8]})" for side in (after, before))
     images = f"{after.images:,}{part} images of {after.data}"
-    return f"{' against '.join(sides)}, on {images}; {verdict.flips:,} of {answers:,} answers differ."
+    return printable(f"{' against '.join(sides)}, on {images}; {verdict.flips:,} of {answers:,} answers differ.")
 
 
 def verdict_document(verdict: Verdict, *, strict: bool = False) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from torch import Tensor
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.measuring.outputs import log_probabilities, logits_of
 from robustbench_la.models.checkpoints.network import Network
-from robustbench_la.models.user_code import failure, prints_on_stderr
+from robustbench_la.models.user_code import failure
+from robustbench_la.models.user_prints import prints_on_stderr
 
 
 def outputs_of(network: Network, inputs: Tensor, *, amp: bool) -> Tensor:

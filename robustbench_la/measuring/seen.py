@@ -21,7 +21,8 @@ from robustbench_la.measuring.watch import Apply
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.composed import Composed, candidates, recognise_function
 from robustbench_la.models.exchange import native_activations, parse_exchange
-from robustbench_la.models.user_code import failure, prints_on_stderr
+from robustbench_la.models.user_code import failure
+from robustbench_la.models.user_prints import prints_on_stderr
 from robustbench_la.other_activations import GATES, STEPS
 from robustbench_la.text import counted
 

@@ -15,9 +15,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
 
 from robustbench_la.errors import UserError, did_you_mean, first_line
+from robustbench_la.models.user_prints import prints_on_stderr
 from robustbench_la.models.user_sources import find_source, relative_level, search_folders, sources_of, version_of
 from robustbench_la.records.named_code import LIBRARIES
 
@@ -174,11 +174,6 @@ def importable(folders: Sequence[Path]) -> Iterator[None]:
         sys.dont_write_bytecode = writes
         added = [name for name in sys.path if name not in before and name not in names]
         sys.path[:] = [*before, *added, *(name for name in names if name not in before)]
-
-
-def prints_on_stderr() -> contextlib.redirect_stdout[TextIO]:
-    """Keep what user code prints apart from results: JSON on stdout stays JSON."""
-    return contextlib.redirect_stdout(sys.stderr)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,14 @@ from robustbench_la.analysis.tables.table import Estimate, Table, Value
 from robustbench_la.records.cells import SCHEMA, Cell, Provenance
 from robustbench_la.records.layers import STATISTICS, NetworkFluctuation
 from robustbench_la.store import layer_rows
+from robustbench_la.text import is_printable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_COMMAND = re.compile(r"#(?=#\w*\[)")
+"""The beginning of a command, wherever it is on a line of a workflow's log."""
 
 
 def cells_document(cells: Sequence[Cell], provenance: Provenance) -> dict[str, Any]:
@@ -74,7 +79,28 @@ def tables_document(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps({"schema": 1, "tables": content}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json_text({"schema": 1, "tables": content}, ascii_only=False) + "\n"
+
+
+def json_text(document: object, *, indent: int | None = 1, ascii_only: bool = True) -> str:
+    r"""A document as JSON, in which a terminal and a workflow's log find nothing to obey, and whose names are unchanged.
+
+    Args:
+        document: Of JSON's types.
+        indent: Characters by which what is nested is indented; None for one line.
+        ascii_only: Whether all letters beyond ASCII are escaped, not only those that cannot be printed.
+
+    >>> print(json_text("\x1b[2J \u202e ä ##[error]", ascii_only=False))
+    "\u001b[2J \u202e ä \u0023#[error]"
+    """
+    text = json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=ascii_only)
+    if not ascii_only:
+        text = "\n".join(line if is_printable(line) else "".join(map(_escaped, line)) for line in text.split("\n"))
+    return _COMMAND.sub(r"\\u0023", text)
+
+
+def _escaped(character: str) -> str:
+    return character if is_printable(character) else json.dumps(character)[1:-1]
 
 
 def _known(value: Value) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from robustbench_la.analysis.tables.table import Table
 from robustbench_la.output.for_readers import named_for_readers, unique_labels
 from robustbench_la.output.layout import heading, laid_out
+from robustbench_la.text import printable
 
 _SPECIAL = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
@@ -30,9 +31,6 @@ _SPECIAL = {
     "*": "{*}",
     "[": "{[}",
     "]": "{]}",
-    "\n": " ",
-    "\r": " ",
-    "\t": " ",
 }
 _NEGATIVE = re.compile(r"(?<![\w.,-])-(?=\d)")
 """The hyphen in front of a negative number."""
@@ -63,7 +61,7 @@ def escaped(text: str) -> str:
     >>> escaped("a_b & 50%")
     'a\\\\_b \\\\& 50\\\\%'
     """
-    return "".join(_SPECIAL.get(mark, mark if mark.isprintable() and ord(mark) < 0x180 else "?") for mark in text)
+    return "".join(_SPECIAL.get(mark, mark if ord(mark) < 0x180 else "?") for mark in printable(text))
 
 
 def _table(table: Table, label: str) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from robustbench_la.analysis.tables.table import Table
 from robustbench_la.output.layout import heading, laid_out
+from robustbench_la.text import printable
 
-_MARKDOWN = str.maketrans(
-    {mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#$"} | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " ") | {"&": "&amp;"}
-)
+_MARKDOWN = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#$"} | {"&": "&amp;"})
+_LINKED = re.compile(r"@(?=\w)|(?<=\w):(?=//)|\bwww(?=\.)|\\#(?=\d)|\bGH(?=-\d)|:(?=[\w+-]+:)", re.IGNORECASE)
+"""What GitHub makes links, mentions and emoji of, although it is no markup of Markdown: nothing but a comment parts it."""
+_RULE = re.compile(r"[-+=]+(?=\s|$)")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+"""What begins a list at the beginning of a paragraph, or underlines the one before it."""
 
 
 def tables_markdown(tables: Sequence[Table]) -> str:
@@ -38,7 +43,8 @@ def _markdown(table: Table) -> str:
 def escaped(text: str) -> str:
     r"""A text on one line, without anything that Markdown or HTML would take for markup.
 
-    >>> print(escaped("a_b | $x$ #1 & <i>"))
-    a\_b \| \$x\$ \#1 &amp; \<i\>
+    >>> print(escaped("a_b | $x$ & <i> by @me"))
+    a\_b \| \$x\$ &amp; \<i\> by @<!-- -->me
     """
-    return text.translate(_MARKDOWN)
+    shown = _LINKED.sub(lambda found: f"{found[0]}<!-- -->", printable(text).strip().translate(_MARKDOWN))
+    return f"\\{shown}" if _RULE.match(shown) else _NUMBERED.sub(r"\1\\\2", shown)

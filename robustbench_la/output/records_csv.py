@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from robustbench_la.output.csv_text import csv_text
 from robustbench_la.records.cells import CLEAN, Cell, Pass, RunSetting, encode_level
 from robustbench_la.records.networks import NETWORK, NetworkRecord
 
@@ -19,12 +18,7 @@ def records_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     A level is one column, ``parameter``: ``0.05``, or ``1.5/2`` where a corruption has several parameters.
     """
     lines = [_line(row) for row in rows]
-    text = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()
+    return csv_text(list(lines[0]), lines) if lines else ""
 
 
 def cell_names() -> list[str]:

@@ -192,7 +192,7 @@ def _folded(label: str, width: int) -> list[str]:
     (['resnet20-', '12fca82f.th'], ['網絡網絡', '網絡'])
     """
     lines = [""]
-    for word in re.findall(r"[^\s_./-]*[\s_./-]*", label):
+    for word in re.findall(r"[^\s_./-]+[\s_./-]*|[\s_./-]+", label):
         if cell_len(lines[-1]) + cell_len(word.rstrip()) > width and lines[-1]:
             lines.append("")
         lines[-1] += word

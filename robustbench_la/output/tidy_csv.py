@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from robustbench_la.analysis.tables.table import Estimate, Evidence, Row, Table, Value
+from robustbench_la.output.csv_text import csv_text
 from robustbench_la.records.networks import kinds_of
 
 _PARTS = tuple(field.name for field in fields(Estimate) if field.name not in ("value", "evidence"))
@@ -19,11 +18,7 @@ def tidy(tables: Sequence[Table]) -> str:
 
     Percentages are fractions; nothing is rounded.
     """
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, _names(tables), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(tidy_rows(tables))
-    return stream.getvalue()
+    return csv_text(_names(tables), tidy_rows(tables))
 
 
 def tidy_rows(tables: Sequence[Table]) -> list[dict[str, object]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError
-from robustbench_la.text import printable
+from robustbench_la.text import quoted
 
 _SHOWN = 3
 """How many keys a message lists."""
@@ -58,15 +58,15 @@ def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
 def faults_of(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     """Which keys do not fit, in words; empty if all do."""
     faults = {
-        "missing": missing(expected, state),
-        "unexpected": [key for key in state if key not in expected],
+        "missing": [quoted(key) for key in missing(expected, state)],
+        "unexpected": [quoted(key) for key in state if key not in expected],
         "of the wrong shape": [
-            f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
+            f"{quoted(key)} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
             for key in expected
             if key in state and state[key].shape != expected[key].shape
         ],
     }
-    return "; ".join(f"{len(keys)} {kind} ({some(keys)})" for kind, keys in faults.items() if keys)
+    return "; ".join(f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in faults.items() if keys)
 
 
 def missing(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
@@ -84,5 +84,8 @@ def is_counter(key: str) -> bool:
 
 def some(keys: object) -> str:
     """A few of some keys, for a message; keys of a file may hold anything."""
-    names = [printable(str(key)) for key in keys]  # type: ignore[attr-defined]  # any collection of names
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return _first([quoted(str(key)) for key in keys])  # type: ignore[attr-defined]  # any collection of names
+
+
+def _first(words: Sequence[str]) -> str:
+    return ", ".join(words[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")

@@ -17,7 +17,8 @@ from robustbench_la.errors import UserError, first_line
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.checkpoints.kinds import Kind
 from robustbench_la.models.checkpoints.whole import WholeNetwork
-from robustbench_la.models.user_code import importable, prints_on_stderr, user_function
+from robustbench_la.models.user_code import importable, user_function
+from robustbench_la.models.user_prints import prints_on_stderr
 
 MODULE = "module"
 """The key under which the content of a trusted file holds a whole network."""

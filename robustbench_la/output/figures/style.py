@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.errors import UserError
 from robustbench_la.files import check_writable, write_whole
+from robustbench_la.text import clipped, printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,6 +34,10 @@ SUFFIXES = (".png", ".svg", ".pdf")
 GREY = "#6e6e6e"
 """For what is next to the measured: zero lines, notes."""
 
+_LONGEST_NAME = 60
+"""Characters of a word in a figure; longer ones leave out their middle."""
+_NO_BREAK = "\u00a0"
+"""A space at which no line of the small print ends."""
 _MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
 """In turn, for the variants of an activation."""
 _SETTINGS = {
@@ -55,6 +61,7 @@ _SETTINGS = {
     "legend.frameon": False,
     "legend.handlelength": 2.8,
     "savefig.dpi": 300,
+    "text.parse_math": False,  # $ in a name is no formula
     "svg.fonttype": "path",  # looks the same where the font is not installed
     "svg.hashsalt": "larobust",  # names of parts, else drawn at random
     "pdf.fonttype": 42,  # fonts as TrueType: text can be searched and copied, and publishers take it
@@ -266,6 +273,21 @@ def save(figure: Figure, path: Path) -> None:
         "pdf": {"CreationDate": None, "Creator": "larobust", "Producer": None},
     }
     content = io.BytesIO()
-    with themed():
+    with themed(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
+        _show_names(figure)
         figure.savefig(content, format=kind, metadata=metadata[kind])
     write_whole(path, content.getvalue())
+
+
+def _show_names(figure: Figure) -> None:
+    """Let names that others gave show what they hold: an SVG would not even be XML with a control character."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(_NO_BREAK.join(map(_named, line.split(_NO_BREAK))) for line in lines))
+
+
+def _named(text: str) -> str:
+    return clipped(printable(text), word=_LONGEST_NAME)
