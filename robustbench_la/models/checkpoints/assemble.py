@@ -58,7 +58,7 @@ def assemble_network(file: CheckpointFile, overrides: LoadOverrides, shape: Shap
             network = _own(file, overrides, shape) if ours else _foreign(file.content, overrides, shape)
         seed = _agreed_seed(network.seed, overrides)
     except UserError as error:
-        raise type(error)(str(error) if str(error).startswith(f"{file.path}: ") else f"{file.path}: {error}") from None
+        raise type(error)(str(error) if str(error).startswith(printable(f"{file.path}: ")) else f"{file.path}: {error}") from None
     return replace(
         network,
         name=overrides.name or str(file.path),
@@ -120,7 +120,7 @@ def _own(file: CheckpointFile, overrides: LoadOverrides, shape: Shape) -> Networ
     remark = f"trained on images of {trained[0]}x{trained[1]} px; these are {shown[0]}x{shown[1]} px"
     remarks = (remark,) if differs else ()
     network = _network(spec, state, activation, alpha, normalization, data=file.data, seed=seed, remarks=remarks)
-    return replace(network, classes=tuple(map(printable, classes)))
+    return replace(network, classes=classes)
 
 
 def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Network:
@@ -156,7 +156,7 @@ def _whole(whole: WholeNetwork, overrides: LoadOverrides, shape: Shape) -> Netwo
             *(() if known else (_NOT_NORMALIZED,)),
         ),
         assumed=(*(() if known else ("normalization none",)), *_assumed_alpha(alpha, overrides, shape)),
-        classes=tuple(map(printable, whole.class_names)),
+        classes=tuple(whole.class_names),
         code=code_sha256(model) if named.startswith("pickled:") else None,
     )
 

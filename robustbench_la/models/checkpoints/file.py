@@ -124,7 +124,7 @@ def read_checkpoint(path: Path, *, trusted: bool = False, source: str | None = N
             return CheckpointFile(path, sha256, {}, kind, whole)
         return CheckpointFile(path, sha256, content, kind, in_file(content, kind))
     except UserError as error:
-        raise type(error)(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from None
+        raise type(error)(str(error) if str(error).startswith(printable(f"{path}: ")) else f"{path}: {error}") from None
 
 
 def damaged(error: Exception) -> str:
