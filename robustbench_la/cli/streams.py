@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TextIO
 
@@ -61,10 +62,16 @@ def install() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_stdout), encoding=stdout.encoding, errors="replace", line_buffering=stdout.isatty()
     )
+    warnings.showwarning = _show_warning
     unheard = _Descriptor(stderr.fileno(), OSError)
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(unheard), encoding=stderr.encoding, errors="backslashreplace", line_buffering=True
     )
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A warning of a library on one line: it may repeat what a file holds."""
+    say(f"{category.__name__}: {message}")
 
 
 def stdout_lost_its_reader() -> bool:

@@ -25,7 +25,7 @@ _PATH = re.compile(
 """What nothing but a path looks like: it starts at the root, at home or where one is, or ends with the suffix of a file."""
 _LAST = re.compile(r"[/\\]")
 """Between the parts of a path, on any system."""
-_IN_FILE = re.compile(r"[\w.@+-]+\.py:(\w+)")
+_IN_FILE = re.compile(r"(?<![\w.@+-])[\w.@+-]+\.py:(\w+)")
 """A network of a file of the user's."""
 
 

@@ -5,16 +5,21 @@ The templates page.html, fragment.html and tables.html are next to this file.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.tables.table import Table
-from robustbench_la.output.layout import heading, laid_out
+from robustbench_la.output.layout import heading, laid_out, readable
 from robustbench_la.text import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def page(tables: Sequence[Table]) -> str:
     """A whole page; everything that comes from outside is escaped."""
-    return _rendered("page.html", tables, title=printable(tables[0].title) if tables else "no results")
+    return _rendered("page.html", tables, title=readable(tables[0]).title if tables else "no results")
 
 
 def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[str] = ()) -> str:
@@ -29,8 +34,13 @@ def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[s
 
 
 def _rendered(template: str, tables: Sequence[Table], **more: object) -> str:
+    return _templates().get_template(template).render(tables=list(map(laid_out, tables)), zip=zip, **more) + "\n"
+
+
+@functools.cache
+def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("robustbench_la.output", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["heading"] = heading
-    return environment.get_template(template).render(tables=list(map(laid_out, tables)), zip=zip, **more) + "\n"
+    return environment
