@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing import larobust
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -400,16 +402,26 @@ def test_a_row_that_larobust_cannot_have_written_is_told_in_one_line(tmp_path: P
 
 def test_names_in_a_store_cannot_take_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
+    name = "m.pt\n::error title=x::y\x1b[31m"
     with Store(path) as store:
-        store.add(setting(), [cell(checkpoint="m.pt\n::error title=x::y\x1b[31m")])
+        store.add(setting(), [cell(checkpoint=name)])
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE settings SET started = '2026\x01', host = 'a\x1bb'")
     connection.close()
 
     with Store(path, reading=True) as store:
         (found,) = store.cells()
-    assert found.cell.network.checkpoint == r"m.pt\n::error title=x::y\x1b[31m"
-    assert (found.setting.started, found.setting.host) == (r"2026\x01", r"a\x1bb")
+    assert found.cell.network.checkpoint == name
+    assert (found.setting.started, found.setting.host) == ("2026\x01", "a\x1bb")
+    table = larobust("results", "--store", str(path)).stdout
+    rows = larobust("results", "--csv", "--store", str(path)).stdout
+    for shown in (table, rows):
+        assert all(line.isprintable() and not line.startswith("::") for line in shown.splitlines())
+    assert r"m.pt\n::error title=x::y\x1b[31m" in rows
+    assert r"a\x1bb" in rows
+    document = larobust("results", "--json", "--store", str(path)).stdout
+    assert document.isascii()
+    assert json.loads(document)["cells"][0]["checkpoint"] == name
 
 
 def test_predictions_that_fill_the_memory_are_refused(tmp_path: Path) -> None:

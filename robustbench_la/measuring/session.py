@@ -24,7 +24,7 @@ from robustbench_la.models.preprocess import Preprocess
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key, Pass
 from robustbench_la.records.plan import EvaluationPlan
-from robustbench_la.text import counted
+from robustbench_la.text import counted, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,11 @@ def same_weights(networks: Sequence[Network]) -> list[str]:
     for network in networks:
         if network.weights:
             names.setdefault((network.weights, network.spec.architecture, network.activation), []).append(network.name)
-    return [f"{', '.join(same)} hold the same weights: they count as one training" for same in names.values() if len(same) > 1]
+    return [
+        f"{', '.join(map(quoted, same))} hold the same weights: they count as one training"
+        for same in names.values()
+        if len(same) > 1
+    ]
 
 
 def with_labels(dataset: UndecodedImages, plan: EvaluationPlan) -> UndecodedImages:

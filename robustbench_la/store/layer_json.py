@@ -9,7 +9,6 @@ from typing import Any
 
 from robustbench_la.records.layers import STATISTICS
 from robustbench_la.store.rows import DamagedRowError, parsed
-from robustbench_la.text import printable
 
 _LONGEST_NAME = 2**12
 
@@ -22,7 +21,7 @@ def statistics(text: object, *, whole: bool) -> dict[str, Any]:
         whole: Whether the row describes a whole network.
 
     Returns:
-        The statistics by name, texts made printable.
+        The statistics by name, texts as they are.
 
     Raises:
         DamagedRowError: For what larobust cannot have written.
@@ -34,13 +33,7 @@ def statistics(text: object, *, whole: bool) -> dict[str, Any]:
         fits = (_OF_NETWORK if whole else _OF_LAYER).get(name, _is_plain)
         if not (_is_name(name) and fits(value)):
             raise DamagedRowError(f"the statistic {name[:40]!r} is {str(value)[:40]!r}")
-    return {printable(name): _printable(value) for name, value in row.items()}
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_printable(entry) for entry in value]
-    return printable(value) if isinstance(value, str) else value
+    return row
 
 
 def _is_name(value: object) -> bool:

@@ -1,7 +1,7 @@
-"""Converts rows of a store to records, rejecting what larobust cannot have written and making names safe for a terminal.
+"""Converts rows of a store to records, rejecting what larobust cannot have written.
 
-A store may come from anywhere: its columns may hold other types than the tables declare, and texts with control characters. The
-columns and their types follow from the fields of the records.
+A store may come from anywhere: its columns may hold other types than the tables declare. Names stay whole, whatever characters
+they hold: what shows them makes them printable. The columns and their types follow from the fields of the records.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 from robustbench_la.records.cells import Cell, Condition, Pass, RunSetting, decode_level, encode_level
 from robustbench_la.records.networks import NETWORK, Kinds, NetworkRecord, kinds_of
-from robustbench_la.text import printable
 
 PASS: Kinds = {**kinds_of(Condition), "parameters": (str,), "noise_seed": (int, NoneType)}
 """Columns of a condition and the seed of its noise; a level is kept as text."""
@@ -40,9 +39,9 @@ class DamagedRowError(ValueError):
     """A row holds what larobust cannot have written."""
 
 
-# Not with pydantic: in strict mode it takes as long for rows of this size, and it does not make texts printable.
+# Not with pydantic: in strict mode it takes as long for rows of this size.
 def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
-    """Values by the names of ``kinds``: texts made printable, and 0 and 1 booleans where these are meant, which SQLite lacks.
+    """Values by the names of ``kinds``: texts as they are, and 0 and 1 booleans where these are meant, which SQLite lacks.
 
     Raises DamagedRowError for a value of another type, an infinite number, a negative count, or a text without end.
     """
@@ -58,8 +57,6 @@ def checked(values: tuple[Any, ...], kinds: Kinds) -> dict[str, Any]:
             or (kind is str and len(value) > (_LONGEST_JSON if name in _JSON else _LONGEST_TEXT))
         ):
             raise DamagedRowError(f"{name} is {str(value)[:40]!r}")
-        elif kind is str:
-            row[name] = printable(value)
     return row
 
 
@@ -118,6 +115,6 @@ def setting(values: tuple[Any, ...]) -> RunSetting:
         raise DamagedRowError("versions are not a mapping of texts")
     if not isinstance(assumed, list) or not all(isinstance(value, str) for value in assumed):
         raise DamagedRowError("what was assumed is not a list of texts")
-    row["versions"] = {printable(name): printable(value) for name, value in versions.items()}
-    row["assumed"] = tuple(map(printable, assumed))
+    row["versions"] = versions
+    row["assumed"] = tuple(assumed)
     return RunSetting(**row)

@@ -24,6 +24,7 @@ from robustbench_la.models.checkpoints.kinds import Kind
 from robustbench_la.models.checkpoints.onnx_networks import read_onnx
 from robustbench_la.models.checkpoints.trusted import in_file
 from robustbench_la.models.checkpoints.whole import WholeNetwork
+from robustbench_la.text import printable
 
 FORMAT = "larobust-checkpoint"
 VERSION = 1

@@ -41,14 +41,14 @@ def _check_kind(key: str, tensor: Tensor, expected: torch.dtype) -> None:
     given = str(tensor.dtype).removeprefix("torch.")
     if expected.is_floating_point and not tensor.is_floating_point():
         raise UserError(
-            f"{printable(key)} is {given}, but the network computes with floating-point numbers; save the weights as float32, or "
+            f"{quoted(key)} is {given}, but the network computes with floating-point numbers; save the weights as float32, or "
             "those from before quantisation"
         )
     # Averages of whole state dicts make fractions of the counters of BatchNorm, which compute nothing.
     if not expected.is_floating_point and not expected.is_complex and tensor.is_floating_point() and not is_counter(key):
-        raise UserError(f"{printable(key)} is {given}, but the network has whole numbers there")
+        raise UserError(f"{quoted(key)} is {given}, but the network has whole numbers there")
     if expected.is_complex or tensor.is_complex():
-        raise UserError(f"{printable(key)} is complex, which larobust does not compute with")
+        raise UserError(f"{quoted(key)} is complex, which larobust does not compute with")
 
 
 def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from robustbench_la.errors import UserError
 from robustbench_la.models.checkpoints.archives import FACTOR
 from robustbench_la.models.checkpoints.pickled_values import UnusableTensor
-from robustbench_la.text import printable
+from robustbench_la.text import quoted
 
 _TYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
                     torch.int32, torch.int64})  # fmt: skip
@@ -30,7 +30,7 @@ def check_usable(content: Mapping[object, object]) -> None:
                 "or export the quantised network to ONNX"
             )
         if isinstance(value, UnusableTensor):
-            raise UserError(_not_dense(printable(str(key))))
+            raise UserError(_not_dense(quoted(str(key))))
 
 
 def check_tensors(tensors: Mapping[str, Tensor]) -> None:
@@ -43,7 +43,7 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
         UserError: For a tensor that is no array of numbers, and for tensors that are larger than what the file stores of them.
     """
     for name, tensor in tensors.items():
-        _check_tensor(printable(name), tensor)
+        _check_tensor(quoted(name), tensor)
     declared = sum(map(_declared, tensors.values()))
     stored = sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}.values())
     if declared > _HUGE + FACTOR * stored:
