@@ -181,7 +181,7 @@ def test_an_annotation_is_one_line_whatever_it_says(verdict: Verdict) -> None:
     condition = dataclasses.replace(verdict.judgements[0], name="a\nb: 100 %, c")
     lines = github.github(dataclasses.replace(verdict, judgements=(condition,)))
 
-    assert lines == ["::error title=larobust%3A regression::a%0Ab: 100 %25, c is in the baseline but is no longer measured"]
+    assert lines == [r"::error title=larobust%3A regression::a\nb: 100 %25, c is in the baseline but is no longer measured"]
 
 
 def test_json_holds_every_judgement_and_no_number_that_json_lacks(verdict: Verdict) -> None:
