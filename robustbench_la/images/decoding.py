@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustbench_la.errors import RunError, UserError, lookup
+from robustbench_la.errors import RunError, UserError, first_line, lookup
 from robustbench_la.images.datasets import DATASETS
 from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
@@ -191,7 +191,12 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
     if dataset.needs_root != bool(root):
         problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
-    source = dataset.open(Path(root).expanduser(), split, download)
+    try:
+        source = dataset.open(Path(root).expanduser(), split, download)
+    except UserError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # no folder can have such a name, or nobody may read it
+        raise UserError(f"cannot read {choice.name}: {getattr(error, 'strerror', None) or first_line(error)}") from None
     resize, crop = choice.resize or source.resize, choice.crop or source.crop
     return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(source.mode, choice))
 

@@ -298,6 +298,15 @@ def test_links_between_folders_end(folder: Path, evaluated: Callable[[str], Outc
     assert "holds no images" in outcome.stderr
 
 
+@pytest.mark.parametrize("kind", ["folder", "mnist", "cifar10", "imagenet"])
+@pytest.mark.parametrize("root", ["a" * 5000, "x/" * 2100, "~nobody_at_all", "/dev/zero", "/dev/null", "a\x1b[2J\n::error::x"])
+def test_a_place_that_is_no_folder_is_refused(evaluated: Callable[[str], Outcome], kind: str, root: str) -> None:
+    outcome = evaluated(f"{kind}:{root}")
+
+    assert_harmless(outcome)
+    assert outcome.code == 2
+
+
 def _idx(*shape: int, kind: int = 8, data: bytes = b"") -> bytes:
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, kind, len(shape), *shape) + data
 
