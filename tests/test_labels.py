@@ -125,9 +125,14 @@ def test_imagenet_subset_maps_wordnet_ids(larobust: Run) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("0\n1\n1\n", "names '1' more than once"),
+        ("0\n1\n1\n", "names '1' more than once, in lines 2 and 3"),
         ("", "is empty"),
-        ("0\n\n1\n\n2\n", "has empty lines"),
+        ("0\n\n1\n\n2\n", "has nothing in line 2"),
+        ("0\n\n1\n", "has nothing in line 2"),
+        (
+            "\n".join(map(str, range(20))),
+            "net.pt has 12 outputs, but the labels are 20: line i is the folder of output i, one line",
+        ),
         ("\n".join(map(str, range(100, 112))), "class '0' of folder:data is not among the 12 labels"),
     ],
 )

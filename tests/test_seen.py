@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -321,3 +322,52 @@ def test_ours_and_theirs_agree() -> None:
     x = torch.randn(4, 8, 5, 5)
 
     torch.testing.assert_close(Theirs(0.1)(x), la_silu(x, 0.1))
+
+
+class Two(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.act(self.conv(x)).mean((2, 3))
+        return features[:, :3], self.out(features)  # type: ignore[return-value]  # as many networks do
+
+
+def test_the_element_of_a_tuple_that_is_taken_is_said() -> None:
+    images = (torch.randint(0, 256, (20, 3, 16, 16), dtype=torch.uint8), [*range(10)] * 2)
+
+    (remark,) = [note for note in la.evaluate(Two(nn.ReLU()), images, noise="clean").notes if "taken as its logits" in note]
+    assert "returns tuple with tensors of shape (4, 3), (4, 10); element 1, of shape (N, 10), is taken as its logits" in remark
+    assert not [note for note in la.evaluate(Net(nn.ReLU()), images, noise="clean").notes if "logits" in note]
+
+
+def test_networks_of_one_class_are_all_numbered() -> None:
+    images = (torch.randint(0, 256, (10, 3, 16, 16), dtype=torch.uint8), [*range(10)])
+
+    cells = la.evaluate([Net(nn.ReLU()), Two(nn.ReLU()), Net(nn.ReLU())], images, noise="clean").cells
+    assert [cell.network.checkpoint for cell in cells] == ["Net[1]", "Two", "Net[2]"]
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "message"),
+    [
+        (10, [*range(1, 11)], r"labels go from 1 to 10, but the 10 outputs of the network count from 0: subtract 1 from each"),
+        (0, [], r"no images given: the array has shape \(0, 3, 16, 16\)"),
+    ],
+)
+def test_labels_from_1_and_no_images_are_refused_with_what_to_do(count: int, labels: list[int], message: str) -> None:
+    with pytest.raises(la.UserError, match=message):
+        la.evaluate(Net(nn.ReLU()), (torch.zeros(count, 3, 16, 16, dtype=torch.uint8), labels), noise="clean")
+
+
+def test_the_activation_that_user_code_is_built_with_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(
+        "from torch import nn\n\n\ndef net(activation=nn.ReLU):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), activation(), nn.Linear(9, 10))\n"
+    )
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))
+    torch.save(layers.state_dict(), "net.pt")
+
+    def notes(**given: str) -> str:
+        return " ".join(la.evaluate("net.pt", "digits", arch="nets.py:net", noise="clean", limit=10, **given).notes)
+
+    assert "nets.py:net has an argument activation: it was built with silu" in notes(activation="silu")
+    assert "its default was taken, as no activation= was given" in notes()

@@ -214,13 +214,14 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
         undecoded = session.with_labels(decoding.open_dataset(choice, download=given.download), plan)
         networks = _networks(given, plan, files, undecoded.shape(), go_on)
         for network in networks:  # before images are decoded, which may take minutes
-            session.check_fit(network, undecoded.shape(), choice.name)
+            session.check_fit(network, undecoded.shape(), choice.name, labels_given=undecoded.labels_given)
             check_class_names(network.classes, undecoded, network=network.name)
         evaluation = session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
         return replace(evaluation, left_out=tuple(left_out))
     if plan.labels or plan.label_map:
         raise ArgumentError(
-            "labels= and label_map= are for class folders; for data in memory, give each image's output as its label"
+            "labels= and label_map= say which class folder each output stands for, and data in memory has no folders: give the "
+            "number of its output as the label of each image"
         )
     default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
     choice = replace(session.choice_for(plan, []), name=given.data_name or default)
@@ -238,10 +239,12 @@ def _networks(
     from robustbench_la.measuring.loading import load_networks, overrides_of
 
     networks: list[Network] = []
+    classes = [type(model).__name__ for name, model in given.models if name is None and not isinstance(model, str)]
     for name, model in given.models:
         taken = {network.name for network in networks}
         if not isinstance(model, str):
-            free = name or _free_name(type(model).__name__, taken.__contains__)
+            own = type(model).__name__
+            free = name or _free_name(own, taken.__contains__, numbered=classes.count(own) > 1)
             networks.append(_in_memory(free, model, overrides_of(plan), shape))
             continue
         if name is not None and len(files[model]) > 1:
@@ -267,10 +270,9 @@ def _in_memory(name: str, model: nn.Module, overrides: LoadOverrides, shape: Sha
     return replace(network, architecture_label=overrides.architecture_label)
 
 
-def _free_name(name: str, taken: Callable[[str], bool]) -> str:
-    """``Net``, and for further networks of the class ``Net[1]``, ``Net[2]`` ..."""
-    number, free = 0, name
-    while taken(free):
+def _free_name(name: str, taken: Callable[[str], bool], *, numbered: bool) -> str:
+    """``Net``; of several networks of the class ``Net[1]``, ``Net[2]`` ..."""
+    number = 1 if numbered else 0
+    while taken(free := f"{name}[{number}]" if number else name):
         number += 1
-        free = f"{name}[{number}]"
     return free

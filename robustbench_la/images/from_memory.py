@@ -87,10 +87,17 @@ def with_classes(images: ImageSet, count: int) -> ImageSet:
 
     Returns:
         The images; unchanged if their classes have names, or are at least ``count``.
+
+    Raises:
+        ArgumentError: If labels count from 1.
     """
     from dataclasses import replace
 
     unnamed = images.classes == tuple(map(str, range(len(images.classes))))
+    if unnamed and images.labels.min() == 1 and images.labels.max() == count:
+        raise ArgumentError(
+            f"labels go from 1 to {count}, but the {count} outputs of the network count from 0: subtract 1 from each"
+        )
     return replace(images, classes=tuple(map(str, range(count)))) if unnamed and count > len(images.classes) else images
 
 
@@ -100,6 +107,8 @@ def _as_nchw(images: object, layout: str | None) -> NDArray[np.uint8]:
     array = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
     if array.dtype != np.uint8:
         raise ArgumentError(f"images must be 8-bit (uint8, 0 to 255), not {array.dtype}; give them unscaled, with normalize=")
+    if array.ndim > 1 and not len(array):
+        raise ArgumentError(f"no images given: the array has shape {array.shape}")
     axes = "NHW" if array.ndim == 3 and layout is None else layout_of(array.shape, layout)
     if "N" not in axes or not len(array):
         raise ArgumentError(f"images must have shape (N, C, H, W), (N, H, W, C) or (N, H, W), not {array.shape}")

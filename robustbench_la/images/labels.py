@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,12 +47,20 @@ def names_of_outputs(labels: str | None, label_map: str | None) -> tuple[str, ..
     names = tuple(line.strip() for line in lines)
     while names and not names[-1]:
         names = names[:-1]
-    counts = Counter(names)
-    repeated = next((name for name in names if counts[name] > 1), None)
-    if not names or repeated is not None:
-        fault = "is empty" if not names else f"names {repeated[:40]!r} more than once" if repeated else "has empty lines"
+    if (fault := _fault(names)) is not None:
         raise UserError(f"--labels {labels} {fault}; line i is the name of the folder of output i, starting with output 0")
     return names
+
+
+def _fault(names: Sequence[str]) -> str | None:
+    """What is wrong with the names in the lines of a file; None if nothing is."""
+    first: dict[str, int] = {}
+    for line, name in enumerate(names, 1):
+        if not name:
+            return f"has nothing in line {line}"
+        if first.setdefault(name, line) != line:
+            return f"names {name[:40]!r} more than once, in lines {first[name]} and {line}"
+    return None if names else "is empty"
 
 
 def _lines(labels: str) -> list[str]:

@@ -10,7 +10,7 @@ from robustbench_la.activations import ACTIVATIONS, NO_ACTIVATION
 from robustbench_la.errors import UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import NORMALIZATIONS, Normalization
-from robustbench_la.measuring.outputs import logits_of
+from robustbench_la.measuring.outputs import logits_of, which_is_taken
 from robustbench_la.measuring.seen import TRIED, try_out
 from robustbench_la.models import paper_networks
 from robustbench_la.models.architectures import NetworkSpec
@@ -49,7 +49,8 @@ def network_in_memory(
     _check_precision(model, name)
     seen, output = try_out(model, name, shape, applied)
     classes = logits_of(output, name, images=TRIED, of_data=shape.classes).shape[1]
-    remarks = () if normalization else ("no --normalize given: pixels on [0, 1], not normalized",)
+    taken = which_is_taken(output, images=TRIED, of_data=shape.classes)
+    remarks: tuple[str, ...] = taken if normalization else (*taken, "no --normalize given: pixels on [0, 1], not normalized")
     if activation is not None:
         seen.check(activation, name)
     label = activation or (name if name in ACTIVATIONS and seen.may_be(name) else seen.label)

@@ -33,12 +33,9 @@ def logits_of(output: object, name: str, *, images: int, classes: int | None = N
     Raises:
         UserError: If there is no such tensor, or more than one without the name ``logits``.
     """
-    found = [(own, tensor) for own, tensor in _tensors(output) if _has_shape(tensor, images, classes)]
-    if len(found) > 1 and classes is None:
-        found = [entry for entry in found if entry[1].shape[1] == of_data or entry[0] == _LOGITS] or found
-    named = [tensor for own, tensor in found if own == _LOGITS]
-    if len(named) == 1 or len(found) == 1:
-        return named[0] if named else found[0][1]
+    found = _possible(output, images=images, classes=classes, of_data=of_data)
+    if len(found) == 1:
+        return found[0][1]
     wanted = f"logits of shape ({images}, {classes or 'classes'})"
     other = [tensor.shape[1] for _, tensor in _tensors(output) if _has_shape(tensor, images, None)]
     if not found and len(other) == 1 and classes is not None:
@@ -49,6 +46,36 @@ def logits_of(output: object, name: str, *, images: int, classes: int | None = N
     if not found:
         raise UserError(f"{name} returned {_described(output)}, not {wanted}")
     raise UserError(f"{name} returned {counted(len(found), 'tensor')} that could be {wanted}; name one of them logits")
+
+
+def _possible(output: object, *, images: int, classes: int | None, of_data: int | None) -> list[tuple[str, Tensor]]:
+    """The tensors that may be the logits, with their names; the one that is named so, if there is one."""
+    found = [(own, tensor) for own, tensor in _tensors(output) if _has_shape(tensor, images, classes)]
+    if len(found) > 1 and classes is None:
+        found = [entry for entry in found if entry[1].shape[1] == of_data or entry[0] == _LOGITS] or found
+    named = [entry for entry in found if entry[0] == _LOGITS]
+    return named if len(named) == 1 else found
+
+
+def which_is_taken(output: object, *, images: int, of_data: int) -> tuple[str, ...]:
+    """What to say about a network that returns several things, of which one is taken for the logits without being named so.
+
+    Args:
+        output: Of the forward pass.
+        images: Number of images that it was shown.
+        of_data: Number of classes of the data.
+
+    Returns:
+        A remark; none if it returns logits and nothing else, or nothing that could be logits.
+    """
+    found = _possible(output, images=images, classes=None, of_data=of_data)
+    if len(found) != 1 or found[0][0] == _LOGITS or len([*_tensors(output)]) < 2:
+        return ()
+    own, logits = found[0]
+    parts = list(output) if isinstance(output, (tuple, list)) else []
+    place = next((str(at) for at, part in enumerate(parts) if any(one is logits for _, one in _tensors(part))), "")
+    which = repr(own) if own else place
+    return (f"it returns {_described(output)}; element {which}, of shape (N, {logits.shape[1]}), is taken as its logits",)
 
 
 def labels_hint(outputs: int, classes: int) -> str:

@@ -15,7 +15,7 @@ from robustbench_la.activations import ACTIVATIONS, DEFAULT_ALPHA, NO_ACTIVATION
 from robustbench_la.errors import UnfitError, UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.images.normalization import Normalization
-from robustbench_la.measuring.outputs import unfit_channels
+from robustbench_la.measuring.outputs import unfit_channels, which_is_taken
 from robustbench_la.measuring.probe import Probe
 from robustbench_la.measuring.watch import Apply
 from robustbench_la.models.checkpoints.network import Network
@@ -131,12 +131,16 @@ def look(network: Network, shape: Shape) -> Network:
     Raises:
         UserError: If the network fails on such images, or if what was seen contradicts what was said.
     """
-    seen, _ = try_out(network.model, network.name, shape, network.normalization)
+    seen, output = try_out(network.model, network.name, shape, network.normalization)
     is_open = network.activation in (None, NO_ACTIVATION)
     if network.activation is not None:
         seen.check(network.activation, network.name)
     network = replace(
-        network, activations_seen=str(seen) or None, activation=network.activation or seen.label, composed=seen.composed
+        network,
+        remarks=(*network.remarks, *which_is_taken(output, images=TRIED, of_data=network.spec.classes)),
+        activations_seen=str(seen) or None,
+        activation=network.activation or seen.label,
+        composed=seen.composed,
     )
     if not network.spec.is_as_it_is:
         return network

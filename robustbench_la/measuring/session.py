@@ -95,7 +95,7 @@ def prepare_evaluation(
     shape = dataset.shape()
 
     def check(network: Network) -> None:
-        check_fit(network, shape, dataset.choice.name)
+        check_fit(network, shape, dataset.choice.name, labels_given=dataset.labels_given)
         check_class_names(network.classes, dataset, network=network.name)
 
     networks = load_networks(checkpoints, shape, without, check=check)
@@ -199,13 +199,14 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
     )
 
 
-def check_fit(network: Network, shape: Shape, name: str) -> None:
+def check_fit(network: Network, shape: Shape, name: str, *, labels_given: bool = False) -> None:
     """Check that a network accepts the images of a dataset.
 
     Args:
         network: The network.
         shape: Number of classes and image size of the dataset.
         name: Name of the dataset, for errors.
+        labels_given: Whether the user says which class each output stands for.
 
     Raises:
         UserError: If the number of classes, the channels, the image size or the normalization does not match.
@@ -213,6 +214,11 @@ def check_fit(network: Network, shape: Shape, name: str) -> None:
     spec = network.spec
     name = "the data in memory" if name == IN_MEMORY else name
     check_classes(shape.classes, name)
+    if spec.classes != shape.classes and labels_given:
+        raise UserError(
+            f"{network.name} has {counted(spec.classes, 'output')}, but the labels are {shape.classes}: line i is the folder of "
+            "output i, one line for each output"
+        )
     if spec.classes != shape.classes:
         raise UnfitError(
             f"{network.name} has {spec.classes} classes, but {name} has {shape.classes}",

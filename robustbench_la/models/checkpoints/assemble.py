@@ -188,6 +188,7 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
             f"--exchange is for networks that are taken as they are; a {spec.architecture} is built with the activation that "
             "--activation names"
         )
+    remarks += _passed(spec, overrides)
     seed = seed_of(content)
     if seed is not None:
         remarks.append("its training seed is the one that the file records")
@@ -206,6 +207,15 @@ def _foreign(content: dict[str, Any], overrides: LoadOverrides, shape: Shape) ->
     alpha = _assumed_alpha(network.alpha, overrides, shape)
     padding = (f"{PADDING} {spec.padding}",) if spec.pads_channels else ()
     return replace(network, assumed=(*((f"normalization {known}",) if unsaid else ()), *alpha, *padding))
+
+
+def _passed(spec: NetworkSpec, overrides: LoadOverrides) -> list[str]:
+    """What to say about user code that builds with an activation: another one makes another network of the same weights."""
+    if not takes_activation(spec.architecture):
+        return []
+    if overrides.activation is None:
+        return [f"{spec.architecture} has an argument activation: its default was taken, as no --activation was given"]
+    return [f"{spec.architecture} has an argument activation: it was built with {overrides.activation}"]
 
 
 def _preprocessing(spec: NetworkSpec, overrides: LoadOverrides) -> tuple[Normalization, tuple[str, ...]]:
