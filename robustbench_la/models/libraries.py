@@ -60,6 +60,8 @@ def timm_network(name: str, *, classes: int, channels: int, arguments: Mapping[s
     try:
         with warnings.catch_warnings(action="ignore"):
             model: nn.Module = timm.create_model(base, pretrained=False, **settings)
+    except UserError:
+        raise
     except Exception as error:  # settings that others wrote reach code that expects its own: anything may go wrong in it
         raise UserError(f"timm cannot build {base} ({first_line(error)})") from None
     return model
@@ -99,12 +101,12 @@ def sketched(build: Callable[[], nn.Module]) -> nn.Module | None:
         raise
 
 
-def transformers_network(folder: Path, state: dict[str, Any] | None = None) -> nn.Module:
-    """Load a classifier of Hugging Face transformers from its folder. Code in the folder is not run.
+def transformers_network(folder: Path, state: dict[str, Any]) -> nn.Module:
+    """Build a classifier of Hugging Face transformers as its folder describes it. Code in the folder is not run.
 
     Args:
-        folder: With config.json and weights.
-        state: Other weights than those with the usual name there.
+        folder: With config.json.
+        state: The weights, which larobust reads itself: transformers would take any tensors.
 
     Returns:
         The network, which returns logits.
@@ -112,25 +114,26 @@ def transformers_network(folder: Path, state: dict[str, Any] | None = None) -> n
     Raises:
         UserError: If transformers is not installed, or network and weights do not fit.
     """
+    import torch
+
     transformers = library("transformers")
-    safe = any(folder.glob("*.safetensors*"))
     try:
         with warnings.catch_warnings(action="ignore"), _silent(transformers):
-            source: Path | None = folder
-            loader = transformers.AutoModelForImageClassification
-            more: dict[str, Any] = {"use_safetensors": safe, "trust_remote_code": False}
-            if state is not None:
-                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-                source, loader = None, type(loader.from_config(config, trust_remote_code=False))
-                more = {"config": config, "state_dict": state}
-            model, loading = loader.from_pretrained(
-                source,
-                **more,
+            automatic = transformers.AutoModelForImageClassification
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            with torch.device("meta"):
+                kind = type(automatic.from_config(config, trust_remote_code=False))
+            model, loading = kind.from_pretrained(
+                None,
+                config=config,
+                state_dict=state,
                 local_files_only=True,
                 output_loading_info=True,
                 dtype="float32",
                 attn_implementation="eager",  # the same arithmetic on every machine
             )
+    except UserError:
+        raise
     except Exception as error:  # settings that others wrote reach code that expects its own: anything may go wrong in it
         why = "the weights have other sizes than config.json describes" if _SIZES in str(error) else first_line(error)
         raise UserError(f"transformers cannot load it as an image classifier ({why})") from None

@@ -14,16 +14,19 @@ from torch import Tensor, nn
 
 from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import HUGGING_FACE
+from robustbench_la.models.bounded import no_larger_than
 from robustbench_la.models.checkpoints import preprocessing
 from robustbench_la.models.checkpoints.configs import check_counts, check_runs_nothing, names_of, read_config, whole_number
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
-from robustbench_la.models.checkpoints.keys import check_keys, missing
-from robustbench_la.models.checkpoints.layouts import choose, find_weights, without_training_only
+from robustbench_la.models.checkpoints.keys import check_keys, check_real, missing
+from robustbench_la.models.checkpoints.layouts import Weights, choose, find_weights, without_training_only
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.libraries import sketched, timm_network, transformers_network
 
 CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_SHARED = 4
+"""How many parameters may share the same weights, as an average."""
 _OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pth", "*.pt")
 _PART = re.compile(r"-(\d{1,5})-of-(\d{1,5})\.")
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "checkpoint")
@@ -158,9 +161,11 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         content = merged(files)
         check_counts(arguments, _tensors(content, key))
         build = functools.partial(timm_network, name, classes=classes, channels=size[0], arguments=arguments)
-        if (sketch := sketched(build)) is not None:  # a file may demand any size
-            _fitting(sketch, content, f"timm:{name}", key)
-        model = build()
+        with no_larger_than(_parameters(find_weights(content, key))):
+            if (sketch := sketched(build)) is not None:  # a file may demand any size
+                _fitting(sketch, content, f"timm:{name}", key)
+        with no_larger_than(_parameters(find_weights(content, key))):
+            model = build()
         return model, loaded(model, content, f"timm:{name}", key)
 
     return WholeNetwork(
@@ -172,6 +177,11 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         images=preprocessing.timm_images(described),
         class_names=_names(labels) if len(labels) == classes else (),
     )
+
+
+def _parameters(found: Sequence[Weights]) -> int:
+    """How many parameters a network with these weights has at most; some share their values with others."""
+    return _SHARED * max(sum(tensor.numel() for tensor in weights.tensors.values()) for weights in found)
 
 
 def loaded(model: nn.Module, content: Mapping[str, Any], architecture: str, key: str | None) -> tuple[str, ...]:
@@ -218,15 +228,14 @@ def _of_transformers(folder: Path, config: Mapping[str, Any], files: list[Path])
         raise UserError(f"its label2id is {reprlib.repr(config['label2id'])}, not numbers of names")
     path = folder / "preprocessor_config.json"
     settings = read_config(path) if path.is_file() else {}
-    usual = len(files) > 1 or files[0].name == _WEIGHTS[0]
 
     def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
         content = merged(files)
         check_counts(config, _tensors(content, key))
-        if usual:
-            return transformers_network(folder), ()
         weights = find_weights(content, key)[0]
-        return transformers_network(folder, dict(weights.tensors)), weights.remarks
+        check_real(weights.tensors)
+        with no_larger_than(_parameters([weights])):
+            return transformers_network(folder, dict(weights.tensors)), weights.remarks
 
     return WholeNetwork(
         architecture=HUGGING_FACE,

@@ -36,6 +36,13 @@ def check_keys(model: nn.Module, state: Mapping[str, Tensor], architecture: str)
         raise UserError(f"NaN or infinite weights in {some(broken)}")
 
 
+def check_real(state: Mapping[str, Tensor]) -> None:
+    """Raise UserError for weights that are no real floating-point numbers, where a library puts them into a network by itself."""
+    for key, tensor in state.items():
+        if key.endswith((".weight", ".bias")):
+            _check_kind(key, tensor, torch.float32)
+
+
 def _check_kind(key: str, tensor: Tensor, expected: torch.dtype) -> None:
     """Raise UserError for numbers that would lose their meaning if they were taken for those of the network."""
     given = str(tensor.dtype).removeprefix("torch.")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import NetworkSpec
+from robustbench_la.models.bounded import no_larger_than
 from robustbench_la.models.checkpoints.keys import is_counter
 
 if TYPE_CHECKING:
@@ -88,21 +90,28 @@ def recognise_torchvision(state: Mapping[str, Tensor]) -> NetworkSpec | None:
         return None
     classes = max((shape[0] for key, shape in list(shapes.items())[-2:] if shape), default=0)
     first = next((shape for shape in shapes.values() if len(shape) == 4), (0, 0))
-    if not classes or first[1] != 3:
+    values = sum(tensor.numel() for tensor in state.values())
+    if not classes or first[1] != 3 or classes > values:
         return None
     for name in _BY_NUMBER_OF_TENSORS[len(shapes)]:
-        expected = {key: tuple(tensor.shape) for key, tensor in _built(name, classes).state_dict().items() if not is_counter(key)}
+        model = _built(name, classes, values)
+        if model is None:
+            continue
+        expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items() if not is_counter(key)}
         if expected == shapes:
             return NetworkSpec(architecture=f"torchvision:{name}", classes=classes, channels=3, height=0, width=0)
     return None
 
 
-def _built(name: str, classes: int) -> nn.Module:
-    """A classifier whose weights take no memory; except RegNets, whose widths are computed with tensors."""
+def _built(name: str, classes: int, values: int) -> nn.Module | None:
+    """A classifier whose weights take no memory (but RegNets, whose widths are tensors); None if it has more values."""
     import torch
     import torchvision
 
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):
-        model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
+    try:
+        with torch.device("cpu" if name.startswith("regnet") else "meta"), no_larger_than(values):
+            model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
+    except (UserError, RuntimeError):  # RuntimeError: no memory for its last layer
+        return None
     return model

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
-_MOST_INSTRUCTIONS = 500_000
-"""More than 10,000 tensors and the states of their optimizer take."""
+_MOST_INSTRUCTIONS = 400_000
+"""More than 10,000 tensors take."""
+_MOST_AT_ONCE = 10_000
+"""Values that are not yet part of a collection; pickle puts a thousand at a time into lists and dictionaries."""
 _DEEPEST = 100
 """Levels of nested collections."""
 _MOST_COPIED = 2**20
@@ -73,6 +75,8 @@ class Unpickler:
             if count == _MOST_INSTRUCTIONS:
                 raise DamagedError(f"more than {_MOST_INSTRUCTIONS:,} pickle instructions")
             _INSTRUCTIONS[instruction.name](self, argument)
+            if len(self.stack) > _MOST_AT_ONCE:
+                raise DamagedError(f"more than {_MOST_AT_ONCE:,} values at once, or nested so deep")
         content = self.stack.pop()
         _check_extent(content)
         return content
