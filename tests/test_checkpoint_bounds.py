@@ -335,7 +335,7 @@ def test_a_file_that_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_building_of_a_network_stops_where_its_weights_end():
-    with pytest.raises(UserError, match="describes a network of 1,000,000,000 parameters or more"), no_larger_than(10**6):
+    with pytest.raises(UserError, match="it asks for 1,000,000,000 parameters or more"), no_larger_than(10**6):
         nn.Linear(10**6, 1000, device="meta")
     nn.Linear(10**6, 1000, device="meta")  # and only there
 

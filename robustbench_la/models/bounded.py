@@ -40,7 +40,7 @@ def no_larger_than(most: int) -> Iterator[None]:
         nonlocal modules
         modules += 1
         if modules > _MOST_MODULES:
-            raise UserError(f"describes a network of more than {_MOST_MODULES:,} modules")
+            raise UserError(f"config.json describes a network of more than {_MOST_MODULES:,} modules")
 
     hooks = (
         registries.register_module_parameter_registration_hook(count_parameter),

@@ -161,9 +161,8 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         content = merged(files)
         check_counts(arguments, _tensors(content, key))
         build = functools.partial(timm_network, name, classes=classes, channels=size[0], arguments=arguments)
-        with no_larger_than(_parameters(find_weights(content, key))):
-            if (sketch := sketched(build)) is not None:  # a file may demand any size
-                _fitting(sketch, content, f"timm:{name}", key)
+        if (sketch := sketched(build)) is not None:  # a file may demand any size
+            _fitting(sketch, content, f"timm:{name}", key)
         with no_larger_than(_parameters(find_weights(content, key))):
             model = build()
         return model, loaded(model, content, f"timm:{name}", key)
