@@ -33,7 +33,8 @@ def no_larger_than(most: int) -> Iterator[None]:
         parameters += 0 if parameter is None else parameter.numel()
         if parameters > most:
             raise UserError(
-                f"describes a network of {parameters:,} parameters or more, for which its weights are too few ({most:,})"
+                f"the weights have other sizes than config.json describes: it asks for {parameters:,} parameters or more, of at "
+                f"most {most:,}"
             )
 
     def count_module(owner: nn.Module, name: str, module: nn.Module | None) -> None:
