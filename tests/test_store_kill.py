@@ -3,82 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from robustbench_la.store.store import Store
+from killing import Server, content
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-class Server:
-    """A process that runs `larobust` in children of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        script = Path(__file__).parent / "eval_server.py"
-        self.process = subprocess.Popen(
-            [sys.executable, str(script)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._answer() == "ready"
-
-    def _answer(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline().strip()
-
-    def _ask(self, *words: object) -> int:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(words) + "\n")
-        self.process.stdin.flush()
-        return int(self._answer())
-
-    def start(self, log: Path, *arguments: str) -> int:
-        return self._ask("run", str(log), *arguments)
-
-    def wait(self, child: int) -> int:
-        return self._ask("wait", child)
-
-    def run(self, log: Path, *arguments: str) -> int:
-        return self.wait(self.start(log, *arguments))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("server"))
     yield server
-    assert server.process.stdin
-    server.process.stdin.close()
-    server.process.wait(timeout=60)
-    assert server.process.stdout
-    server.process.stdout.close()
-
-
-def content(path: Path) -> dict[tuple[str, str, int | None], tuple[object, ...]]:
-    """What is stored of each cell, without times; fails where a cell is there twice."""
-    with Store(path, reading=True) as store:
-        cells = [stored.cell for stored in store.cells(predictions=True)]
-    found = {
-        (cell.network.sha256, str(cell.condition), cell.noise_seed): (
-            cell.correct,
-            cell.correct_top5,
-            cell.total,
-            cell.nll_sum,
-            cell.predictions,
-            cell.calibration,
-        )
-        for cell in cells
-    }
-
-    assert len(found) == len(cells)
-    return found
+    server.close()
 
 
 def lines(log: Path) -> list[str]:

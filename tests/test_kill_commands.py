@@ -1,0 +1,157 @@
+"""Every command that writes, killed at any moment: nothing is lost, nothing is there twice, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fuzzing import larobust
+from killing import Server, content
+
+from robustbench_la.store.store import Store
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """A command that writes one file, OUT, from the files of a folder."""
+
+    words: str
+    before: str | None = None
+    """The file that OUT is a copy of at first."""
+    once: bool = False
+    """Whether the command refuses to write OUT when it is there."""
+    in_one: bool = False
+    """Whether OUT changes in one step."""
+
+
+_FEW = "--noise gaussian --severity 1,3 --limit 40 --device cpu"
+_BOTH = "--ckpt la_silu.pt --ckpt silu.pt"
+_JUDGED = "--baseline baseline.json --results store.sqlite --ckpt la_silu.pt"
+WRITERS = {
+    "eval": Writer(words=f"eval {_BOTH} {_FEW} --store OUT.sqlite"),
+    "eval, measured again": Writer(words=f"eval {_BOTH} {_FEW} --fresh --store OUT.sqlite", before="store.sqlite"),
+    "fluctuation": Writer(words=f"fluctuation {_BOTH} {_FEW} --store OUT.sqlite"),
+    "merge": Writer(words="merge one.sqlite two.sqlite -o OUT.sqlite"),
+    "forget": Writer(words="forget --store OUT.sqlite --noise gaussian --yes", before="store.sqlite", in_one=True),
+    "train": Writer(words="train --arch cnn --activation silu --epochs 4 -o OUT.pt", once=True, in_one=True),
+    "baseline": Writer(words=f"baseline --ckpt la_silu.pt {_FEW} -o OUT.json", once=True, in_one=True),
+    "compare": Writer(words="compare --store store.sqlite -o OUT.html", before="old", in_one=True),
+    "plot": Writer(words="plot groups --store store.sqlite -o OUT.svg", before="old", in_one=True),
+    "check": Writer(words=f"check {_JUDGED} --junit OUT.xml", before="old", in_one=True),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Iterator[tuple[Server, Path]]:
+    """A server, and the folder in which it runs commands, with everything that they read."""
+    folder = tmp_path_factory.mktemp("killed")
+    for path in digits_pair:
+        shutil.copy(path, folder)
+    store, baseline, old = (folder / name for name in ("store.sqlite", "baseline.json", "old"))
+    old.write_text("old")
+    for name, networks in (("one", digits_pair[:1]), ("two", digits_pair[1:])):
+        for command in ("eval", "fluctuation"):
+            words = [word for path in networks for word in ("--ckpt", str(folder / path.name))]
+            assert larobust(command, *words, *_FEW.split(), "--store", str(folder / f"{name}.sqlite")).code == 0
+    assert larobust("merge", str(folder / "one.sqlite"), str(folder / "two.sqlite"), "-o", str(store)).code == 0
+    assert larobust("baseline", "--ckpt", str(folder / "la_silu.pt"), *_FEW.split(), "-o", str(baseline)).code == 0
+    server = Server(folder)
+    yield server, folder
+    server.close()
+
+
+def _content(path: Path) -> object:
+    """What a file holds, without times; fails where it is damaged, or a record is there twice."""
+    if not path.exists():
+        return None
+    if path.suffix == ".sqlite":
+        with Store(path, reading=True) as store:
+            layers = [(str(row.key), row.layer, row.index) for _, row in store.layers()]
+        assert len(set(layers)) == len(layers)
+        return {**content(path), **dict.fromkeys(layers, True)}
+    if path.suffix == ".json" and path.name != "baseline.json":
+        return json.loads(path.read_text())["conditions"]
+    return path.read_bytes()
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith("log")}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_command_killed_at_any_moment_loses_nothing(
+    server: tuple[Server, Path], name: str, request: pytest.FixtureRequest
+) -> None:
+    """One kill of each command, or fifty with --slow; after at most five the command is let through."""
+    kills = 50 if request.config.getoption("--slow") else 1
+    (processes, folder), writer = server, WRITERS[name]
+    words = writer.words.split()
+    out = folder / next(word for word in words if word.startswith("OUT"))
+    log = folder / "log"
+
+    def begin() -> None:
+        out.unlink(missing_ok=True)
+        if writer.before:
+            shutil.copy(folder / writer.before, out)
+
+    clean = _files(folder)
+    begin()
+    start = _content(out)
+    began = time.perf_counter()
+    assert processes.run(log, *words) == 0, Path(f"{log}.err").read_text()
+    whole = time.perf_counter() - began
+    end = _content(out)
+
+    moments = random.Random(name)
+    done = dict.fromkeys((*_SIGNALS, "through", "finished first"), 0)
+    since = 0
+    begin()
+    while sum(done[one] for one in set(_SIGNALS)) < kills or since:
+        before = _content(out)
+        sent = moments.choice(_SIGNALS) if kills > 1 else signal.SIGKILL
+        let = since == 5 or sum(done[one] for one in set(_SIGNALS)) == kills
+        child = processes.start(log, *words)
+        if not let:
+            time.sleep(moments.uniform(0, whole))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, sent)
+        status = processes.wait(child)
+        now = _content(out)
+        if let or status in (0, 2):
+            assert status == (2 if writer.once and before is not None else 0), Path(f"{log}.err").read_text()
+            assert now == end
+            assert _files(folder) == clean | {out.name}
+            done["through" if let else "finished first"] += 1
+            since = 0
+            begin()
+            continue
+        assert status in (-sent, 128 + sent, 3)
+        _check(writer, before, now, start, end)
+        for left in folder.glob(".larobust-unfinished-*"):
+            os.utime(left, (0, 0))  # as if it had been left long ago
+        done[sent] += 1
+        since += 1
+    out.unlink(missing_ok=True)
+    print(f"{name}:", ", ".join(f"{number} {getattr(one, 'name', one)}" for one, number in done.items()))
+
+
+def _check(writer: Writer, before: object, now: object, start: object, end: object) -> None:
+    """Whether a killed process left what was there, or more of what it was to write."""
+    if writer.in_one:
+        assert now in (before, start, end)
+    elif isinstance(now, dict):
+        assert isinstance(end, dict)
+        assert (before or {}).items() <= now.items() <= end.items() if isinstance(before, dict) else now.items() <= end.items()
