@@ -112,6 +112,23 @@ def test_an_edited_import_is_measured_again(repository: Path, arch: str, edited:
     assert len(la.open_store("results.sqlite").to_pandas()) == 2
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["from inner import FACTOR", "import inner", 'inner = importlib.import_module("inner")', 'inner = __import__("inner")'],
+)
+def test_an_import_within_a_function_is_part_of_the_code(repository: Path, line: str) -> None:
+    used = "FACTOR" if "from" in line else "inner.FACTOR"
+    forward = f"def forward(self, x):\n        {line}\n        x = x * {used}\n"
+    text = Path("models/net.py").read_text().replace("def forward(self, x):\n", f"{forward}")
+    Path("models/net.py").write_text(f"import importlib\n{text}")
+    Path("inner.py").write_text("FACTOR = 1.0\n")
+    before, code = nll("models/net.py:Net", store="results.sqlite"), code_of("models/net.py:Net")
+    Path("inner.py").write_text("FACTOR = 3.0\n")
+
+    assert code_of("models/net.py:Net") != code
+    assert nll("models/net.py:Net", store="results.sqlite") != before
+
+
 def test_what_changes_no_number_is_the_same_code(repository: Path) -> None:
     code = code_of("models/net.py:Net")
     Path("helpers.py").write_text('"""What helps."""\n# a comment\n' + HELPERS.replace("return 8", "return  8  # features"))

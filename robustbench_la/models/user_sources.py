@@ -126,7 +126,10 @@ def sources_of(path: Path) -> Sources:
 
 @functools.lru_cache(maxsize=4096)
 def _imports(content: bytes) -> tuple[tuple[int, list[str]], ...]:
-    """Level (0: absolute) and dotted name of everything that a file imports; a name imported from a module may be a module."""
+    """Level (0: absolute) and dotted name of everything that a file imports, in functions too.
+
+    A name that is imported from a module may be a module.
+    """
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
@@ -138,7 +141,16 @@ def _imports(content: bytes) -> tuple[tuple[int, list[str]], ...]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module.split(".") if node.module else []
             found += ((node.level, [*base, alias.name]) for alias in node.names)
+        elif isinstance(node, ast.Call) and (name := _imported_by_name(node)):
+            found.append((len(name) - len(name.lstrip(".")), name.lstrip(".").split(".")))
     return tuple(found)
+
+
+def _imported_by_name(call: ast.Call) -> str:
+    """The module in ``importlib.import_module("name")`` or ``__import__("name")``; empty for any other call."""
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
+    first = call.args[0] if call.args and function in ("import_module", "__import__") else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
 def _packages_around(path: Path) -> list[Path]:
