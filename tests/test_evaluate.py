@@ -73,7 +73,7 @@ def test_the_batch_size_changes_no_answer(four: list[Path], batch_size: int) -> 
 
 
 def test_trained_networks_have_the_same_numbers_for_every_batch_size(digits_pair: list[Path]) -> None:
-    flags = {"noise": ["all"], "severity": ["2", "5"]}
+    flags = {"noise": ["all"], "severity": ["5"], "limit": 120}
     measured = {size: cells(digits_pair, batch_size=size, **flags) for size in (1, 7, 64, 1000)}
 
     for size in (1, 7, 1000):

@@ -43,6 +43,63 @@ def defocus_blur(radius: float, smoothing: float) -> Operator:
 
 @corruption(
     group="blur",
+    aliases=("glass",),
+    parameters=(
+        Parameter("sigma", "standard deviation in pixels of the blur before and after", bound=100, least=0.01),
+        Parameter("reach", "most pixels that a pixel is moved by", bound=100, least=1, whole=True),
+        Parameter("rounds", "how often every pixel is moved", bound=100, least=1, whole=True),
+    ),
+    noisier=None,
+    fidelity=Fidelity(
+        "equal in law",
+        "Equal bytes for the same draws; pixels are copied rather than swapped, as the published code does on colour images.",
+    ),
+    source=_SOURCE,
+    cifar_c=((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
+    tiny_c=((0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)),
+    imagenet_c=((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+    imagenet_c_299=((0.8, 1, 3), (1, 3, 1), (1.1, 2, 4), (1.2, 4, 2), (1.6, 5, 2)),
+)
+def glass_blur(sigma: float, reach: float, rounds: float) -> Operator:
+    """Blurred, each pixel replaced by one nearby, and blurred again, as by frosted glass."""
+    from corruptions.filters import GaussianBlur
+    from corruptions.shuffling import glass_images
+    from corruptions.whole_images import EachImageWithDraws
+
+    weights = GaussianBlur(sigma).weights
+    return EachImageWithDraws(lambda images, keys, out: glass_images(images, keys, weights, int(reach), int(rounds), out))
+
+
+@corruption(
+    group="blur",
+    aliases=("motion",),
+    parameters=(
+        Parameter("radius", "half the length of the blur in pixels", bound=500),
+        Parameter("sigma", "standard deviation in pixels along the line", bound=500, least=0.01),
+    ),
+    noisier="higher",
+    fidelity=Fidelity(
+        "equal in law",
+        "Equal bytes for the same angle as ImageMagick 6.9.11 with 16 bits per channel (Debian), which truncates to 8 bits; a "
+        "version that rounds there gives about every other byte 1 more.",
+    ),
+    source=_SOURCE,
+    cifar_c=((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
+    tiny_c=((10, 1), (10, 1.5), (10, 2), (10, 2.5), (12, 3)),
+    imagenet_c=((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
+    imagenet_c_299=((12, 4), (17, 6), (17, 9), (17, 13), (22, 16)),
+)
+def motion_blur(radius: float, sigma: float) -> Operator:
+    """One-sided Gaussian blur along a line, at an angle from -45 to 45 degrees that is drawn for each image."""
+    from corruptions.motion import motion_images, motion_weights
+    from corruptions.whole_images import EachImageWithDraws
+
+    weights = motion_weights(radius, sigma)
+    return EachImageWithDraws(lambda images, keys, result: motion_images(images, keys, weights, result))
+
+
+@corruption(
+    group="blur",
     aliases=("zoom",),
     parameters=(
         Parameter("stop", "zoom factors are numpy.arange(1, stop, step)", bound=10, least=1.001),
