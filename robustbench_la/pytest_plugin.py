@@ -275,8 +275,11 @@ class Judged(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """One line for errors whose traceback says nothing more."""
         from robustbench_la.errors import UserError
+        from robustbench_la.wording import in_pytest
 
-        if isinstance(excinfo.value, (RegressionError, UserError)):
+        if isinstance(excinfo.value, UserError):
+            return in_pytest(str(excinfo.value), OPTIONS)
+        if isinstance(excinfo.value, RegressionError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

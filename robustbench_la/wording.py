@@ -1,10 +1,10 @@
-"""How a setting is written where it is read: as a flag of a command, or as an argument in Python."""
+"""How a setting is written where it is read: as a flag of a command, as an argument in Python, or as an option of pytest."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 
 _FLAGS = {"arch_label": "--as", "checkpoints": "--ckpt"}
 """Flags that are not called like their keys of plans."""
@@ -44,7 +44,7 @@ _NUMBERS = frozenset(
         "threshold",
     }
 )
-_LISTS = ("exchange",)
+_LISTS = ("allow-code", "exchange")
 _ALWAYS_GIVEN = frozenset(
     {
         "against",
@@ -66,6 +66,7 @@ _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b(?: ('[^']*'|[^\s'][^\s]*?
 _LITERAL = re.compile(r"'.*'|.*[=:/.*{}\d-].*|[A-Z]{2,}|hf")
 """What follows a flag as its value: quoted, no plain word, or the name of what to put there, such as FILE."""
 
+_SAME_LIST = re.compile(r"\b([a-z_]+)=\[([^\]]*)\] \1=\[")
 _NEIGHBOURS = re.compile(r"""(\b[a-z_]+=(?:"[^"]*"|[\d.]+)) (?=[a-z_]+=)""")
 
 
@@ -100,6 +101,8 @@ def in_python(message: str, *, filters: bool = False) -> str:
     'images of unequal size; give resize= and crop=, or keep_going=True'
     >>> in_python("put it there with --exchange silu=relu; join them with --as LABEL, --channels 3")
     'put it there with exchange=["silu=relu"]; join them with arch_label="LABEL", channels=3'
+    >>> in_python("allow that with --allow-code a.py:f --allow-code b.py:g")
+    'allow that with allow_code=["a.py:f", "b.py:g"]'
     >>> in_python("folder:DIR with --resize 256 --crop 224")
     'folder:DIR with resize=256, crop=224'
     >>> in_python("there is no baseline; make one with: larobust baseline --ckpt model.pt")
@@ -121,8 +124,33 @@ def in_python(message: str, *, filters: bool = False) -> str:
         return f"{name}=[{quoted}]" if flag in _LISTS else f"{name}={quoted}"
 
     def reworded(text: str) -> str:
-        return _NEIGHBOURS.sub(r"\1, ", _FLAG.sub(argument, text))
+        text = _FLAG.sub(argument, text)
+        while (joined := _SAME_LIST.sub(r"\1=[\2, ", text)) != text:
+            text = joined
+        return _NEIGHBOURS.sub(r"\1, ", text)
 
+    return _outside_commands(message, reworded)
+
+
+def in_pytest(message: str, options: Container[str]) -> str:
+    """A message that names flags, naming the options of our plugin; a command that it gives stays one.
+
+    Args:
+        message: As a command prints it.
+        options: The flags that are options of the plugin, without dashes.
+
+    >>> in_pytest("allow that with --arch net.py:Net", {"arch"})
+    'allow that with --larobust-arch net.py:Net'
+    """
+
+    def reworded(text: str) -> str:
+        return _FLAG.sub(lambda match: match[0].replace("--", "--larobust-", 1) if match[1] in options else match[0], text)
+
+    return _outside_commands(message, reworded)
+
+
+def _outside_commands(message: str, reworded: Callable[[str], str]) -> str:
+    """A message, all of it reworded but the commands of larobust that it gives."""
     parts, end = [], 0
     for command in _COMMAND.finditer(message):
         parts += [reworded(message[end : command.start()]), command[0]]

@@ -219,3 +219,14 @@ def test_not_asked_for_it_imports_nothing_and_changes_nothing(project: Path) -> 
 
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_a_baseline_runs_no_code_and_says_which_option_allows_it(project: Path) -> None:
+    recorded = project / "robustness-baseline.json"
+    recorded.write_text(recorded.read_text().replace('"given": {}', '"given": {"arch": "theirs.py:net"}'))
+    (project / "theirs.py").write_text("open('was-run', 'w')\n")
+    done = run(project, "--larobust-ckpt", "other.pt")
+
+    assert done.returncode == 1
+    assert "allow that with --larobust-arch theirs.py:net" in " ".join(done.stdout.split())
+    assert not (project / "was-run").exists()

@@ -55,7 +55,7 @@ def read_checkpoints(plan: EvaluationPlan, go_on: GoOn, *, patterns: Sequence[st
     files = find_checkpoints(plan.checkpoints if patterns is None else patterns)
     if plan.arch is None:  # otherwise nothing is built by what tables say
         codes = [(named.source, named.arch) for named in files if named.arch is not None and is_code(named.arch)]
-        check_codes_are_named(codes, plan.allow_code, flag="--allow-code" if len(files) > 1 else "--arch")
+        check_codes_are_named(codes, plan.allow_code, setting="allow_code" if len(files) > 1 else "arch")
     return _those_that_work(files, read, go_on)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterable, Mapping
 
 from robustbench_la.errors import UserError
+from robustbench_la.wording import as_flags
 
 LIBRARIES = ("torchvision", "timm", "pickled")
 """What stands before the colon of an architecture that is no code of the user's."""
@@ -34,20 +34,20 @@ def check_code_is_named(settings: Mapping[str, object], flags: Collection[str], 
     """
     arch, preprocess = str(settings.get("arch") or ""), str(settings.get("preprocess") or "")
     if is_code(arch) and "arch" not in flags:
-        raise _not_named(source, f"the architecture is the code {arch}", f"--arch {shlex.quote(arch)}")
+        raise _not_named(source, f"the architecture is the code {arch}", as_flags({"arch": arch}))
     if preprocess and "preprocess" not in flags:
-        raise _not_named(source, f"the preprocessing is the code {preprocess}", f"--preprocess {shlex.quote(preprocess)}")
+        raise _not_named(source, f"the preprocessing is the code {preprocess}", as_flags({"preprocess": preprocess}))
     if settings.get("trust_file") and "trust_file" not in flags:
-        raise _not_named(source, "trust_file runs the code in checkpoints", "--trust-file")
+        raise _not_named(source, "trust_file runs the code in checkpoints", as_flags({"trust_file": True}))
 
 
-def check_codes_are_named(codes: Iterable[tuple[str, str]], allowed: Collection[str], *, flag: str) -> None:
+def check_codes_are_named(codes: Iterable[tuple[str, str]], allowed: Collection[str], *, setting: str) -> None:
     """Check that no code runs which tables and names of checkpoints name, and the user does not.
 
     Args:
         codes: Where each is named (``the table nets.csv``), and what: ``net.py:Net``.
         allowed: The code that the user names.
-        flag: That by which it is allowed.
+        setting: That by which it is allowed: ``allow_code``, or ``arch``.
 
     Raises:
         UserError: If there is other code; the message ends with all that allows it.
@@ -56,10 +56,8 @@ def check_codes_are_named(codes: Iterable[tuple[str, str]], allowed: Collection[
     if others:
         first, source = next(iter(others.items()))
         several = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise _not_named(
-            source, f"an architecture is the code {first}{several}", " ".join(f"{flag} {shlex.quote(code)}" for code in others)
-        )
+        raise _not_named(source, f"an architecture is the code {first}{several}", as_flags({setting: list(others)}))
 
 
-def _not_named(source: str, what: str, flag: str) -> UserError:
-    return UserError(f"{source}: {what}, which a file alone may not run; allow that with {flag}")
+def _not_named(source: str, what: str, flags: str) -> UserError:
+    return UserError(f"{source}: {what}, which a file alone may not run; allow that with{flags}")

@@ -125,9 +125,9 @@ class _Loader(SafeLoader):
             value = super().construct_object(node, deep)
         except (yaml.YAMLError, UserError):
             raise
-        except Exception as error:  # PyYAML's own conversions raise what int() and dictionaries raise
+        except Exception:  # PyYAML's own conversions raise what int() and dictionaries raise
             kind = node.tag.replace(_TAG, "!!")
-            raise UserError(f"{_at(node.start_mark)}: {str(node.value)[:40]!r} is no {kind} ({type(error).__name__})") from None
+            raise UserError(f"{_at(node.start_mark)}: {str(node.value)[:40]!r} is no {kind}") from None
         if isinstance(value, int) and abs(value) >= _LARGEST_WHOLE:
             raise UserError(f"{_at(node.start_mark)}: the number is too large")
         return value
