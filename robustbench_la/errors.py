@@ -9,6 +9,7 @@ from typing import TypeVar
 from robustbench_la.text import printable
 
 T = TypeVar("T")
+_LONGEST = 200
 _SHOWN = 24
 """How many names an error message lists."""
 
@@ -93,4 +94,5 @@ def lookup(table: Mapping[str, T], name: str, *, kind: str) -> T:
     try:
         return table[name]
     except KeyError:
-        raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, table)}") from None
+        shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
+        raise UserError(f"unknown {kind} {shown!r}{did_you_mean(name, table)}") from None

@@ -11,6 +11,9 @@ LIBRARIES = ("torchvision", "timm", "pickled")
 """What stands before the colon of an architecture that is no code of the user's."""
 
 
+_LONGEST = 300
+
+
 def is_code(architecture: str) -> bool:
     """Whether building an architecture runs the user's code.
 
@@ -34,9 +37,11 @@ def check_code_is_named(settings: Mapping[str, object], flags: Collection[str], 
     """
     arch, preprocess = str(settings.get("arch") or ""), str(settings.get("preprocess") or "")
     if is_code(arch) and "arch" not in flags:
-        raise _not_named(source, f"the architecture is the code {arch}", as_flags({"arch": arch}))
+        raise _not_named(source, f"the architecture is the code {_short(arch)}", as_flags({"arch": _short(arch)}))
     if preprocess and "preprocess" not in flags:
-        raise _not_named(source, f"the preprocessing is the code {preprocess}", as_flags({"preprocess": preprocess}))
+        raise _not_named(
+            source, f"the preprocessing is the code {_short(preprocess)}", as_flags({"preprocess": _short(preprocess)})
+        )
     if settings.get("trust_file") and "trust_file" not in flags:
         raise _not_named(source, "trust_file runs the code in checkpoints", as_flags({"trust_file": True}))
 
@@ -56,7 +61,16 @@ def check_codes_are_named(codes: Iterable[tuple[str, str]], allowed: Collection[
     if others:
         first, source = next(iter(others.items()))
         several = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise _not_named(source, f"an architecture is the code {first}{several}", as_flags({setting: list(others)}))
+        raise _not_named(
+            source,
+            f"an architecture is the code {_short(first)}{several}",
+            as_flags({setting: [_short(code) for code in others]}),
+        )
+
+
+def _short(code: str) -> str:
+    """Code for a message; what is longer than any path to it that is meant is cut."""
+    return code if len(code) <= _LONGEST else f"{code[:_LONGEST]}..."
 
 
 def _not_named(source: str, what: str, flags: str) -> UserError:
