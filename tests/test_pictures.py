@@ -132,6 +132,17 @@ def test_what_pillow_remarks_on_files_is_not_shown(path: Path, recwarn: pytest.W
     assert not recwarn.list
 
 
+def test_libtiff_prints_nothing_of_its_own(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    PIL.Image.fromarray(_RGB).save(path, "TIFF", compression="tiff_deflate")
+    content = bytearray(path.read_bytes())
+    content[12] ^= 255  # within the packed pixels
+    path.write_bytes(content)
+
+    with pytest.raises(UserError, match=r"cannot decode .*a\.png"):
+        _decoded(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_photograph_may_have_more_pixels_than_an_empty_picture(path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400), dtype=np.uint8)
     PIL.Image.fromarray(pixels).resize((2800, 2100)).save(path, "JPEG")

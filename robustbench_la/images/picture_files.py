@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import io
 import logging
 import mmap
@@ -108,12 +110,22 @@ def decoded(path: Path, mode: Mode) -> Image:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """What Pillow has to remark on files is not shown: it decodes them, or refuses them. Not for use in several threads."""
-    logger = logging.getLogger("PIL")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
+    _silence_libraries()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@functools.cache
+def _silence_libraries() -> None:
+    """Logging of Pillow, and what its copy of libtiff would print on the standard error of the process."""
+    import PIL._imaging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with contextlib.suppress(OSError, AttributeError):  # where libtiff is no library of its own
+        set_handler = ctypes.CDLL(PIL._imaging.__file__).TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        set_handler(None)
 
 
 @contextlib.contextmanager
