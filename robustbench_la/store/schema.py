@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -203,12 +205,13 @@ class Selection:
         clauses: list[str] = []
         values: list[object] = []
         if self.checkpoints:  # evaluated once per network, not once per cell
-            named = " OR ".join(["named(checkpoint, sha256, ?)"] * len(self.checkpoints))
-            clauses.append(f"c.network IN (SELECT id FROM networks WHERE {named})")
-            values += self.checkpoints
+            named = "SELECT x.id FROM networks x, json_each(?) word WHERE named(x.checkpoint, x.sha256, word.value)"
+            clauses.append(f"c.network IN ({named})")
+            values.append(_words(self.checkpoints))
         if self.data:
-            clauses.append(f"({' OR '.join(['s.data = ? OR s.data GLOB ?'] * len(self.data))})")
-            values += [word for word in self.data for _ in range(2)]
+            same = "SELECT x.id FROM settings x, json_each(?) word WHERE x.data = word.value OR x.data GLOB word.value"
+            clauses.append(f"c.setting IN ({same})")
+            values.append(_words(self.data))
         if self.corruptions or self.levels:
             named = f"c.corruption IN ({', '.join('?' * len(self.corruptions))})"
             at_level = ["c.corruption = ? AND c.parameters = ? AND c.severity IS NULL"] * len(self.levels)
@@ -225,15 +228,20 @@ class Selection:
         )
         for column, wanted in exact:
             if wanted:
-                clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                values += wanted
-        return " AND ".join(clauses) or "1", [valid(value) if isinstance(value, str) else value for value in values]
+                clauses.append(f"{column} IN (SELECT value FROM json_each(?))")
+                values.append(_words(wanted))
+        return " AND ".join(clauses) or "1", values
 
     def fits(self, condition: Condition) -> bool:
         """Whether a condition matches the filter's corruptions, levels and severities."""
         at_level = condition.severity is None and (condition.corruption, condition.parameters) in self.levels
         named = condition.corruption in self.corruptions or at_level or not (self.corruptions or self.levels)
         return named and (not self.severities or condition.severity in self.severities)
+
+
+def _words(words: Sequence[object]) -> str:
+    """Any number of values as one: SQLite bounds the number of values and the length of a statement."""
+    return json.dumps([valid(word) if isinstance(word, str) else word for word in words])
 
 
 EVERYTHING = Selection()
