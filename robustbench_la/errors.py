@@ -56,8 +56,16 @@ class NothingSelectedError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error message, cut to 160 characters; the name of its type if the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    """The first line of an error message, cut to 160 characters; the name of its type if the message is empty.
+
+    A line that ends with a colon only announces the next one, which then belongs to it.
+
+    >>> first_line(RuntimeError("Error(s) in loading state_dict:\\n\\tsize mismatch for a.weight\\n\\tsize mismatch for b"))
+    'Error(s) in loading state_dict: size mismatch for a.weight'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    count = next((number for number, line in enumerate(lines, 1) if not line.endswith(":")), len(lines))
+    return " ".join(lines[:count])[:160]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -136,7 +136,9 @@ def test_of_several_networks_in_a_file_none_is_taken_without_a_word(own, first, 
     other = {key: tensor + 1 for key, tensor in state.items()}
     content = {first: state, second: other}
 
-    with pytest.raises(UserError, match=rf"several networks: {first} .*, {second} .*; choose with --key {first}"):
+    with pytest.raises(
+        UserError, match=rf"several networks: {first} .*, {second} .*; choose with --key {first} or --key {second}"
+    ):
         located(content, architecture)
 
     assert same(located(content, architecture, key=first).state, state)

@@ -11,7 +11,7 @@ import torch
 
 import robustbench_la as la
 from robustbench_la.models.in_memory import code_sha256
-from robustbench_la.models.user_code import code_of, user_function
+from robustbench_la.models.user_code import code_of, failure, user_function
 from robustbench_la.models.user_sources import normalised
 
 NET = """
@@ -236,3 +236,16 @@ def test_files_of_one_name_in_two_folders_are_not_confused(repository: Path, hel
         for path in (place / "blocks.py", place / "parts" / "blocks.py"):
             path.write_text(f"def act():\n    return {value}\n")
     assert [user_function(f"{folder}/in/net.py", "net")() for folder in "ABA"] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("The widths do not fit:\n\texpected 64\n\tset width=65", "The widths do not fit: expected 64; set width=65"),
+        ("Error(s) in loading state_dict for Net:\n\tsize mismatch for a\n" + "\tmore\n" * 99,
+         "Error(s) in loading state_dict for Net: size mismatch for a"),
+        ("", "ValueError"),
+    ],
+)  # fmt: skip
+def test_a_message_of_several_lines_is_one_that_says_what_is_wrong(message: str, shown: str) -> None:
+    assert failure(ValueError(message)) == f"ValueError: {shown}"

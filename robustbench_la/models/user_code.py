@@ -23,6 +23,8 @@ from robustbench_la.records.named_code import LIBRARIES
 
 _NOT_THEIRS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")))
 """Folders of larobust, of Python and of installed packages: an error is placed in the user's own code."""
+_LONGEST = 240
+"""Characters of a message of several lines that is shown as a whole."""
 PACKAGES = {"timm": "timm", "hf": "transformers", "onnx": "onnxruntime"}
 """The packages whose code such an architecture is, by what stands before its colon; torchvision goes with torch."""
 
@@ -191,7 +193,9 @@ def failure(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(folder) for folder in _NOT_THEIRS)]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {first_line(error)}{where}"
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    message = "; ".join(lines).replace(":;", ":")  # what to do often stands in the second line
+    return f"{type(error).__name__}: {message if 0 < len(message) <= _LONGEST else first_line(error)}{where}"
 
 
 def public_names(module: object) -> list[str]:

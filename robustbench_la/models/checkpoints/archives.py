@@ -44,7 +44,8 @@ class Archive:
         except UserError:
             raise
         except Exception as error:  # zipfile raises its own, those of struct, of encodings, NotImplementedError and others
-            raise UserError(f"not a checkpoint that torch can read (a damaged zip archive: {type(error).__name__})") from None
+            fault = f"a damaged or incomplete zip archive: {type(error).__name__}; copy or download it again"
+            raise UserError(f"not a checkpoint that torch can read ({fault})") from None
         if len(entries) > _MOST:
             raise UserError(f"a zip archive of {len(entries):,} parts; a checkpoint has at most {_MOST:,}")
         declared = sum(entry.file_size for entry in entries)

@@ -32,6 +32,8 @@ _TRAINING_ONLY = re.compile(
 """Keys of what computes nothing in the network: losses, torchmetrics, averages of the weights, counters of profilers."""
 _AVERAGE = re.compile(rf"(^|[._]){_AVERAGES}([._]|$)")
 """Prefixes of such weights."""
+_SHOWN = 4
+"""Names in a message."""
 _MOST_NETWORKS = 32
 """How many state dicts of a file are looked at: each is compared with every network that it could be of."""
 
@@ -156,7 +158,8 @@ def choose(found: Sequence[Weights], fits: Callable[[Mapping[str, Tensor]], bool
     different = [view for place, view in enumerate(fitting) if not any(_equal(view, other) for other in fitting[:place])]
     if len(different) > 1:
         named = ", ".join(f"{view.name} ({len(view.tensors)} tensors)" for view in different)
-        raise UserError(f"holds the weights of several networks: {named}; choose with --key {different[0].name}")
+        keys = " or ".join(f"--key {view.name}" for view in different[:_SHOWN])
+        raise UserError(f"holds the weights of several networks: {named}; choose with {keys}")
     return fitting[0] if fitting else None
 
 
