@@ -103,6 +103,16 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert np.array_equal(moved.per_image, before.per_image)
 
 
+def test_a_network_of_any_name_is_written_so_that_it_can_be_read(tmp_path: Path) -> None:
+    snapshot = made()
+    name = "runs/\udcff\n\x1b[31m.pt"
+    strange = dataclasses.replace(snapshot, network=dataclasses.replace(snapshot.network, checkpoint=name), data="folder:\udcff")
+    baseline.write_baseline(tmp_path / "b.json", strange)
+    read = baseline.read_baseline(tmp_path / "b.json")
+
+    assert (read.network.checkpoint, read.data) == (r"runs/\udcff\n\x1b[31m.pt", r"folder:\udcff")
+
+
 def with_content(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the content of each image."""
     digests = np.arange(snapshot.images, dtype=DIGEST) * 77

@@ -21,7 +21,7 @@ from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.image_digests import DIGEST
 from robustbench_la.records.packing import pack_classes
 from robustbench_la.records.snapshot import Snapshot
-from robustbench_la.text import is_printable
+from robustbench_la.text import is_printable, printable
 from robustbench_la.untrusted.json_text import read_json
 
 VERSION = 2
@@ -96,7 +96,16 @@ def encode(snapshot: Snapshot) -> bytes:
         "layers": list(snapshot.layers),
         "fluctuations": fluctuations,
     }
-    return ("{\n" + ",\n".join(f' "{name}": {_lines(part)}' for name, part in parts.items()) + "\n}\n").encode()
+    return ("{\n" + ",\n".join(f' "{name}": {_lines(_printable(part))}' for name, part in parts.items()) + "\n}\n").encode()
+
+
+def _printable(part: Any) -> Any:
+    """Names as they are shown: a file with others would be refused when it is read."""
+    if isinstance(part, dict):
+        return {name: _printable(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_printable(value) for value in part]
+    return printable(part) if isinstance(part, str) else part
 
 
 def _content(snapshot: Snapshot) -> dict[str, str]:
@@ -104,7 +113,7 @@ def _content(snapshot: Snapshot) -> dict[str, str]:
     content = snapshot.content
     if content is None:
         return {}
-    names = "\n".join(content.names).encode()
+    names = "\n".join(content.names).encode(errors="replace")
     kept = content.names and len(names) <= MOST_NAMES and all(map(is_printable, content.names))
     digests = _text(content.digests.astype(DIGEST).tobytes())
     return {"digests": digests, **({"files": _text(zlib.compress(names, level=9))} if kept else {})}
