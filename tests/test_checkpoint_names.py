@@ -70,7 +70,9 @@ def test_a_name_is_read_as_its_writer_meant_it(template: str, path: str, read: t
         ("{activatoin}.pt", "silu.pt", r"unknown field \{activatoin\}.*did you mean activation\?"),
         ("{label}_{group}.pt", "a_b_c.pt", r"fits .* in several ways \(label a, group b_c or label a_b, group c\)"),
         ("{activation}_{seed}.pt", "silu_best.pt", r"\{seed\} must be a whole number, not 'best'"),
-        ("{activation}_{seed}.pt", "serf_1.pt", "its name says activation 'serf', which is unknown"),
+        ("{activation}_{seed}.pt", "serf_1.pt", r"its name says activation 'serf', which is unknown .* put {group} in place of"),
+        ("{activation}-{group}_{seed}.pt", "serf-long_1.pt", r"'serf', which is unknown .* put {label} in place of {activation}"),
+        ("{activation}.pt", "serf.pt", r"'serf', which is unknown .* put {label} in place of {activation}"),
         ("{activation}/{activation}_{seed}.pt", "relu/silu_1.pt", "does not fit"),
     ],
 )
@@ -148,6 +150,13 @@ def test_a_seed_that_names_say_later_is_added_to_what_is_stored(runs: Path) -> N
     la.evaluate("runs/mlp_{activation}_seed{seed}.pth", "digits", **settings)
 
     assert [cell.network.training_seed for cell in la.open_store("results.sqlite", checkpoint="*mlp_silu_seed1*").cells] == [1]
+
+
+def test_labels_that_seeds_share_are_refused_with_what_to_write_instead(runs: Path) -> None:
+    with pytest.raises(UserError, match=r"share the label 'mlp_.*silu'.* a group: {group} in names"):
+        find_checkpoints(["runs/{label}_seed{seed}.pth"])
+
+    assert {file.group for file in find_checkpoints(["runs/{group}_seed{seed}.pth"])} == {"mlp_silu", "mlp_la_silu"}
 
 
 def test_a_group_says_which_networks_were_trained_alike(runs: Path) -> None:

@@ -274,29 +274,57 @@ def test_bars_are_means_of_whole_groups_with_standard_deviations_over_seeds(path
     figure = group_bars(one(path))
 
     (axes,) = figure.axes
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["clean", "Noise", "mean corr."]
-    drawn = {box.get_label(): box for box in axes.containers if box.get_label() in NAMES}
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["clean", "Noise"]  # of which the mean is the same
+    drawn = lines(axes)  # points, as the axis does not start at 0
     errors = [segments.get_segments() for segments in axes.collections]
     assert legend(figure) == list(drawn) == list(NAMES)
-    for (label, box), reach in zip(drawn.items(), errors, strict=True):
+    for (label, (across, up)), reach in zip(drawn.items(), errors, strict=True):
         clean = each_seed(answers, NAMES[label], CLEAN)
         corrupted = np.mean([each_seed(answers, NAMES[label], one) for one in NOISES[1:]], axis=0)
-        for bar, segment, own in zip(box, reach, (clean, corrupted, corrupted), strict=True):
-            assert bar.get_height() == pytest.approx(own.mean(), rel=1e-12)
+        for place, height, segment, own in zip(across, up, reach, (clean, corrupted), strict=True):
+            assert height == pytest.approx(own.mean(), rel=1e-12)
             assert segment[:, 1] == pytest.approx([own.mean() - own.std(ddof=1), own.mean() + own.std(ddof=1)], rel=1e-12)
+            assert segment[0, 0] == pytest.approx(place)
+
+
+FAR_APART = (CLEAN, noise("gaussian_noise", 4), noise("gaussian_noise", 5))
+
+
+@pytest.fixture
+def weak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that are so much worse under noise that bars begin at 0."""
+    for name, bonus in BONUS.items():
+        monkeypatch.setitem(BONUS, name, bonus - 0.4)
+
+
+@pytest.mark.usefixtures("weak")
+def test_bars_from_0_are_as_high_as_the_points_would_be(path) -> None:
+    answers = fill(path, FAR_APART)
+
+    (axes,) = group_bars(one(path)).axes
+
+    drawn = {box.get_label(): box for box in axes.containers if box.get_label() in NAMES}
+    for label, box in drawn.items():
+        corrupted = np.mean([each_seed(answers, NAMES[label], one) for one in FAR_APART[1:]], axis=0)
+        means = each_seed(answers, NAMES[label], CLEAN).mean(), corrupted.mean()
+        assert [bar.get_height() for bar in box] == pytest.approx(means, rel=1e-12)
+        errors = axes.collections[list(drawn).index(label)].get_segments()
+        for bar, segment in zip(box, errors, strict=True):
             assert segment[0, 0] == pytest.approx(bar.get_x() + bar.get_width() / 2)
     assert drawn["LA-SiLU"][0].get_facecolor()[:3] != (1, 1, 1)
     assert drawn["SiLU"][0].get_facecolor()[:3] == (1, 1, 1)
 
 
-def test_bars_begin_at_0_or_the_small_print_says_that_they_do_not(path, tmp_path) -> None:
+def test_bars_begin_at_0_or_the_small_print_says_that_points_do_not(path, tmp_path, request) -> None:
     fill(path, NOISES)
-    fill(tmp_path / "y.sqlite", (CLEAN, *(noise("gaussian_noise", level) for level in (12, 13))))
-
     cut = group_bars(one(path))
+    request.getfixturevalue("weak")
+    fill(tmp_path / "y.sqlite", FAR_APART)
     whole = group_bars(one(tmp_path / "y.sqlite"))
 
     assert cut.axes[0].get_ylim()[0] > 0
+    assert not cut.axes[0].patches  # whose lengths would mislead
+    assert {one.get_label() for one in cut.axes[0].lines} >= set(NAMES)
     assert "does not start at 0" in small_print(cut)
     assert whole.axes[0].get_ylim()[0] == 0
     assert "begin at 0" not in small_print(whole)
@@ -309,7 +337,7 @@ def test_bars_of_relative_robustness_are_those_of_layer_level_activations(path) 
 
     differences = [each_seed(answers, "la_silu", own) - each_seed(answers, "silu", own) for own in NOISES[1:]]
     (box,) = [box for box in axes.containers if box.get_label() in NAMES]
-    assert [bar.get_height() for bar in box] == pytest.approx([np.mean(differences)] * 2, rel=1e-9)
+    assert [bar.get_height() for bar in box] == pytest.approx([np.mean(differences)], rel=1e-9)
     with pytest.raises(UserError, match="not known of groups"):
         group_bars(one(path), metric="mce")
 
@@ -322,10 +350,14 @@ def test_a_point_is_a_network_and_the_line_goes_through_element_level_ones_on_lo
 
     (axes,) = figure.axes
     points = {}
-    for label, drawn in lines(axes).items():
+    assert legend(figure) == [*NAMES, "mlp", "cnn", "wide"]
+    for label in NAMES:
+        own_lines = [one for one in axes.lines if one.get_label() == label]
+        drawn = np.concatenate([one.get_data() for one in own_lines], axis=1)
         clean = each_seed(answers, NAMES[label], CLEAN)
         corrupted = np.mean([each_seed(answers, NAMES[label], own) for own in SMALL[1:]], axis=0)
         assert drawn == pytest.approx(np.tile([clean, corrupted], 3), rel=1e-12)  # each architecture gives the same answers
+        assert len({one.get_marker() for one in own_lines}) == len(own_lines) == 3
         points[label] = drawn / 100
     logit = lambda share: np.log(share / (1 - share))  # noqa: E731
     across, up = np.concatenate([points["SiLU"], points["ReLU"]], axis=1)
@@ -359,7 +391,7 @@ def test_what_lacks_is_refused_or_a_gap_never_a_mean_over_a_part(path) -> None:
     assert [math.isnan(value) for value in lines(figure.axes[0])["ReLU"][1]] == [False, False, True]
     assert "Gaps: missing cells." in small_print(figure)
     (axes,) = group_bars(found).axes
-    heights = [bar.get_height() for box in axes.containers if box.get_label() == "ReLU" for bar in box]
+    heights = lines(axes)["ReLU"][1]
     assert [math.isnan(height) for height in heights] == [False, True]
     assert "Left out: 1 of 18 networks, with missing cells." in small_print(scatter(found))
 
@@ -388,8 +420,9 @@ def test_two_networks_of_one_activation_and_seed_are_refused(path) -> None:
     fill(path, SMALL)
     fill(path, SMALL, name="again/{activation}-{seed}.pt")
 
-    with pytest.raises(UserError, match="both la_silu with training seed 11"):
+    with pytest.raises(UserError, match="both la_silu with training seed 11; select one with --ckpt, or draw each with") as told:
         severity(one(path))
+    assert "--by" not in str(told.value)
     assert scatter(one(path)).axes
 
 

@@ -91,6 +91,17 @@ def test_folders_sorted_as_text_are_remarked_on_and_put_right_by_labels(larobust
     assert "near chance" not in error
 
 
+def test_the_order_is_remarked_on_also_where_the_answers_come_from_the_store(larobust: Run) -> None:
+    folders(Path("data"), NUMBERED, list(range(CLASSES)))
+    command = f"{EVAL.replace('--no-store', '--store s.sqlite')} --data folder:data"
+    _, _, measured = larobust(command)
+    _, _, stored = larobust(command)
+
+    assert "1 of 1 cells were in" in stored
+    for error in (measured, stored):
+        assert "the outputs seem to be in another order, in which 96 are right" in error
+
+
 def test_too_few_images_for_another_order_are_said_to_be_sorted_as_text(larobust: Run) -> None:
     folders(Path("data"), NUMBERED, list(range(CLASSES)), each=2)
     _, _, error = larobust(f"{EVAL} --data folder:data")

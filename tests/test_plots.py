@@ -351,6 +351,14 @@ def test_levels_differ_in_lines_and_fillings_and_counterparts_share_a_hue() -> N
         assert (shown.points()["markerfacecolor"] == "white") != shown.solid
         if entry.counterpart:
             assert style.look(entry.counterpart).colour == shown.colour
+
+    def grey(colour: str) -> float:
+        return float(np.dot([int(colour[at : at + 2], 16) for at in (1, 3, 5)], [0.299, 0.587, 0.114]))
+
+    layer, element = style.look("la_silu"), style.look("silu")
+    assert grey(layer.line()["color"]) - grey(element.line()["color"]) > 25
+    assert "hatch" in style.shade(element)
+    assert "hatch" not in style.shade(layer)
     hues = {style.look(name).colour for name, entry in ACTIVATIONS.items() if entry.level == "element"}
     assert len(hues) == sum(entry.level == "element" for entry in ACTIVATIONS.values())
 

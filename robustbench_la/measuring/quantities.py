@@ -14,7 +14,7 @@ from robustbench_la.measuring.layer_totals import Sample
 from robustbench_la.measuring.session import Evaluation, key_of
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Meter
-from robustbench_la.records.cells import Cell, Key, RunSetting
+from robustbench_la.records.cells import CLEAN, Cell, Key, RunSetting
 from robustbench_la.records.layers import NetworkFluctuation
 from robustbench_la.records.networks import NetworkRecord
 from robustbench_la.records.packing import pack_classes
@@ -52,7 +52,8 @@ class Accuracy:
     """Accuracy: counts, losses and calibration, and the predicted class of each image."""
 
     predictions: bool = False
-    """Whether to read predictions from the store, too: they take a hundred times the memory of everything else."""
+    """Whether to read all predictions from the store, which take a hundred times the memory of everything else; otherwise those
+    of clean images, which show the order of the outputs."""
 
     def wanted(self, evaluation: Evaluation) -> list[tuple[Network, Key]]:
         """By pass, then network."""
@@ -76,7 +77,10 @@ class Accuracy:
 
     def read(self, store: Store, evaluation: Evaluation, setting: RunSetting) -> Mapping[Key, Cell]:
         """All cells of these networks on the same images in the same precision."""
-        cells = store.cells(_at_hand(evaluation, setting), predictions=self.predictions)
+        selection = _at_hand(evaluation, setting)
+        cells = store.cells(selection, predictions=self.predictions)
+        if not self.predictions:
+            cells += store.cells(dataclasses.replace(selection, corruptions=(CLEAN.corruption,)), predictions=True)
         return {stored.cell.key: stored.cell for stored in cells}
 
     def keeper(self, store: Store, evaluation: Evaluation, setting: RunSetting, *, replace: bool) -> Callable[[Cell], object]:

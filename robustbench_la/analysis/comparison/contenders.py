@@ -32,13 +32,16 @@ class Contender:
     """Indices of networks that are left out, each with that of the one whose weights it repeats."""
 
 
-def contenders_of(group: Group, by: By, *, by_name: bool = False) -> list[Contender]:
+def contenders_of(
+    group: Group, by: By, *, by_name: bool = False, remedy: str = "or compare them with --by checkpoint"
+) -> list[Contender]:
     """The contenders of a group, in the order of its networks.
 
     Args:
         group: The networks to compare.
         by: ``activation`` puts the networks of an activation (with the same alpha) together, ``checkpoint`` keeps each separate.
         by_name: Name the contenders by their checkpoints.
+        remedy: What else than selecting one can be done where two networks share a training seed, for the message.
 
     Returns:
         One contender per activation or network.
@@ -50,7 +53,10 @@ def contenders_of(group: Group, by: By, *, by_name: bool = False) -> list[Conten
     for index, results in enumerate(group.networks):
         indices.setdefault(results.variant if by == "activation" else index, []).append(index)
     names = group.names
-    contenders = [_contender(group, members, names, once=by == "activation") for members in indices.values()]
+    try:
+        contenders = [_contender(group, members, names, once=by == "activation") for members in indices.values()]
+    except UserError as error:
+        raise UserError(f"{error}; select one with --ckpt, {remedy}") from None
     return [replace(one, name=names[one.indices[0]]) for one in contenders] if by_name else contenders
 
 
@@ -72,7 +78,7 @@ def _contender(group: Group, members: Sequence[int], names: Sequence[str], *, on
         if network.training_seed in seeds:
             raise UserError(
                 f"{group.title}: {names[seeds[network.training_seed]]} and {names[index]} are both {network.activation} with "
-                f"training seed {network.training_seed}; select one with --ckpt, or compare them with --by checkpoint"
+                f"training seed {network.training_seed}"
             )
         seeds[network.training_seed] = index
     first = group.networks[members[0]]

@@ -76,8 +76,10 @@ def read_name(template: str, path: str) -> Mapping[str, str]:
     known = [way for way in readable if "activation" not in way or activation_named(way["activation"]) is not None]
     if not known:
         word = readable[0]["activation"]
+        # A label names one network in tables; the seeds of an activation need a name that they share.
+        field = "group" if "training_seed" in names and "group" not in names else "label"
         raise UserError(
-            f"{path}: its name says activation {word!r}, which is unknown (if it is your own, put {{label}} in place of "
+            f"{path}: its name says activation {word!r}, which is unknown (if it is your own, put {{{field}}} in place of "
             f"{{activation}}){did_you_mean(word, ACTIVATIONS)}"
         )
     best = max(map(_likelihood, known))

@@ -42,7 +42,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[NamedFile]:
         if file.label is not None and labels.setdefault(file.label, file.path) != file.path:
             raise UserError(
                 f"{labels[file.label]} and {file.path} share the label {file.label!r}, their name in tables; "
-                "networks that were trained alike share a group"
+                "give networks that were trained alike a group: {group} in names, or the column group of a table"
             )
     return list(files.values())
 

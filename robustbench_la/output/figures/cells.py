@@ -54,7 +54,8 @@ def kinds_of(group: Group, *, by_seed: bool = True, by_setup: bool = True) -> li
     """
     places: dict[Variant, tuple[int, ...]] = {}
     if by_seed:
-        places = {one.variant: one.indices for one in contenders_of(group, "activation")}
+        remedy = "or draw each with: larobust plot scatter"
+        places = {one.variant: one.indices for one in contenders_of(group, "activation", remedy=remedy)}
     else:
         for place, network in enumerate(group.networks):
             key = network.variant if by_setup else Variant(network.variant.activation, network.variant.alpha)

@@ -45,7 +45,7 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
             function="robustbench_la.output.figures.severity:severity",
         ),
         "groups": FigureKind(
-            summary="bars of clean images, Noise, Blur ... and the mean over all.",
+            summary="bars of clean images, Noise, Blur ... and the mean over all; points where they are too alike for bars.",
             drawn_from="cells",
             options=("metric",),
             function="robustbench_la.output.figures.bars:group_bars",

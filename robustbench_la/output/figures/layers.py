@@ -157,5 +157,5 @@ def _note(shown: Sequence[Panel], per_element: bool) -> str:
         band = f"; {'bar' if flat else 'band'}{some}: middle half of the images, 25 % to 75 % quantile"
     if flat and any(len(one.checkpoints) > 1 for panel in shown for one in panel.series):
         band += "; ticks below it: each checkpoint's mean"
-    levels = "" if flat else " Solid, filled: layer level; dashed, hollow: element level."
+    levels = "" if flat else " Solid, filled: layer level; dashed, hollow, hatched: element level."
     return f"{definition} {images_and_checkpoints(shown)}{band}.{levels}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robustbench_la.analysis.groups.variants import pools_of
 from robustbench_la.analysis.metrics.formulas import BaselineLine, fit_baselines
 from robustbench_la.analysis.metrics.means import MEAN
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.cells import about_group, columns_of, kinds_of, numbers
-from robustbench_la.output.figures.style import GREY, Columns, canvas, key, note, themed
+from robustbench_la.output.figures.style import GREY, MARKERS, Columns, Look, canvas, key, note, themed
 from robustbench_la.records.cells import CLEAN
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     """Mean corrupted against clean accuracy: one point per network, with the line of effective robustness (Taori et al. 2020).
 
+    Where there are several architectures, or setups of one, each has its marker.
     The line is straight on logits (robustness.fit_baselines), and goes through the element-level networks; if they are too few,
     or alike, it is left out and the small print says why.
 
@@ -45,6 +49,9 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     kinds = kinds_of(group, by_seed=False, by_setup=False)
     element = np.array([one.network.activation_level == "element" for one in group.networks])
     architectures = np.array([one.variant.architecture for one in group.networks])
+    names_of = pools_of(one.network for one in group.networks)
+    pools = [names_of[one.network.id] for one in group.networks]
+    markers = dict(zip(dict.fromkeys(pools), itertools.cycle(MARKERS), strict=False))
     line, about_line = _line(points[whole & element], architectures[whole & element].tolist())
     with themed():
         figure = canvas(columns, 2.6 if columns == 1 else 3.2)
@@ -52,11 +59,13 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
         if line is not None:
             _draw_line(axes, line, points[whole, 0])
         for kind in kinds:
-            own = 100 * points[list(kind.places)]
-            axes.plot(own[:, 0], own[:, 1], label=kind.look.label, linestyle="", **kind.look.points())
+            for pool, marker in markers.items():
+                own = 100 * points[[place for place in kind.places if pools[place] == pool]]
+                shown = kind.look.points() | ({"marker": marker} if len(markers) > 1 else {})
+                axes.plot(own[:, 0], own[:, 1], label=kind.look.label, linestyle="", **shown)
         axes.set_xlabel("top-1 accuracy on clean images (%)")
         axes.set_ylabel("mean corrupted accuracy (%)")
-        key(figure, [kind.look for kind in kinds], marks="points")
+        key(figure, _legend([kind.look for kind in kinds], markers), marks="points")
         names = ", ".join(group.corruptions) if len(group.corruptions) <= 6 else f"all {len(group.corruptions)} corruptions"
         sentences = [
             about_group(group),
@@ -68,6 +77,14 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
             sentences.append(f"Left out: {(~whole).sum()} of {len(whole)} networks, with missing cells.")
         note(figure, " ".join(sentences))
     return figure
+
+
+def _legend(looks: Sequence[Look], markers: Mapping[str, str]) -> list[Look]:
+    """Activations and, where there are several, architectures: then colour and filling tell activations, and the marker those."""
+    if len(markers) < 2:
+        return list(looks)
+    grey = [Look(label=pool, colour=GREY, marker=marker, solid=True) for pool, marker in markers.items()]
+    return [*(replace(look, marker="o") for look in looks), *grey]
 
 
 def _line(points: NDArray[np.float64], architectures: Sequence[str]) -> tuple[BaselineLine | None, str]:

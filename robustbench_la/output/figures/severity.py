@@ -161,7 +161,7 @@ def _note(group: Group, shown: Sequence[_Panel], kinds: Sequence[Kind], bands: s
     sentences = [about_group(group), about_means(kinds, "Lines")]
     if bands:
         sentences.append(f"Bands{some}: {' or '.join(sorted(bands))}.")
-    sentences.append("Solid, filled: layer level; dashed, hollow: element level.")
+    sentences.append("Solid, filled: layer level; dashed, hollow, hatched: element level.")
     if CLEAN in group.conditions:
         sentences.append("Severity\u00a00: clean images.")
     if any(np.isnan(panel.values).any() for panel in shown):

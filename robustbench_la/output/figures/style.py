@@ -1,7 +1,7 @@
 """How figures look, and how they are saved: fonts, sizes, one look for each activation, the same bytes each time.
 
-Layer-level activations are solid and filled, element-level ones dashed and hollow; colours and markers are in the table of
-activations. Nothing here touches the state of pyplot or a user's matplotlibrc.
+Layer-level activations are solid and filled, element-level ones dashed, hollow and hatched, in a darker shade; colours and
+markers are in the table of activations. Nothing here touches the state of pyplot or a user's matplotlibrc.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _LONGEST_NAME = 60
 """Characters of a word in a figure; longer ones leave out their middle."""
 _NO_BREAK = "\u00a0"
 """A space at which no line of the small print ends."""
-_MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
-"""In turn, for the variants of an activation."""
+MARKERS = ("o", "s", "D", "v", "^", "P", "X", "p")
+"""In turn, for the variants of an activation, or for architectures."""
 _SETTINGS = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that it is there on every machine
@@ -60,6 +60,7 @@ _SETTINGS = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "legend.handlelength": 2.8,
+    "hatch.linewidth": 0.4,
     "savefig.dpi": 300,
     "text.parse_math": False,  # $ in a name is no formula
     "svg.fonttype": "path",  # looks the same where the font is not installed
@@ -82,18 +83,24 @@ class Look:
         """The same with another label."""
         return replace(self, label=label)
 
+    @property
+    def ink(self) -> str:
+        """The colour of lines: darker at the element level, so that they are seen on those of a counterpart, in grey too."""
+        return self.colour if self.solid else mixed(self.colour, -0.4)
+
     def line(self) -> dict[str, Any]:
         """For Axes.plot and contour lines."""
-        style = "-" if self.solid else (0, (3.5, 1.6))
-        return {"color": self.colour, "linestyle": style, "linewidth": 1.6 if self.solid else 1.0}
+        if self.solid:
+            return {"color": self.colour, "linestyle": "-", "linewidth": 1.6}
+        return {"color": self.ink, "linestyle": (0, (3.5, 1.6)), "linewidth": 1.0}
 
     def points(self) -> dict[str, Any]:
         """For the markers of Axes.plot."""
         return {
             "marker": self.marker,
-            "markersize": 3.8,
+            "markersize": 4.4 if self.solid else 3.4,
             "markerfacecolor": self.colour if self.solid else "white",
-            "markeredgecolor": self.colour,
+            "markeredgecolor": self.ink,
             "markeredgewidth": 0.9,
         }
 
@@ -106,12 +113,12 @@ def look(activation: str, *, variant: int = 0, variants: int = 1) -> Look:
     """The look of an activation; its ``variant`` (another alpha, another run) is one of ``variants`` shades of its hue."""
     entry = ACTIVATIONS.get(activation)
     # One that is not in the table (of a network in memory) is grey; its marker follows from its name.
-    colour, own = (entry.colour, entry.marker) if entry else (GREY, _MARKERS[sum(activation.encode()) % len(_MARKERS)])
-    first = _MARKERS.index(own) if own in _MARKERS else 0
+    colour, own = (entry.colour, entry.marker) if entry else (GREY, MARKERS[sum(activation.encode()) % len(MARKERS)])
+    first = MARKERS.index(own) if own in MARKERS else 0
     return Look(
         label=name_of(activation),
         colour=mixed(colour, 0.65 * variant / max(1, variants - 1)),
-        marker=_MARKERS[(first + variant) % len(_MARKERS)] if variant else own,
+        marker=MARKERS[(first + variant) % len(MARKERS)] if variant else own,
         solid=entry is not None and entry.level == "layer",
     )
 
@@ -126,13 +133,13 @@ def name_of(activation: str) -> str:
 
 
 def mixed(colour: str, white: float) -> str:
-    """A colour, ``#rrggbb``, with a share of white.
+    """A colour, ``#rrggbb``, with a share of white or, below 0, of black.
 
-    >>> mixed("#000000", 0.5)
-    '#808080'
+    >>> mixed("#000000", 0.5), mixed("#808080", -0.5)
+    ('#808080', '#404040')
     """
     parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    return "#" + "".join(f"{round(part + (255 - part) * white):02x}" for part in parts)
+    return "#" + "".join(f"{round(part + (255 * (white > 0) - part) * abs(white)):02x}" for part in parts)
 
 
 @contextmanager
@@ -160,8 +167,10 @@ def grid(figure: Figure, panels: int, *, across: int, sharey: bool = False) -> l
 
 
 def shade(look: Look) -> dict[str, Any]:
-    """For the band around a line."""
-    return {"color": look.colour, "alpha": 0.16 if look.solid else 0.1, "linewidth": 0}
+    """For the band around a line: filled at the layer level, hatched at the element level, so that neither hides the other."""
+    if look.solid:
+        return {"color": look.colour, "alpha": 0.2, "linewidth": 0}
+    return {"facecolor": "none", "edgecolor": look.ink, "alpha": 0.5, "hatch": "//////", "linewidth": 0}
 
 
 def name_rows(axes: Axes, looks: Sequence[Look]) -> None:
