@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import TextIO
@@ -35,13 +37,16 @@ _stdout: _Descriptor | None = None
 
 
 def say(message: object, *, on: TextIO | None = None) -> None:
-    """Print one line, in which names from outside hide nothing and do nothing.
+    """Print one line, in which names from outside hide nothing and do nothing; a terminal shows it wrapped.
 
     Args:
         message: What to say.
         on: Where; stderr if not given.
     """
-    print(clipped(printable(str(message)), word=_LONGEST_WORD), file=sys.stderr if on is None else on)
+    stream, text = sys.stderr if on is None else on, clipped(printable(str(message)), word=_LONGEST_WORD)
+    if stream.isatty():
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    print(text, file=stream)
 
 
 def install() -> None:

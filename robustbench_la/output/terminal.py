@@ -70,6 +70,13 @@ def terminal(table: Table, *, width: int) -> RenderableType:
     above = [Text(f"{heading(table.columns[index])}: {shared_text(table, index)}") for index in shared]
     table = shortened(table)
     fold, blocks = _layout(table, shown, width)
+    if len(blocks) > 1 and table.columns[shown[0]].grouped:
+        numbered, fewer, named = _numbered(table, shown)
+        narrow, own = _layout(numbered, fewer, width)
+        if len(own) < len(blocks):
+            table, fold = numbered, narrow
+            blocks = [own[0], *([index for index in block if not _only_counts(table, index)] for block in own[1:])]
+            above += [Text(line) for line in named]
     grids = [_grid(table, indices, fold) for indices in blocks]
     spaced = [line for grid in grids for line in (grid, Text())]
     return Group(Text(table.title, style="bold"), *above, *spaced, *(Text(note, style="dim") for note in table.notes))
@@ -101,6 +108,32 @@ def least_width(table: Table) -> int:
     table = shortened(table)
     labels = sum(_needed(table, index, _LABELS[-1]) + _GAP for index in shown if table.columns[index].is_label)
     return labels + max((_needed(table, index, 0) for index in shown if not table.columns[index].is_label), default=0)
+
+
+def _numbered(table: Table, shown: Sequence[int]) -> tuple[Table, list[int], list[str]]:
+    """Numbers in place of names that head several rows each, so that more columns fit.
+
+    Returns: The table, its columns without those that the names imply, and a line for each number.
+    """
+    first = shown[0]
+    members: dict[Value, list[Row]] = {}
+    for row in table.rows:
+        members.setdefault(row.values[first], []).append(row)
+    texts = [index for index in shown[1:] if table.columns[index].kind == "text"]
+    implied = [index for index in texts if all(len({row.values[index] for row in rows}) == 1 for rows in members.values())]
+    numbers = {name: str(number) for number, name in enumerate(members, start=1)}
+    details = {name: ", ".join(str(rows[0].values[index]) for index in implied) for name, rows in members.items()}
+    named = [f"{numbers[name]}: {name}" + (f" ({details[name]})" if details[name] else "") for name in members]
+    rows = [
+        replace(row, values=(*row.values[:first], numbers[row.values[first]], *row.values[first + 1 :])) for row in table.rows
+    ]
+    heads = (*table.columns[:first], replace(table.columns[first], name="no."), *table.columns[first + 1 :])
+    return replace(table, columns=heads, rows=tuple(rows)), [index for index in shown if index not in implied], named
+
+
+def _only_counts(table: Table, index: int) -> bool:
+    """Whether a column is a label that tells no rows apart, and need not be repeated in further blocks."""
+    return table.columns[index].is_label and table.columns[index].kind == "count"
 
 
 def _layout(table: Table, indices: Sequence[int], width: int) -> tuple[int, list[list[int]]]:

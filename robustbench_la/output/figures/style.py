@@ -1,7 +1,7 @@
 """How figures look, and how they are saved: fonts, sizes, one look for each activation, the same bytes each time.
 
 Layer-level activations are solid and filled, element-level ones dashed, hollow and hatched, in a darker shade; colours and
-markers are in the table of activations. Nothing here touches the state of pyplot or a user's matplotlibrc.
+markers are in the table of activations. Nothing touches the state of pyplot or a user's matplotlibrc.
 """
 
 from __future__ import annotations
@@ -90,9 +90,8 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """For Axes.plot and contour lines."""
-        if self.solid:
-            return {"color": self.colour, "linestyle": "-", "linewidth": 1.6}
-        return {"color": self.ink, "linestyle": (0, (3.5, 1.6)), "linewidth": 1.0}
+        style = "-" if self.solid else (0, (3.5, 1.6))
+        return {"color": self.ink, "linestyle": style, "linewidth": 1.6 if self.solid else 1.0}
 
     def points(self) -> dict[str, Any]:
         """For the markers of Axes.plot."""
@@ -168,9 +167,8 @@ def grid(figure: Figure, panels: int, *, across: int, sharey: bool = False) -> l
 
 def shade(look: Look) -> dict[str, Any]:
     """For the band around a line: filled at the layer level, hatched at the element level, so that neither hides the other."""
-    if look.solid:
-        return {"color": look.colour, "alpha": 0.2, "linewidth": 0}
-    return {"facecolor": "none", "edgecolor": look.ink, "alpha": 0.5, "hatch": "//////", "linewidth": 0}
+    hatched = {"facecolor": "none", "edgecolor": look.ink, "alpha": 0.5, "hatch": "//////", "linewidth": 0}
+    return {"color": look.colour, "alpha": 0.2, "linewidth": 0} if look.solid else hatched
 
 
 def name_rows(axes: Axes, looks: Sequence[Look]) -> None:
