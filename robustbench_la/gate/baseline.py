@@ -14,7 +14,7 @@ from robustbench_la.errors import NotComparableError, UserError
 from robustbench_la.files import write_whole
 from robustbench_la.gate.baseline_decoding import MOST_NAMES, OF_IMAGES, SINGLE_NUMBER, decode
 from robustbench_la.gate.recorded import ALPHA, smallest_falls
-from robustbench_la.gate.untrusted import refuse, shown
+from robustbench_la.gate.untrusted import name_of, refuse, shown
 from robustbench_la.gate.verdict import POWER
 from robustbench_la.output.json_documents import json_text
 from robustbench_la.records.cells import CLEAN
@@ -74,9 +74,9 @@ def encode(snapshot: Snapshot) -> bytes:
     steps = np.diff(snapshot.ids, prepend=-1).astype("<u4")
     parts: dict[str, object] = {
         "larobust_baseline": VERSION,
-        "network": snapshot.network.as_dict(),
+        "network": _network(snapshot),
         "data": {
-            "name": snapshot.data,
+            "name": printable(snapshot.data),
             "images": snapshot.images,
             **{name: getattr(snapshot, name) for name in OF_IMAGES},
         },
@@ -93,7 +93,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "labels": _text(pack_classes(snapshot.labels)),
         **_content(snapshot),
         "conditions": conditions,
-        "layers": list(snapshot.layers),
+        "layers": list(map(printable, snapshot.layers)),
         "fluctuations": fluctuations,
     }
     return ("{\n" + ",\n".join(f' "{name}": {_lines(_printable(part))}' for name, part in parts.items()) + "\n}\n").encode()
@@ -106,6 +106,15 @@ def _printable(part: Any) -> Any:
     if isinstance(part, list | tuple):
         return [_printable(value) for value in part]
     return printable(part) if isinstance(part, str) else part
+
+
+def _network(snapshot: Snapshot) -> dict[str, Any]:
+    """The network, with a name that can be read back: a file may have any name, but what tells networks apart may not."""
+    network = {**snapshot.network.as_dict(), "checkpoint": printable(snapshot.network.checkpoint)}
+    for name, value in network.items():
+        if isinstance(value, str):
+            name_of(value, f"cannot write a baseline: {name}")
+    return network
 
 
 def _content(snapshot: Snapshot) -> dict[str, str]:
