@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from robustbench_la.cli.app import app
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.models.checkpoints.assemble import assemble_network
@@ -223,3 +224,15 @@ def test_the_same_training_gives_the_same_file(tmp_path: Path) -> None:
         train.train(prepared(tmp_path / f"{name}.pt"))
 
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_a_network_is_trained_on_images_as_the_flags_prepare_them(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    images = ["--resize", "12", "--crop", "10", "--channels", "3", "--interpolation", "bicubic"]
+    words = ["train", "-o", str(path), "--arch", "cnn", "--activation", "relu", "--epochs", "1", "--limit", "100", *images]
+    app(words, standalone_mode=False)
+
+    recorded = read_checkpoint(path).images
+    assert recorded is not None
+    assert (recorded.resize, recorded.crop, recorded.channels, recorded.interpolation) == (12, 10, 3, "bicubic")
+    assert _network(path).spec.channels == 3
