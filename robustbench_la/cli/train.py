@@ -11,6 +11,10 @@ from robustbench_la.cli.streams import say
 from robustbench_la.text import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from robustbench_la.progress import Meter
+    from robustbench_la.training.jobs import Job
     from robustbench_la.training.train import Trained
 
 HELP = """Train a network by a recipe, or several: one for each activation and training seed.
@@ -141,7 +145,6 @@ def command(
     )
     from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
-    from robustbench_la.training import train
     from robustbench_la.training.jobs import prepare_jobs
 
     keep_freed_memory()
@@ -151,6 +154,13 @@ def command(
         say(f"no --data given: training on {jobs[0].choice}, the default")
     if not jobs[0].images_held_apart:
         say(f"{jobs[0].choice} has no val or test folder: evaluating on it would measure training images")
+    _train_all(jobs, force=force, meter=meter)
+
+
+def _train_all(jobs: Sequence[Job], *, force: bool, meter: Meter) -> None:
+    """Train one network after another, and say how each turned out."""
+    from robustbench_la.training import train
+
     for number, job in enumerate(jobs, start=1):
         try:
             trained = train.train(job, force=force, meter=meter)
