@@ -11,7 +11,7 @@ import pytest
 from made_up_answers import SMALL, fill
 from test_store import LAYER, cell, setting, unprivileged  # noqa: F401  # a fixture
 
-from robustbench_la.errors import UserError
+from robustbench_la.errors import RunError, UserError
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store
 
@@ -75,6 +75,13 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, reading: boo
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(UserError):
             Store(path, reading=reading)
+
+
+def test_a_store_that_is_deleted_meanwhile_is_told(path: Path) -> None:
+    with Store(path) as store:
+        path.unlink()
+        with pytest.raises(RunError, match="was moved or deleted while"):
+            store.add(setting(), [cell()])
 
 
 def test_a_gigabyte_of_nothing_is_refused_at_once(path: Path, tmp_path: Path) -> None:

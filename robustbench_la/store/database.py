@@ -171,6 +171,8 @@ def explained(path: Path) -> Iterator[None]:
             raise RunError(f"{path} is locked by another process, and waiting timed out; try again later") from None
         if code == sqlite3.SQLITE_IOERR:
             raise RunError(f"{path} cannot be read or written ({first_line(error)}, {error.sqlite_errorname})") from None
+        if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+            raise RunError(f"{path} was moved or deleted while it was being written") from None
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
             raise UserError(f"cannot open or write {path}: {first_line(error)}") from None
         if code == sqlite3.SQLITE_NOTADB:
