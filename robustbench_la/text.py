@@ -49,6 +49,10 @@ def _shown(text: str) -> Iterator[str]:
     """Each character, or the escape by which Python writes it."""
     accents = _MOST_ACCENTS  # none without a letter
     for character in text:
+        if character.isascii():  # nearly all
+            accents = _MOST_ACCENTS if character == " " else 0
+            yield character if character.isprintable() else _escape(character)
+            continue
         is_accent = unicodedata.category(character)[0] == "M"
         accents = accents + 1 if is_accent else _MOST_ACCENTS if character == " " else 0
         yield character if is_printable(character) and accents <= _MOST_ACCENTS else _escape(character)
