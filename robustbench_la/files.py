@@ -138,6 +138,14 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def at_home(path: str) -> Path:
+    """A path, with ``~`` as the home folder; as it is where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def exists(path: Path) -> bool:
     """Whether there is a file or a folder at ``path``; False if that cannot be determined, as of a name that is too long."""
     try:

@@ -9,10 +9,10 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.errors import RunError, UserError, first_line, lookup
+from robustbench_la.files import at_home
 from robustbench_la.images.datasets import DATASETS
 from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
@@ -192,7 +192,7 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
     try:
-        source = dataset.open(Path(root).expanduser(), split, download)
+        source = dataset.open(at_home(root), split, download)
     except UserError:
         raise
     except (OSError, RuntimeError, ValueError) as error:  # no folder can have such a name, or nobody may read it

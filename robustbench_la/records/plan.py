@@ -31,7 +31,7 @@ _Strings = Annotated[list[str], FailFast(), BeforeValidator(_as_list)]
 _Words = Annotated[list[str], FailFast(), BeforeValidator(_as_words)]
 _Seeds = Annotated[list[int], FailFast(), BeforeValidator(_as_list)]
 _Positive = Annotated[int, Field(gt=0)]
-_Side = Annotated[int, Field(gt=0, le=4096)]
+_Side = Annotated[int, Field(gt=0, le=2048)]
 """In pixels; no classifier takes larger images, and one of 10^6 x 10^6 px fits into no memory."""
 
 
@@ -42,7 +42,7 @@ class _Part(BaseModel):
 class Augment(_Part):
     """Augmentation of training images, before they are normalised."""
 
-    pad: Annotated[int, Field(ge=0, le=4096)] = 0
+    pad: Annotated[int, Field(ge=0, le=2048)] = 0
     """Black pixels added on each side before the crop."""
     crop: _Side | None = None
     """Side of the random crop in pixels; the size of the image if not given."""

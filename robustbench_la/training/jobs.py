@@ -12,7 +12,7 @@ import torch
 
 from robustbench_la.activations import DEFAULT_ALPHA
 from robustbench_la.errors import UserError
-from robustbench_la.files import check_writable
+from robustbench_la.files import at_home, check_writable
 from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import ImageChoice, ImageSet
@@ -56,7 +56,7 @@ class Job:
     def images_held_apart(self) -> bool:
         """Whether the dataset has separate test images."""
         kind, _, root = self.choice.name.partition(":")
-        return kind != "folder" or is_split(Path(root).expanduser())
+        return kind != "folder" or is_split(at_home(root))
 
     def identity(self, fingerprint: str) -> str:
         """Everything that determines the weights, as text: a training is resumed only if this is unchanged.

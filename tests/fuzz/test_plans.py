@@ -107,8 +107,12 @@ def _plans(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture(name="folder", scope="module")
-def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _folder(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Path:
+    """A folder with code that must not run. What is compiled on first use is compiled."""
     folder = tmp_path_factory.mktemp("plans")
+    (folder / "valid.yaml").write_text(yaml.safe_dump(_VALID))
+    for command in ("eval", "fluctuation"):
+        larobust(command, "--config", str(folder / "valid.yaml"), "--ckpt", str(digits_pair[0]), "--limit", "4", "--no-store")
     (folder / "canary.py").write_text("open('was-run', 'w')\n")
     return folder
 

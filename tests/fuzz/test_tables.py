@@ -99,6 +99,7 @@ def _eval(folder: Path, *words: str) -> None:
 
 @fuzz()
 @given(content=st.one_of(_changed(_CSV), st.binary(max_size=60)), suffix=st.sampled_from(["csv", "tsv"]))
+@example(content=b"path\n~nobody-here\n", suffix="csv")
 @example(content=b"path\n" + b"x" * 140_000, suffix="csv")
 @example(content=b"x" * 140_000 + b",path\nnet.pt\n", suffix="csv")
 @example(content=b'path,label\nnet.pt,"open\nnet.pt,x\n', suffix="csv")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from robustbench_la.errors import UserError, did_you_mean
-from robustbench_la.files import exists, similar_files
+from robustbench_la.files import at_home, exists, similar_files
 from robustbench_la.models.checkpoints.named import FIELDS, NamedFile, field_of, named_file
 from robustbench_la.text import is_printable
 from robustbench_la.untrusted.csv_text import read_csv
@@ -47,7 +47,7 @@ def _checked(table: Path, place: str, row: Mapping[str, str]) -> NamedFile:
             raise UserError(f"{table}, {place}: {name} is {row[name][:40]!r}, which holds characters that cannot be shown")
     if not row.get("path", "").strip():
         raise UserError(f"{table}, {place}: no path")
-    given = Path(row["path"].strip()).expanduser()
+    given = at_home(row["path"].strip())
     path = table.parent / given
     if not exists(path):
         raise UserError(f"{table}, {place}: no such file: {path}{similar_files(path)}")
