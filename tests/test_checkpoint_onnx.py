@@ -158,3 +158,22 @@ def test_a_missing_library_is_named_with_its_extra(onnx, tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match=r"needs onnx; install it with pip install 'larobust\[onnx\]'"):
         read_checkpoint(Path(tmp_path / "net.onnx"))
+
+
+def test_an_onnx_file_that_may_run_without_end_is_refused(onnx, tmp_path):
+    model = _model(onnx)
+    model.graph.node.append(onnx.helper.make_node("Loop", [], []))
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match="uses Loop, which may run without end"):
+        read_checkpoint(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(("place", "size"), [(0, 10**7), (1, 10**7), (0, -4)])
+def test_an_onnx_file_whose_input_is_no_batch_of_images_is_refused(onnx, tmp_path, place, size):
+    model = _model(onnx)
+    model.graph.input[0].type.tensor_type.shape.dim[place].dim_value = size
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match="which are no images"):
+        read_checkpoint(tmp_path / "net.onnx")

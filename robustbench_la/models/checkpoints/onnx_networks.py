@@ -17,6 +17,10 @@ from robustbench_la.models.libraries import library
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operators that ONNX itself defines."""
+_ENDLESS = frozenset({"Loop", "Scan"})
+"""Operators that may run any number of times; networks of images are exported without."""
+_MOST_IMAGES, _MOST_CHANNELS = 1024, 64
+"""Of a batch and of an image whose sizes are fixed: inputs of any size would have to be made for them."""
 _EXACT = 1e-4
 """How far logits may be apart, relative to the largest, between two implementations of the same arithmetic in float32."""
 _TRIED = 4
@@ -35,7 +39,7 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         runtime = library("onnxruntime")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
         self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.channels_last, self.dtype, self.batch = channels_last, dtype, batch
 
@@ -78,6 +82,8 @@ def read_onnx(raw: bytes, path: Path) -> tuple[str, WholeNetwork]:
     own = {function.domain for function in model.functions}
     if foreign := {node.domain for node in _nodes(model)} - _DOMAINS - own:
         raise UserError(f"uses operators of {', '.join(sorted(foreign))}, which ONNX does not define; export it without them")
+    if endless := {node.op_type for node in _nodes(model)} & _ENDLESS:
+        raise UserError(f"uses {', '.join(sorted(endless))}, which may run without end; export it without loops")
     digest = hashlib.sha256(raw)
     for file in _external(model, path):
         digest.update(file.read_bytes())
@@ -137,7 +143,11 @@ def _input(model: Any) -> tuple[list[int], torch.dtype]:
     types = {1: torch.float32, 10: torch.float16, 11: torch.float64}
     if kind.elem_type not in types:
         raise UserError("takes no images of floating-point numbers; export it without the conversion from 8-bit pixels")
-    return [dimension.dim_value for dimension in kind.shape.dim], types[kind.elem_type]
+    shape = [dimension.dim_value for dimension in kind.shape.dim]
+    last = len(shape) == 4 and shape[3] in (1, 3)
+    if shape and (min(shape) < 0 or shape[0] > _MOST_IMAGES or (len(shape) == 4 and not last and shape[1] > _MOST_CHANNELS)):
+        raise UserError(f"takes inputs of {' x '.join(map(str, shape))} values, which are no images; export it for images")
+    return shape, types[kind.elem_type]
 
 
 def _made(
