@@ -45,6 +45,11 @@ class Parameter:
     whole: bool = False
     """Whether only whole numbers are accepted."""
 
+    @property
+    def range_text(self) -> str:
+        """The values accepted, in words."""
+        return f"{'above 0 and' if self.least == _LEAST else f'from {self.least:g}'} up to {self.bound:g}"
+
     def check(self, value: float, corruption: str, *, called: str) -> None:
         """Check that a value is within bounds.
 
@@ -57,8 +62,7 @@ class Parameter:
             ValueError: If ``value`` is out of bounds.
         """
         if not self.least <= value <= self.bound:
-            lower = "above 0 and" if self.least == _LEAST else f"from {self.least:g}"
-            raise ValueError(f"{corruption} takes a {called} {lower} up to {self.bound:g} ({self.unit}), not {value:g}")
+            raise ValueError(f"{corruption} takes a {called} {self.range_text} ({self.unit}), not {value:g}")
         if self.whole and value != int(value):
             raise ValueError(f"{corruption} takes a whole number as {called} ({self.unit}), not {value:g}")
 
@@ -97,6 +101,8 @@ class Corruption:
     random: bool
     """Whether it draws random words; otherwise images and level decide everything."""
     fidelity: Fidelity
+    missing: Callable[[], str | None]
+    """Returns why it cannot be applied here, as a clause that says what to do; None if it can."""
     channels: tuple[int, ...]
     """The numbers of channels that images may have; empty if any number will do."""
 

@@ -25,6 +25,7 @@ __all__ = [
     "known_words",
     "level_of",
     "names_of",
+    "names_with_level",
     "profile_for",
 ]
 
@@ -46,12 +47,20 @@ CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(_table)
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
-        "paper": "those of the LayerAct paper: gaussian_noise, shot_noise, gaussian_blur",
-        "noise": "Hendrycks' group Noise",
-        "extra": "Hendrycks' group Extra",
+        "noise": "gaussian_noise, shot_noise, impulse_noise",
+        "blur": "defocus_blur, glass_blur, motion_blur, zoom_blur",
+        "weather": "snow, frost, fog, brightness",
+        "digital": "contrast, elastic_transform, pixelate, jpeg_compression",
+        "extra": "speckle_noise, gaussian_blur, spatter, saturate",
+        "common": "the first four groups, the 15 corruptions of mCE",
         "all": "every corruption",
+        "paper": "those of the LayerAct paper: gaussian_noise, shot_noise, gaussian_blur",
     }
 )
+"""Those of Hendrycks & Dietterich 2019, in their order, and two of our own."""
+_OF_MCE = ("noise", "blur", "weather", "digital")
+_GIVEN_BY_ONE_NUMBER = MappingProxyType({"blur": "gaussian_blur"})
+"""Groups of which no corruption is given by one number, and the corruption that such a level is for."""
 _PAPER = ("gaussian_noise", "shot_noise", "gaussian_blur")
 _NOT_COMPARED = Fidelity("not compared", "Not compared with any published code.")
 
@@ -72,6 +81,7 @@ def corruption(
     random: bool = True,
     fidelity: Fidelity = _NOT_COMPARED,
     channels: tuple[int, ...] = (),
+    missing: Callable[[], str | None] = lambda: None,
 ) -> Callable[[_Prepare], _Prepare]:
     """Register the decorated function in CORRUPTIONS under its own name.
 
@@ -91,6 +101,7 @@ def corruption(
         random: Whether its operator draws random words.
         fidelity: How the images compare with those of the published code.
         channels: The numbers of channels that images may have; empty if any number will do.
+        missing: Returns why it cannot be applied here; None if it can.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -106,7 +117,8 @@ def corruption(
         _check_arguments(prepare, parameters)
         name, summary = prepare.__name__, (prepare.__doc__ or "").strip().splitlines()[0]
         entry = Corruption(name=name, group=group, aliases=aliases, parameters=parameters, noisier=noisier, levels=levels,
-            source=source, summary=summary, prepare=prepare, random=random, fidelity=fidelity, channels=channels)  # fmt: skip
+            source=source, summary=summary, prepare=prepare, random=random, fidelity=fidelity,
+            channels=channels, missing=missing)  # fmt: skip
         for level in (level for table in levels.values() for level in table):
             entry.check(level)
         _table[name] = entry
@@ -138,9 +150,29 @@ def names_of(word: str) -> tuple[str, ...]:
         return tuple(CORRUPTIONS)
     if word == "paper":
         return _PAPER
+    if word == "common":
+        return tuple(entry.name for entry in CORRUPTIONS.values() if entry.group in _OF_MCE)
     if word in GROUPS:
         return tuple(entry.name for entry in CORRUPTIONS.values() if entry.group == word)
     return ()
+
+
+def names_with_level(word: str) -> tuple[str, ...]:
+    """The same for a word that a custom level follows: ``blur=0.7`` is Gaussian blur, and no group.
+
+    >>> names_with_level("blur"), names_with_level("gaussian")
+    (('gaussian_blur',), ('gaussian_noise',))
+    """
+    single = _GIVEN_BY_ONE_NUMBER.get(word.strip().lower())
+    return (single,) if single else names_of(word)
+
+
+def put_in_order() -> None:
+    """Sort CORRUPTIONS by group; within a group, those entered first come first."""
+    order = list(GROUPS)
+    entries = sorted(_table.values(), key=lambda entry: order.index(entry.group))
+    _table.clear()
+    _table.update((entry.name, entry) for entry in entries)
 
 
 def known_words() -> tuple[str, ...]:

@@ -94,10 +94,10 @@ def _escaped(text: str) -> str:
 
 def names() -> str:
     """What `larobust list` shows."""
-    from robustbench_la.cli.list_ import _LISTS
+    from robustbench_la.cli.list_ import _LISTS, corruption_details
     from robustbench_la.output.formats import FORMATS
 
-    tables = [table for make in _LISTS.values() for table in make()]
+    tables = [table for make in _LISTS.values() for table in make()] + corruption_details()
     body = re.sub(r"^### ", "## ", FORMATS["markdown"](tables), flags=re.MULTILINE)
     return f"# Names\n\nWhat `larobust list corruptions`, `activations`, `architectures` and `datasets` show.\n\n{body}"
 

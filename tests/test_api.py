@@ -84,7 +84,7 @@ def write_cifar10(root: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 SNIPPET = """
 import robustbench_la as la
-result = la.evaluate(model, "cifar10:data", noise=["gaussian", "blur"], severity=range(1, 6), normalize="cifar10")
+result = la.evaluate(model, "cifar10:data", noise=["gaussian", "gaussian_blur"], severity=range(1, 6), normalize="cifar10")
 result
 result.to_pandas(); result.to_json(); result.save("runs/results.sqlite")
 la.evaluate({"relu": net_a, "la_silu": net_b}, (images_uint8, labels), noise="paper")

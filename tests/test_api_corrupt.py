@@ -43,7 +43,7 @@ def test_pil_images_come_out_as_pil_images() -> None:
         np.stack([np.asarray(p) for p in la.corrupt(pictures, "poisson", severity=3)]), EXPECTED.transpose(0, 2, 3, 1)
     )
     assert np.array_equal(np.asarray(la.corrupt(pictures[3], "poisson", severity=3, ids=3)), EXPECTED[3].transpose(1, 2, 0))
-    assert la.corrupt(pictures[0].convert("L"), "blur", severity=1).mode == "L"
+    assert la.corrupt(pictures[0].convert("L"), "gaussian_blur", severity=1).mode == "L"
 
 
 def test_grey_images_without_a_channel_axis() -> None:

@@ -68,7 +68,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -
     """A folder with a trained model, its baseline, results of it in a store, a copy with noise on its weights, a broken one."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(digits_pair[1], folder / "model.pt")
-    noise = ["--noise", "gaussian,blur", "--severity", "3,5", "--profile", "imagenet-c"]
+    noise = ["--noise", "gaussian,gaussian_blur", "--severity", "3,5", "--profile", "imagenet-c"]
     done = command("baseline", "--ckpt", "model.pt", *noise, "--fluctuation", folder=folder)
     assert done.returncode == 0, done.stderr
     damage(folder / "model.pt", folder / "worse.pt", 0.6)
@@ -142,7 +142,7 @@ CODES: dict[str, tuple[str, int, str]] = {
     "what only measuring needs": ("check --results runs/results.sqlite --device cpu --download", 2, "--device, --download"),
     "a tolerance for nothing": ("check --ckpt model.pt --max-drop shot_noise:1", 2, "--max-drop shot_noise: nothing of that"),
     "a tolerance that the filter leaves": ("check --ckpt model.pt --noise clean --max-drop blur:1", 2, "only clean"),
-    "a mean that the filter leaves": ("check --ckpt model.pt --noise blur --max-drop mean:1", 2, "--max-drop mean"),
+    "a mean that the filter leaves": ("check --ckpt model.pt --noise gaussian_blur --max-drop mean:1", 2, "--max-drop mean"),
     "a tolerance given twice": ("check --ckpt model.pt --max-drop 1 --max-drop 2", 2, "given twice"),
     "a name that is too long": (f"check --baseline {'b' * 300} --allow-missing-baseline --ckpt model.pt", 2, "too long"),
     "a checkpoint with a long name": (f"check --results runs/results.sqlite --ckpt {'c' * 300}", 5, "holds no results"),
@@ -351,8 +351,8 @@ def test_results_that_lack_a_condition_are_a_regression_and_results_of_other_noi
     common = ["--ckpt", "model.pt", "--profile", "imagenet-c", "--noise"]
     for store, words in {
         "few.sqlite": ["gaussian", "--severity", "3,5"],
-        "seed.sqlite": ["gaussian,blur", "--severity", "3,5", "--noise-seed", "4"],
-        "levels.sqlite": ["gaussian,blur", "--severity", "3,5", "--profile", "cifar-c"],
+        "seed.sqlite": ["gaussian,gaussian_blur", "--severity", "3,5", "--noise-seed", "4"],
+        "levels.sqlite": ["gaussian,gaussian_blur", "--severity", "3,5", "--profile", "cifar-c"],
         "data.sqlite": ["gaussian", "--severity", "3", "--limit", "100"],
     }.items():
         assert command("eval", *common, *words, "--store", store, folder=project).returncode == 0
@@ -388,7 +388,7 @@ def test_images_are_read_and_git_is_asked_once(project: Path, monkeypatch: pytes
 
 
 def test_a_filter_judges_only_what_it_names(project: Path) -> None:
-    done = command("check", "--ckpt", "worse.pt", "--noise", "blur,clean", "--max-drop", "100", "--json", folder=project)
+    done = command("check", "--ckpt", "worse.pt", "--noise", "gaussian_blur,clean", "--max-drop", "100", "--json", folder=project)
 
     names = {one["name"] for one in json.loads(done.stdout)["judgements"] if one["subject"] == "accuracy"}
     assert names == {"clean", "gaussian_blur 3", "gaussian_blur 5"}

@@ -109,12 +109,12 @@ def test_where_nothing_is_the_same_no_image_is_listed(project: Path) -> None:
 
 
 def test_the_remedy_for_a_missing_baseline_repeats_what_was_given(project: Path) -> None:
-    words = ("--arch", "net.py:grey", "--data", "folder:images", "--noise", "blur")
+    words = ("--arch", "net.py:grey", "--data", "folder:images", "--noise", "gaussian_blur")
     done = larobust("check", "--baseline", "none.json", "--ckpt", "grey.pt", *words)
     remedy = "larobust baseline --ckpt grey.pt --arch net.py:grey --data folder:images"
 
     assert done.code == 4
-    assert done.stderr.rstrip().endswith(f"{remedy} --noise blur -o none.json")
+    assert done.stderr.rstrip().endswith(f"{remedy} --noise gaussian_blur -o none.json")
     with pytest.raises(la.NotComparableError, match=f"{remedy} -o none.json$"):
         la.check("grey.pt", "folder:images", baseline="none.json", arch="net.py:grey")
 

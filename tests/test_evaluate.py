@@ -83,7 +83,7 @@ def test_trained_networks_have_the_same_numbers_for_every_batch_size(digits_pair
 
 
 def test_a_subset_gets_the_answers_it_gets_in_the_whole(four: list[Path]) -> None:
-    flags = {"noise": ["gaussian", "blur"], "severity": ["4"]}
+    flags = {"noise": ["gaussian", "gaussian_blur"], "severity": ["4"]}
     part, whole = cells(four[:1], limit=200, **flags), cells(four[:1], **flags)
     ids = decoding.load(ImageChoice("digits"), limit=200).ids
 

@@ -26,7 +26,7 @@ from robustbench_la.store import layer_rows
 from robustbench_la.store.store import Store
 
 Larobust = Callable[..., tuple[int, str, str]]
-ARGUMENTS = ("--noise", "gaussian,blur", "--severity", 3, "--limit", 60)
+ARGUMENTS = ("--noise", "gaussian,gaussian_blur", "--severity", 3, "--limit", 60)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_injected_noise_takes_the_place_of_a_plans_severities(
     tmp_path: Path, digits_pair: list[Path], larobust: Larobust
 ) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text(f"checkpoints: {digits_pair[0]}\nnoise: [gaussian, blur]\nseverity: [1, 3]\nlimit: 20\n")
+    plan.write_text(f"checkpoints: {digits_pair[0]}\nnoise: [gaussian, gaussian_blur]\nseverity: [1, 3]\nlimit: 20\n")
     status, out, err = larobust("--config", plan, "--inject", "gaussian=0.1", "--json")
 
     assert status == 0, err

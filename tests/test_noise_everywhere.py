@@ -100,7 +100,7 @@ def test_check_judges_the_levels_that_are_named_by_alias(larobust: Larobust) -> 
 
 
 def test_a_plan_and_its_update_take_aliases(larobust: Larobust) -> None:
-    Path("plan.yaml").write_text("noise: [gaussian=0.2, blur]\nseverity: 1\nlimit: 40\n")
+    Path("plan.yaml").write_text("noise: [gaussian=0.2, gaussian_blur]\nseverity: 1\nlimit: 40\n")
     assert larobust("eval", "--config", "plan.yaml", "--ckpt", "model.pt", "--no-store", "--device", "cpu")[0] == 0
 
     code, _, err = larobust("baseline", "--update", "--ckpt", "model.pt", "--noise", "gaussian=0.3", "--device", "cpu")

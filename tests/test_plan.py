@@ -56,7 +56,7 @@ def test_flags_win_over_the_file(write):
 
 @pytest.mark.parametrize("absent", [None, []])
 def test_a_flag_that_was_not_given_changes_nothing(write, absent):
-    config = write("noise: blur\nlimit: 7\n")
+    config = write("noise: gaussian_blur\nlimit: 7\n")
 
     assert read_plan(config, {"noise": absent, "limit": None, "train": {}}) == read_plan(config, {})
 
@@ -88,12 +88,12 @@ def test_the_numbers_of_a_recipe_are_finite_and_not_negative(field, value):
 
 
 def test_a_single_value_stands_for_a_list_of_one(write):
-    plan = read_plan(write("checkpoints: a.pt\nactivation: relu\nnoise: blur\nseverity: 3\ntraining_seeds: 5\n"), {})
+    plan = read_plan(write("checkpoints: a.pt\nactivation: relu\nnoise: gaussian_blur\nseverity: 3\ntraining_seeds: 5\n"), {})
 
     assert (plan.checkpoints, plan.activation, plan.noise, plan.severity, plan.training_seeds) == (
         ["a.pt"],
         ["relu"],
-        ["blur"],
+        ["gaussian_blur"],
         [3],
         [5],
     )
@@ -225,7 +225,7 @@ def test_a_plan_that_is_not_there_is_refused_with_what_is_near(tmp_path, monkeyp
     (["gaussian"], [("gaussian_noise", ())]),
     (["poisson"], [("shot_noise", ())]),
     (["shot"], [("shot_noise", ())]),
-    (["blur"], [("gaussian_blur", ())]),
+    (["gaussian_blur"], [("gaussian_blur", ())]),
     (["Gaussian-Noise"], [("gaussian_noise", ())]),
     (["paper"], [(name, ()) for name in PAPER]),
     (["all"], [(name, ()) for name in CORRUPTIONS]),
@@ -308,7 +308,7 @@ def test_levels_are_of_the_profile_that_fits_the_images(size):
     expected = {8: "cifar-c", 32: "cifar-c", 48: "cifar-c", 49: "tiny-c", 64: "tiny-c", 128: "tiny-c", 299: "imagenet-c-299"}
     profile = expected.get(height, "imagenet-c")
 
-    conditions = Plan(noise=["blur"], severity=[2, 4]).conditions(height=height, width=width)
+    conditions = Plan(noise=["gaussian_blur"], severity=[2, 4]).conditions(height=height, width=width)
 
     assert [(c.corruption, c.severity, c.parameters, c.profile) for c in conditions] == [
         ("gaussian_blur", severity, CORRUPTIONS["gaussian_blur"].levels[profile][severity - 1], profile) for severity in (2, 4)
@@ -330,7 +330,9 @@ def test_a_level_of_the_users_own_has_no_severity_and_no_profile():
 
 
 def test_a_condition_named_twice_is_measured_once():
-    once, twice = (Plan(noise=noise).conditions(height=32, width=32) for noise in (["paper"], ["paper", "blur", "gaussian"]))
+    once, twice = (
+        Plan(noise=noise).conditions(height=32, width=32) for noise in (["paper"], ["paper", "gaussian_blur", "gaussian"])
+    )
 
     assert twice == once
 
@@ -404,7 +406,7 @@ def test_a_yaml_alias_bomb_is_told_in_one_short_line(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "corruptions", "levels"), [
-    (["blur"], ("gaussian_blur",), ()),
+    (["gaussian_blur"], ("gaussian_blur",), ()),
     (["clean,paper"], ("clean", *PAPER), ()),
     (["gaussian=0.05,0.1", "poisson"], ("shot_noise",), (("gaussian_noise", (0.05,)), ("gaussian_noise", (0.1,)))),
     (["Gaussian-Blur=2"], (), (("gaussian_blur", (2.0,)),)),

@@ -128,7 +128,6 @@ def zoom_blur(stop: float, step: float) -> Operator:
 
 @corruption(
     group="extra",
-    aliases=("blur",),
     parameters=(Parameter("sigma", "standard deviation in pixels", bound=200),),
     noisier="higher",
     random=False,

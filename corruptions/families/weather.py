@@ -60,6 +60,42 @@ def snow(mean: float, deviation: float, zoom: float, threshold: float, radius: f
     return EachImageWithDraws(lambda images, keys, result: snow_images(images, keys, level, weights, result))
 
 
+def _no_textures() -> str | None:
+    from corruptions.textures import missing
+
+    return missing()
+
+
+@corruption(
+    group="weather",
+    parameters=(
+        Parameter("own", "weight of the image", bound=10, least=0),
+        Parameter("other", "weight of the frost", bound=10, least=0),
+    ),
+    noisier="lower",
+    channels=(1, 3),
+    missing=_no_textures,
+    fidelity=Fidelity(
+        "equal in law",
+        "Equal bytes for the same draws and photographs, which are scaled by 0.2 up to 48 px, by 0.3 up to 128 px, and enlarged "
+        "where the image would not fit. On a grey image the frost is their luminance.",
+    ),
+    source=_SOURCE,
+    cifar_c=((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
+    tiny_c=((1, 0.3), (0.9, 0.4), (0.8, 0.45), (0.75, 0.5), (0.7, 0.55)),
+    imagenet_c=((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
+    imagenet_c_299=((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
+)
+def frost(own: float, other: float) -> Operator:
+    """Part of a photograph of frost over the image: one of five, chosen for each image."""
+    from corruptions.frosting import frost_images
+    from corruptions.textures import photographs
+    from corruptions.whole_images import EachImageWithDraws
+
+    photographs()  # so that it is refused before anything is measured
+    return EachImageWithDraws(lambda images, keys, result: frost_images(images, keys, own, other, result))
+
+
 @corruption(
     group="weather",
     parameters=(

@@ -35,13 +35,14 @@ def corrupt(
     seed: int = 0,
     ids: Ids | None = None,
     layout: Layout | None = None,
+    frost_textures: str | None = None,
 ) -> Given:
     """Corrupt images, as the commands do: the same noise for the same seed and ids, on every machine.
 
     Args:
         images: 8-bit images: a numpy array or a torch tensor of (N, C, H, W), (N, H, W, C), (C, H, W), (H, W, C) or (H, W); a PIL
             image of mode L or RGB, or a sequence of them.
-        corruption: A name or an alias: ``"gaussian_noise"``, ``"gaussian"``, ``"poisson"``, ``"blur"`` ...
+        corruption: A name or an alias: ``"gaussian_noise"``, ``"gaussian"``, ``"poisson"``, ``"fog"`` ...
         severity: 1 to 5, with the published levels. Give either this or ``level``.
         level: A custom level, in the units of the corruption: a number, or one number per parameter.
         profile: The table of levels for ``severity``: ``"cifar-c"``, ``"tiny-c"``, ``"imagenet-c"`` or
@@ -51,6 +52,7 @@ def corrupt(
             given.
         layout: Where the axes of an array are, if its shape does not show it: ``"NCHW"``, ``"NHWC"``, ``"NHW"``, ``"CHW"``,
             ``"HWC"`` or ``"HW"``.
+        frost_textures: The folder that has the published photographs of frost; those of ``larobust[frost]`` if not given.
 
     Returns:
         New images of the kind, shape and (for a tensor) device of those given.
@@ -69,6 +71,9 @@ def corrupt(
     import numpy as np
     import PIL.Image
 
+    from robustbench_la.measuring.available import use_textures
+
+    use_textures(frost_textures)
     if isinstance(images, PIL.Image.Image):
         return cast("Given", _corrupted_pictures([images], corruption, severity, level, profile, seed, _one_id(ids))[0])
     if isinstance(images, (list, tuple)):
@@ -127,7 +132,11 @@ def _corrupted(
     name, wanted = _level(corruption, severity, level, profile, batch.shape[2:])
     if _whole(seed, "seed") < 0:
         raise ArgumentError(f"seed= must be 0 or above, not {seed}")
-    result = corrupt_batch(batch.contiguous(), name, wanted, ids=_id_tensor(ids, len(batch)), seed=_whole(seed, "seed"))
+    numbers_, seed = _id_tensor(ids, len(batch)), _whole(seed, "seed")
+    try:
+        result = corrupt_batch(batch.contiguous(), name, wanted, ids=numbers_, seed=seed)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
     return (result.permute(0, 2, 3, 1) if channels_last else result).reshape(images.shape).contiguous()
 
 
@@ -171,9 +180,9 @@ def _level(
 ) -> tuple[str, float | Level]:
     """The name and level of the requested corruption, for images of this height and width."""
     from corruptions import CORRUPTIONS, PROFILES, level_of, names_of, profile_for
-    from corruptions.registry import known_words
+    from corruptions.registry import known_words, names_with_level
 
-    names = names_of(corruption)
+    names = names_of(corruption) if level is None else names_with_level(corruption)
     if not names:
         apart = corruption.partition("=")[0]
         hint = (

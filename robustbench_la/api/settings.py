@@ -66,6 +66,8 @@ class MeasuringSettings(NetworkSettings, total=False):
     """The level table, such as ``"imagenet-c"``; chosen by image size if not given."""
     jpeg: int | None
     """Store corrupted images as JPEG of this quality first, as ImageNet-C and Tiny-ImageNet-C are (85)."""
+    frost_textures: str | None
+    """The folder that has the published photographs of frost; those of ``larobust[frost]`` if not given."""
     noise_seed: int
     """Seed of the noise; 0 if not given."""
     limit: int | None

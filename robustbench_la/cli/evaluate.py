@@ -20,7 +20,7 @@ HELP = """Measure accuracy on clean and on corrupted images.
 
 Every checkpoint sees the same images with the same noise, so differences between checkpoints are paired. Results are kept in a
 store, and what the store holds is not measured again."""
-EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian,poisson,blur"
+EXAMPLE = "Example: larobust eval --ckpt 'runs/*.pt' --noise gaussian,poisson,fog"
 
 Detail = Annotated[bool, options.switch("--detail", help="Also show every severity, top-5 and NLL.", panel=options.OUTPUT)]
 

@@ -25,7 +25,7 @@ HELP = """Measure what noise does inside a network, layer by layer.
 
 Every activation call of the network is compared between a clean image and the same image with noise: fluctuation (L1), its upper
 bound, saturation, activation means, spread. Layer-level activations are compared with their element-level counterparts."""
-EXAMPLE = "Example: larobust fluctuation --ckpt model.pt --noise blur --plot layers.png"
+EXAMPLE = "Example: larobust fluctuation --ckpt model.pt --noise fog --plot layers.png"
 
 
 Inject = Annotated[

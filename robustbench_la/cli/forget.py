@@ -13,7 +13,7 @@ from robustbench_la.cli.streams import say
 HELP = """Remove the results that match every filter; shows them and asks first.
 
 The file keeps its size; later results use the space."""
-EXAMPLE = "Example: larobust forget --ckpt 'runs/old-*.pt' --noise blur"
+EXAMPLE = "Example: larobust forget --ckpt 'runs/old-*.pt' --noise fog"
 
 
 Yes = Annotated[bool, options.switch("--yes", "-y", help="Do not ask.", panel=options.OUTPUT)]

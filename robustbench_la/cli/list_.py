@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import completion, options
-from robustbench_la.errors import lookup
+from robustbench_la.errors import UserError, lookup
 
 if TYPE_CHECKING:
     from corruptions import Corruption
@@ -28,12 +28,19 @@ def command(
             autocompletion=completion.lists,
         ),
     ],
+    detail: Annotated[
+        bool, typer.Option("--detail", help="Of corruptions, also parameters, and how they compare with the published code.")
+    ] = False,
     json_: options.Json = False,
 ) -> None:
     """Read the argument, print the table."""
     import json
 
     tables = lookup(_LISTS, what, kind="list")()
+    if detail:
+        if what != "corruptions":
+            raise UserError(f"--detail is for corruptions; there is no more to tell of {what}")
+        tables += corruption_details()
     if json_:
         rows = [
             dict(zip([column.name for column in table.columns], row.values, strict=True))
@@ -67,6 +74,25 @@ def _corruptions() -> list[Table]:
     return [
         _table("Corruptions", ("name", "aliases", "group", "level"), rows, _glossary("Groups", GROUPS)),
         _table("Levels", ("name", "profile", "severity 1 to 5"), levels, _glossary("Profiles", PROFILES)),
+    ]
+
+
+def corruption_details() -> list[Table]:
+    """The parameters of each corruption, and how its images compare with those of the published code."""
+    from corruptions import CORRUPTIONS
+
+    parameters = [
+        (name, parameter.name, parameter.unit, parameter.range_text)
+        for name, entry in CORRUPTIONS.items()
+        for parameter in entry.parameters
+    ]
+    fidelity = [
+        (name, entry.fidelity.kind, " or ".join(map(str, entry.channels)) or "any", entry.fidelity.remark)
+        for name, entry in CORRUPTIONS.items()
+    ]
+    return [
+        _table("Parameters", ("name", "parameter", "what", "range"), parameters),
+        _table("Fidelity to the published code", ("name", "images", "channels", "what was compared, what differs"), fidelity),
     ]
 
 

@@ -157,6 +157,10 @@ Interpolation = Annotated[
     str | None,
     value("--interpolation", "NAME", IMAGES, "How images are resized: bilinear (default), bicubic, nearest or lanczos."),
 ]
+FrostTextures = Annotated[
+    str | None,
+    value("--frost-textures", "DIR", NOISE, "Folder with the published photographs of frost; larobust[frost] installs them."),
+]
 Jpeg = Annotated[
     int | None,
     value("--jpeg", "QUALITY", NOISE, "Store corrupted images as JPEG first, as ImageNet-C and Tiny-ImageNet-C are: 85."),
@@ -185,12 +189,7 @@ Crop = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(
-        "--limit",
-        metavar="IMAGES",
-        help="Use only the first IMAGES of a fixed permutation; results are marked as partial.",
-        rich_help_panel=IMAGES,
-    ),
+    value("--limit", "IMAGES", IMAGES, "Use only the first IMAGES of a fixed permutation; results are marked as partial."),
 ]
 
 Noise = Annotated[
@@ -198,7 +197,7 @@ Noise = Annotated[
     typer.Option(
         "--noise",
         metavar="NAMES",
-        help="Corruption (gaussian, poisson, blur ...), group (paper, all) or custom levels (gaussian=0.05,0.1). Repeatable.",
+        help="Corruption (gaussian, fog ...), group (blur, common, all ...) or custom levels (gaussian=0.05,0.1). Repeatable.",
         autocompletion=completion.corruptions,
         rich_help_panel=NOISE,
     ),

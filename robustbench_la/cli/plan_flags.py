@@ -51,6 +51,7 @@ class PlanFlags(TypedDict):
     severity: options.Severity
     profile: options.Profile
     jpeg: options.Jpeg
+    frost_textures: options.FrostTextures
     noise_seed: options.NoiseSeed
     noise_seeds: options.NoiseSeeds
     device: options.Device

@@ -109,12 +109,12 @@ def _amount(text: str, expected: str) -> Fraction:
 def _names(word: str) -> list[str]:
     """The names a tolerance applies to: corruptions, or one condition as shown in tables."""
     from corruptions import names_of
-    from corruptions.registry import known_words
+    from corruptions.registry import known_words, names_with_level
 
     if word in ("clean", "mean"):
         return [word]
     corruption, mark = next(((word[: word.index(mark)], mark) for mark in (" ", "=") if mark in word), (word, ""))
-    names = names_of(corruption)
+    names = names_with_level(corruption) if mark == "=" else names_of(corruption)
     if not names:
         raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, ('clean', 'mean', *known_words()))}")
     if not mark:

@@ -13,6 +13,7 @@ import numpy as np
 
 from robustbench_la.errors import NotComparableError, UnfitError, UserError
 from robustbench_la.measuring import provenance
+from robustbench_la.measuring.available import check_available
 from robustbench_la.measuring.loading import read_checkpoints
 from robustbench_la.measuring.other_data import unfit
 from robustbench_la.measuring.quantities import Accuracy, Fluctuation
@@ -201,6 +202,7 @@ def _checked(condition: Condition) -> Condition:
             f"not comparable; the noise of {condition} in the baseline was drawn in another way than by this larobust (noise "
             f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline --update"
         )
+    check_available(condition)
     if condition.severity is None or condition.profile is None:  # clean, or a custom level
         return condition
     if condition.profile not in PROFILES:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import robustbench_la
+from corruptions.compression import libjpeg_version
 from robustbench_la.measuring.session import Evaluation, describe
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.user_code import PACKAGES
@@ -49,12 +50,20 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting
             "torch": str(torch.__version__),
             "numpy": np.__version__,
             **_versions(evaluation.networks),
+            **_libjpeg(evaluation),
         },
         host=f"{platform.system()} {platform.machine()}",
         commit=git[0] if git else None,
         dirty=git[1] if git else None,
         assumed=_assumed(evaluation.networks),
     )
+
+
+def _libjpeg(evaluation: Evaluation) -> dict[str, str]:
+    """The library that makes JPEGs, if a condition depends on its bytes."""
+    if not any(one.corruption == "jpeg_compression" or one.jpeg is not None for one in evaluation.conditions):
+        return {}
+    return dict([libjpeg_version().split()])
 
 
 def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -> Provenance:

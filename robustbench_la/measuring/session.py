@@ -12,6 +12,7 @@ from robustbench_la.images import decoding
 from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape, UndecodedImages
 from robustbench_la.images.labels import check_class_names, names_of_outputs, relabelled
+from robustbench_la.measuring.available import conditions_here
 from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
 from robustbench_la.measuring.outputs import channels_remedy, labels_hint
 from robustbench_la.measuring.shortcuts import padding_checked
@@ -45,6 +46,8 @@ class Evaluation:
     """Number of noise seeds: ``seed``, ``seed`` + 1, ..."""
     left_out: tuple[str, ...] = ()
     """Why each checkpoint that was asked for, and could not be used, is missing."""
+    unmeasurable: tuple[str, ...] = ()
+    """Why each corruption of the groups that were asked for is left out."""
 
     @property
     def passes(self) -> list[Pass]:
@@ -100,7 +103,7 @@ def prepare_evaluation(
 
     networks = load_networks(checkpoints, shape, without, check=check)
     check_alpha(networks, plan)
-    plan.conditions(height=shape.height, width=shape.width)
+    conditions_here(plan, height=shape.height, width=shape.width)
     images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
     return replace(evaluation_of(networks, images, plan), left_out=tuple(left_out))
 
@@ -127,7 +130,7 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     for network in networks:
         check_fit(network, shape, images.name)
     check_alpha(networks, plan)
-    conditions = plan.conditions(height=height, width=width)
+    conditions, unmeasurable = conditions_here(plan, height=height, width=width)
     for network in networks:
         network.model.to(device)
     settled = tuple(
@@ -144,6 +147,7 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
         batch_size=plan.batch_size or batch_size_for(device, height * width),
         amp=plan.amp,
         noise_seeds=plan.noise_seeds,
+        unmeasurable=unmeasurable,
     )
 
 
@@ -259,6 +263,7 @@ def describe(evaluation: Evaluation) -> str:
     return (
         f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
         f"levels of profile {evaluation.profile}; {noise}; {evaluation.precision} on {evaluation.device}."
+        + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
     )
 
 

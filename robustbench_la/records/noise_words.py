@@ -40,7 +40,7 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
     are joined by ``/``. ``clean`` is ignored: clean images are always measured.
 
     Args:
-        words: Such as ``gaussian_noise=0.05,0.1`` or ``poisson,blur``.
+        words: Such as ``gaussian_noise=0.05,0.1`` or ``poisson,weather``.
 
     Returns:
         Names of corruptions, each with its custom levels; empty levels mean that the severities apply.
@@ -48,8 +48,8 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
     Raises:
         UserError: If a corruption is unknown, or does not accept a level.
 
-    >>> parse_noise(["gaussian_noise=0.05,0.1", "poisson,blur"])
-    [('gaussian_noise', ((0.05,), (0.1,))), ('shot_noise', ()), ('gaussian_blur', ())]
+    >>> parse_noise(["gaussian_noise=0.05,0.1", "poisson,saturate"])
+    [('gaussian_noise', ((0.05,), (0.1,))), ('shot_noise', ()), ('saturate', ())]
     """
     noise: list[tuple[str, tuple[Level, ...]]] = []
     for name, level in _read(words):
@@ -68,7 +68,7 @@ def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[s
     """Parse a filter of results, in the notation of ``parse_noise``.
 
     Args:
-        words: Such as ``clean,blur`` or ``gaussian=0.05``.
+        words: Such as ``clean,poisson`` or ``gaussian=0.05``.
 
     Returns:
         Names of corruptions (or ``clean``) at every level; and pairs of a corruption and a custom level.
@@ -76,8 +76,8 @@ def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[s
     Raises:
         UserError: If a corruption is unknown, or does not accept a level.
 
-    >>> parse_noise_filter(["clean,blur", "gaussian=0.05"])
-    (('clean', 'gaussian_blur'), (('gaussian_noise', (0.05,)),))
+    >>> parse_noise_filter(["clean,poisson", "gaussian=0.05"])
+    (('clean', 'shot_noise'), (('gaussian_noise', (0.05,)),))
     """
     noise = _read(words)
     return tuple(name for name, level in noise if level is None), tuple((name, level) for name, level in noise if level)
@@ -86,6 +86,7 @@ def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[s
 def _read(words: list[str]) -> list[tuple[str, Level | None]]:
     """The named corruptions, each with one custom level or without a level; and ``clean``."""
     from corruptions import CORRUPTIONS, names_of
+    from corruptions.registry import names_with_level
 
     noise: list[tuple[str, Level | None]] = []
     for part in (part.strip() for word in words for part in word.split(",")):
@@ -94,7 +95,7 @@ def _read(words: list[str]) -> list[tuple[str, Level | None]]:
             name, text = noise[-1][0], part
         elif not equals:
             name, text = part, ""
-        names = ("clean",) if part == "clean" else names_of(name)
+        names = ("clean",) if part == "clean" else names_with_level(name) if equals or text else names_of(name)
         if not names:
             raise UserError(_unknown(part))
         if not (equals or text):

@@ -143,6 +143,8 @@ class EvaluationPlan(_SharedPlan):
     profile: str | None = None
     jpeg: Annotated[int, Field(ge=1, le=95)] | None = None
     """Quality of the JPEG as which corrupted images are stored before the network sees them, as in ImageNet-C (85)."""
+    frost_textures: str | None = None
+    """The folder that has the published photographs of frost."""
     noise_seed: Annotated[int, Field(ge=0, le=2**62)] = 0
     """Seed of the noise, within the range that a store can hold."""
     noise_seeds: Annotated[int, Field(gt=0, le=10_000)] = 1
