@@ -121,7 +121,7 @@ def test_commands_and_flags_are_completed() -> None:
 
     assert completed("larobust ba", 1) == ["baseline"]
     assert "--noise-seed" in completed("larobust eval --noise", 2)
-    assert completed("larobust eval --noise gaussian,p", 3) == ["gaussian,paper", "gaussian,poisson"]
+    assert completed("larobust eval --noise gaussian,p", 3) == ["gaussian,paper", "gaussian,pixelate", "gaussian,poisson"]
     assert completed("larobust compare --activation la", 3) == ["la_hardsilu", "la_silu"]
     assert "resnet20" in completed("larobust train --arch r", 3)
     assert completed("larobust plot s", 2) == ["scatter", "severity"]

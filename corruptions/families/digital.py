@@ -58,7 +58,6 @@ def elastic_transform(size: float, sigma: float, jitter: float) -> Operator:
 
 @corruption(
     group="digital",
-    aliases=("pixel",),
     parameters=(Parameter("factor", "size of the small image, as a fraction of each side", bound=1),),
     noisier="lower",
     random=False,

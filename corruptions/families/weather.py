@@ -72,7 +72,7 @@ def _no_textures() -> str | None:
         Parameter("own", "weight of the image", bound=10, least=0),
         Parameter("other", "weight of the frost", bound=10, least=0),
     ),
-    noisier="lower",
+    noisier=None,
     channels=(1, 3),
     missing=_no_textures,
     fidelity=Fidelity(
@@ -120,7 +120,6 @@ def fog(weight: float, decay: float) -> Operator:
 
 @corruption(
     group="weather",
-    aliases=("bright",),
     parameters=(Parameter("added", "added to the value of HSV, on the [0, 1] scale", bound=1),),
     noisier="higher",
     random=False,

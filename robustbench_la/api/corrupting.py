@@ -45,13 +45,10 @@ def corrupt(
         corruption: A name or an alias: ``"gaussian_noise"``, ``"gaussian"``, ``"poisson"``, ``"fog"`` ...
         severity: 1 to 5, with the published levels. Give either this or ``level``.
         level: A custom level, in the units of the corruption: a number, or one number per parameter.
-        profile: The table of levels for ``severity``: ``"cifar-c"``, ``"tiny-c"``, ``"imagenet-c"`` or
-            ``"imagenet-c-299"``. Chosen by the size of the images if not given.
+        profile: The table of levels for ``severity``, such as ``"imagenet-c"``; chosen by the size of the images if not given.
         seed: Seed of the noise.
-        ids: Each image's index in its dataset; with ``seed``, corruption and level it alone decides the noise. 0, 1, 2 ... if not
-            given.
-        layout: Where the axes of an array are, if its shape does not show it: ``"NCHW"``, ``"NHWC"``, ``"NHW"``, ``"CHW"``,
-            ``"HWC"`` or ``"HW"``.
+        ids: Each image's index in its dataset; with ``seed``, corruption and level it alone decides the noise. Default: 0, 1 ...
+        layout: The axes of an array, if its shape does not show them: ``"NCHW"``, ``"NHWC"``, ``"NHW"``, ``"CHW"`` ...
         frost_textures: The folder that has the published photographs of frost; those of ``larobust[frost]`` if not given.
 
     Returns:

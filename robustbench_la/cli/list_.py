@@ -29,7 +29,12 @@ def command(
         ),
     ],
     detail: Annotated[
-        bool, typer.Option("--detail", help="Of corruptions, also parameters, and how they compare with the published code.")
+        bool,
+        options.switch(
+            "--detail",
+            help="Of corruptions, also parameters, and how they compare with the published code.",
+            panel=options.OUTPUT,
+        ),
     ] = False,
     json_: options.Json = False,
 ) -> None:

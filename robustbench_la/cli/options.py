@@ -159,7 +159,12 @@ Interpolation = Annotated[
 ]
 FrostTextures = Annotated[
     str | None,
-    value("--frost-textures", "DIR", NOISE, "Folder with the published photographs of frost; larobust[frost] installs them."),
+    value(
+        "--frost-textures",
+        "DIR",
+        NOISE,
+        "Folder with the published photographs of frost, if they are not installed.",
+    ),
 ]
 Jpeg = Annotated[
     int | None,
