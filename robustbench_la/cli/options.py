@@ -159,12 +159,7 @@ Interpolation = Annotated[
 ]
 FrostTextures = Annotated[
     str | None,
-    value(
-        "--frost-textures",
-        "DIR",
-        NOISE,
-        "Folder with the published photographs of frost, if they are not installed.",
-    ),
+    value("--frost-textures", "DIR", NOISE, "Folder with the published photographs of frost, if they are not installed."),
 ]
 Jpeg = Annotated[
     int | None,
