@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from corruptions.kernels import kernel
@@ -114,7 +115,7 @@ class BoxAxis(NamedTuple):
 
     first: NDArray[np.int64]
     """(size after,): the first pixel of each sum."""
-    weights: NDArray[np.int64]
+    weights: NDArray[np.int32]
     """(size after, most pixels): the weights, with ``_PRECISION`` bits after the point; 0 beyond the last pixel."""
 
 
@@ -130,9 +131,9 @@ def box_axis(before: int, after: int) -> BoxAxis:
         first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), before)
         places = (np.arange(first, last) - centre + 0.5) * (1 / widening)
         weights = ((places > -0.5) & (places <= 0.5)).astype(np.float64)
-        rows.append((first, np.trunc(weights / max(weights.sum(), 1.0) * (1 << _PRECISION) + 0.5).astype(np.int64)))
+        rows.append((first, np.trunc(weights / max(weights.sum(), 1.0) * (1 << _PRECISION) + 0.5).astype(np.int32)))
     widest = max(len(weights) for _, weights in rows)
-    table = np.zeros((after, widest), np.int64)
+    table = np.zeros((after, widest), np.int32)
     firsts = np.array([min(first, before - widest) for first, _ in rows])  # so that no sum runs over the end
     for index, (first, weights) in enumerate(rows):
         start = first - firsts[index]
@@ -140,20 +141,20 @@ def box_axis(before: int, after: int) -> BoxAxis:
     return BoxAxis(firsts.astype(np.int64), table)
 
 
-_AXIS = "int64[::1], int64[:, ::1]"
+_AXIS = "int64[::1], int32[:, ::1]"
 
 
 @kernel(f"void(uint8[:, :, ::1], {_AXIS}, {_AXIS}, {_AXIS}, {_AXIS}, uint8[:, :, ::1])")
 def shrink_and_enlarge(
     planes: NDArray[np.uint8],
     left: NDArray[np.int64],
-    across: NDArray[np.int64],
+    across: NDArray[np.int32],
     top: NDArray[np.int64],
-    down: NDArray[np.int64],
+    down: NDArray[np.int32],
     left_back: NDArray[np.int64],
-    across_back: NDArray[np.int64],
+    across_back: NDArray[np.int32],
     top_back: NDArray[np.int64],
-    down_back: NDArray[np.int64],
+    down_back: NDArray[np.int32],
     result: NDArray[np.uint8],
 ) -> None:
     """Write each plane, resized to a smaller size and back, to ``result``: rows first, then columns, rounded each time.
@@ -167,34 +168,63 @@ def shrink_and_enlarge(
     """
     count, height, width = planes.shape
     narrow, low = len(left), len(top)
-    half = 1 << (_PRECISION - 1)
     first, small, wide = (
         np.empty((height, narrow), np.uint8),
         np.empty((low, narrow), np.uint8),
         np.empty((low, width), np.uint8),
     )
+    sums = np.empty(width, np.int32)
     for plane in range(count):
-        for row in range(height):
-            for column in range(narrow):
-                total = half
-                for tap in range(across.shape[1]):
-                    total += planes[plane, row, left[column] + tap] * across[column, tap]
-                first[row, column] = min(total >> _PRECISION, 255)
-        for row in range(low):
-            for column in range(narrow):
-                total = half
-                for tap in range(down.shape[1]):
-                    total += first[top[row] + tap, column] * down[row, tap]
-                small[row, column] = min(total >> _PRECISION, 255)
-        for row in range(low):
+        _resize_rows(planes[plane], left, across, first)
+        _resize_columns(first, top, down, sums, small)
+        _resize_rows(small, left_back, across_back, wide)
+        _resize_columns(wide, top_back, down_back, sums, result[plane])
+
+
+_HALF = np.int32(1 << (_PRECISION - 1))
+
+
+@register_jitable
+def _resize_rows(
+    source: NDArray[np.uint8], starts: NDArray[np.int64], weights: NDArray[np.int32], target: NDArray[np.uint8]
+) -> None:
+    """Write the weighted sums of each row, rounded."""
+    for row in range(len(source)):
+        pixels, out = source[row], target[row]
+        if weights.shape[1] == 1:
+            for column in range(len(starts)):
+                out[column] = pixels[starts[column]]
+            continue
+        for column in range(len(starts)):
+            total = _HALF
+            for tap in range(weights.shape[1]):
+                total += np.int32(pixels[starts[column] + tap]) * weights[column, tap]
+            out[column] = total >> _PRECISION
+
+
+@register_jitable
+def _resize_columns(
+    source: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    weights: NDArray[np.int32],
+    sums: NDArray[np.int32],
+    target: NDArray[np.uint8],
+) -> None:
+    """Write the weighted sums of each column, rounded."""
+    width = source.shape[1]
+    for row in range(len(starts)):
+        out = target[row]
+        if weights.shape[1] == 1:
+            pixels = source[starts[row]]
             for column in range(width):
-                total = half
-                for tap in range(across_back.shape[1]):
-                    total += small[row, left_back[column] + tap] * across_back[column, tap]
-                wide[row, column] = min(total >> _PRECISION, 255)
-        for row in range(height):
-            for column in range(width):
-                total = half
-                for tap in range(down_back.shape[1]):
-                    total += wide[top_back[row] + tap, column] * down_back[row, tap]
-                result[plane, row, column] = min(total >> _PRECISION, 255)
+                out[column] = pixels[column]
+            continue
+        sums[:] = _HALF
+        for tap in range(weights.shape[1]):
+            weight = weights[row, tap]
+            if weight != 0:
+                pixels = source[starts[row] + tap]
+                for column in range(width):
+                    sums[column] += np.int32(pixels[column]) * weight
+        for column in range(width):
+            out[column] = sums[column] >> _PRECISION
