@@ -22,9 +22,10 @@ def through_jpeg(images: NDArray[np.uint8], quality: int, result: NDArray[np.uin
         file = io.BytesIO()
         grey = len(pixels) == 1
         PIL.Image.fromarray(pixels[0] if grey else pixels.transpose(1, 2, 0)).save(file, "JPEG", quality=quality)
-        with PIL.Image.open(file) as stored:
-            read = np.asarray(stored)
-        target[...] = read if grey else read.transpose(2, 0, 1)
+        mode, size = ("L" if grey else "RGB"), (pixels.shape[2], pixels.shape[1])
+        read = PIL.Image.frombytes(mode, size, file.getvalue(), "jpeg", mode, "")  # as PIL.Image.open, without parsing the header
+        values = np.frombuffer(read.tobytes(), np.uint8).reshape(*pixels.shape[1:], len(pixels))
+        target[...] = values.transpose(2, 0, 1)
 
 
 def libjpeg_version() -> str:

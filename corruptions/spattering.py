@@ -70,13 +70,16 @@ def shape_drops(distances: NDArray[np.float64], heights: NDArray[np.uint8]) -> N
     """Write a map of distances, averaged over 3 by 3 pixels, equalised, sharpened and averaged again, to ``heights``."""
     height, width = distances.shape
     even, sharp = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    before, after = np.empty(width, np.int64), np.empty(width, np.int64)
+    for column in range(width):
+        before[column], after[column] = _mirrored(column - 1, width), _mirrored(column + 1, width)
     counts = np.zeros(256, np.int64)
     for row in range(height):
+        above, here, below = distances[_mirrored(row - 1, height)], distances[row], distances[_mirrored(row + 1, height)]
         for column in range(width):
-            total = 0.0
-            for y in range(row - 1, row + 2):
-                for x in range(column - 1, column + 2):
-                    total += distances[_mirrored(y, height), _mirrored(x, width)]
+            left, right = before[column], after[column]
+            total = above[left] + above[column] + above[right] + here[left] + here[column] + here[right]
+            total += below[left] + below[column] + below[right]
             even[row, column] = np.uint8(np.float32(total * (1.0 / 9.0)))
             counts[even[row, column]] += 1
     table = _equalised(counts, height * width)
@@ -84,18 +87,18 @@ def shape_drops(distances: NDArray[np.float64], heights: NDArray[np.uint8]) -> N
         for column in range(width):
             even[row, column] = table[even[row, column]]
     for row in range(height):
-        above, below = _mirrored(row - 1, height), _mirrored(row + 1, height)
+        up, middle, down = even[_mirrored(row - 1, height)], even[row], even[_mirrored(row + 1, height)]
         for column in range(width):
-            left, right = _mirrored(column - 1, width), _mirrored(column + 1, width)
-            darker = 2 * np.int64(even[above, left]) + even[above, column] + even[row, left]
-            lighter = np.int64(even[row, column]) + even[row, right] + even[below, column] + 2 * np.int64(even[below, right])
+            left, right = before[column], after[column]
+            darker = 2 * np.int64(up[left]) + up[column] + middle[left]
+            lighter = np.int64(middle[column]) + middle[right] + down[column] + 2 * np.int64(down[right])
             sharp[row, column] = np.uint8(min(max(lighter - darker, 0), 255))
     for row in range(height):
+        up, middle, down = sharp[_mirrored(row - 1, height)], sharp[row], sharp[_mirrored(row + 1, height)]
         for column in range(width):
-            whole = np.int64(0)
-            for y in range(row - 1, row + 2):
-                for x in range(column - 1, column + 2):
-                    whole += np.int64(sharp[_mirrored(y, height), _mirrored(x, width)])
+            left, right = before[column], after[column]
+            whole = np.int64(up[left]) + up[column] + up[right] + middle[left] + middle[column] + middle[right]
+            whole += np.int64(down[left]) + down[column] + down[right]
             heights[row, column] = np.uint8((2 * whole + 9) // 18)
 
 
