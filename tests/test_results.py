@@ -288,18 +288,18 @@ def test_forgetting_shows_asks_and_removes(larobust, store, monkeypatch) -> None
             return True
 
     everything = larobust("results", "--json")[1]
-    code, _, said = larobust("forget", "--noise=blur")
+    code, _, said = larobust("forget", "--noise=gaussian_blur")
     assert code == 2
     assert "--yes" in said
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
-    code, out, said = larobust("forget", "--noise=blur")
+    code, out, said = larobust("forget", "--noise=gaussian_blur")
     assert (code, "2 cells" in out, "nothing was removed" in said) == (0, True, True)
     assert larobust("results", "--json")[1] == everything
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
-    code, _, said = larobust("forget", "--noise=blur")
+    code, _, said = larobust("forget", "--noise=gaussian_blur")
     assert (code, "2 cells removed" in said) == (0, True)
     assert len(cells(larobust("results", "--json")[1])) == 6
-    assert larobust("forget", "--noise=blur", "--yes")[0] == 5
+    assert larobust("forget", "--noise=gaussian_blur", "--yes")[0] == 5
     assert larobust("forget", "--activation=silu", "--yes")[0] == 0
     assert {cell["activation"] for cell in cells(larobust("results", "--json")[1])} == {"la_silu"}
 
