@@ -132,14 +132,15 @@ def test_a_baseline_remembers_what_was_exchanged(folder: Path, capsys: pytest.Ca
         "checkpoints: net.pt\narch: net.py:Modules\nexchange: relu=gelu, silu=mish\narch_label: small\nnormalize: half\n"
         "data: digits\nlimit: 20\nnoise: gaussian\nseverity: 1\n"
     )
-    app(["baseline", "--config", "plan.yaml", "-o", "baseline.json"], standalone_mode=False)
-    app(["check", "--baseline", "baseline.json", "--ckpt", "net.pt", "--arch", "net.py:Modules", "--json"], standalone_mode=False)
+    own = ["--arch", "net.py:Modules"]
+    app(["baseline", "--config", "plan.yaml", *own, "-o", "baseline.json"], standalone_mode=False)
+    app(["check", "--baseline", "baseline.json", "--ckpt", "net.pt", *own, "--json"], standalone_mode=False)
 
     given = json.loads(Path("baseline.json").read_text())["given"]
     assert (given["exchange"], given["arch_label"]) == ("relu=gelu,silu=mish", "small")
     assert "relu=gelu: 3 modules exchanged" in capsys.readouterr().err
     results = ["--results", "runs/results.sqlite", "--ckpt", "net.pt", "--exchange", "relu=gelu,silu=mish"]
-    app(["eval", "--config", "plan.yaml"], standalone_mode=False)
+    app(["eval", "--config", "plan.yaml", *own], standalone_mode=False)
     app(["check", "--baseline", "baseline.json", *results], standalone_mode=False)
     with pytest.raises(la.UserError, match="holds no results"):
         app(["check", "--baseline", "baseline.json", *results[:-1], "relu=gelu"], standalone_mode=False)

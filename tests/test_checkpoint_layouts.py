@@ -153,7 +153,7 @@ def test_equal_copies_and_networks_that_do_not_fit_need_no_key(own):
 
     remarks = located(content, architecture).remarks
 
-    assert "the file also holds the weights 'best, discriminator' (--key takes them)" in remarks
+    assert "the file also holds the weights 'best, discriminator' (take them with --key)" in remarks
 
 
 def test_weights_chosen_by_key_are_another_network_in_the_store(tmp_path, own):

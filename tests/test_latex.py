@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_table_has_a_label_of_its_own_and_activations_as_papers_call_them(path) -> None:
     fill(path, SMALL, activations=("la_silu", "silu", "relu"), fingerprint="a" * 64)
-    fill(path, SMALL, activations=("la_silu", "silu"), fingerprint="b" * 64, images=100)
+    fill(path, SMALL, activations=("la_silu", "silu"), fingerprint="b" * 64)
     text = latex(tables(path))
     labels = re.findall(r"\\label\{(.*?)\}", text)
 
