@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from torch import nn
 
@@ -37,3 +40,24 @@ def test_rows_are_in_the_order_of_the_callers_dictionary() -> None:
     (table,) = la.evaluate(models, "digits", noise="clean", limit=8).tables()
 
     assert [row.values[0] for row in table.rows] == names
+
+
+def test_looking_at_a_network_does_not_import_the_compiler_of_torch() -> None:
+    """It takes seconds, in every process."""
+    code = (
+        "import sys, torch\n"
+        "from robustbench_la.measuring.probe import Probe\n"
+        "from robustbench_la.models.architectures import NetworkSpec\n"
+        "from robustbench_la.models.build import build\n"
+        "from robustbench_la.models.unallocated import unallocated\n"
+        "spec = NetworkSpec(architecture='resnet20', classes=10, channels=3, height=32, width=32)\n"
+        "with unallocated():\n"
+        "    sketch = build(spec, 'relu')\n"
+        "assert all(weights.is_meta for weights in sketch.state_dict().values())\n"
+        "with Probe(build(spec, 'relu'), lambda *_: None).watching():\n"
+        "    pass\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "False\n", done.stderr

@@ -7,6 +7,7 @@ inside user code are all detected. The model is left unchanged.
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -77,7 +78,8 @@ class Probe:
                 locate: Locate = self._places.locate
             else:
                 locate = _in_turn(names)
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes seconds
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(warnings.catch_warnings())
             # The hooks run once more for a compiled module, which is harmless: it has the path of the module inside.
             warnings.filterwarnings("ignore", message=r"Using `torch\.compile\(module\)` when there are global hooks")

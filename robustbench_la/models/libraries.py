@@ -90,10 +90,10 @@ def sketched(build: Callable[[], nn.Module]) -> nn.Module | None:
     Args:
         build: Gives the network.
     """
-    import torch
+    from robustbench_la.models.unallocated import unallocated
 
     try:
-        with torch.device("meta"):
+        with unallocated():
             return build()
     except UserError as error:
         if "meta" in str(error):
@@ -114,14 +114,14 @@ def transformers_network(folder: Path, state: dict[str, Any]) -> nn.Module:
     Raises:
         UserError: If transformers is not installed, or network and weights do not fit.
     """
-    import torch
+    from robustbench_la.models.unallocated import unallocated
 
     transformers = library("transformers")
     try:
         with warnings.catch_warnings(action="ignore"), _silent(transformers):
             automatic = transformers.AutoModelForImageClassification
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            with torch.device("meta"):
+            with unallocated():
                 kind = type(automatic.from_config(config, trust_remote_code=False))
             model, loading = kind.from_pretrained(
                 None,

@@ -28,6 +28,7 @@ from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.exchange import exchange_all, parse_exchange
 from robustbench_la.models.in_memory import code_sha256, state_sha256
 from robustbench_la.models.libraries import timm_settings
+from robustbench_la.models.unallocated import unallocated
 from robustbench_la.models.user_code import code_of
 from robustbench_la.text import counted, printable
 
@@ -262,7 +263,7 @@ def _network(
         raise UserError("a damaged larobust checkpoint (its state_dict is not a dictionary of tensors)")
     check_tensors(state)
     if not spec.is_code:  # first check the shapes without allocating memory: a file may demand any size
-        with torch.device("meta"):
+        with unallocated():
             check_keys(build(spec, activation, alpha or DEFAULT_ALPHA), state, spec.architecture)
     model = build(replace(spec, exchange=()), activation, alpha or DEFAULT_ALPHA)
     exchanged = exchange_all(model, spec.exchange, alpha or DEFAULT_ALPHA)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from robustbench_la.errors import UserError
@@ -17,6 +16,7 @@ from robustbench_la.models.checkpoints.layouts import Weights, choose, find_weig
 from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.models.checkpoints.recognise import recognise, unknown_depth
 from robustbench_la.models.checkpoints.torchvision_networks import recognise_torchvision
+from robustbench_la.models.unallocated import unallocated
 
 _UNLIKELY = 7919
 """A number of classes that no layer has as its size by chance."""
@@ -86,7 +86,7 @@ def _of_the_table(tensors: Mapping[str, Tensor]) -> Known | None:
 
 def _expected(spec: NetworkSpec) -> Mapping[str, Tensor]:
     """The keys and shapes of a network of the table; they take no memory."""
-    with torch.device("meta"):
+    with unallocated():
         return build(spec, "relu").state_dict()
 
 

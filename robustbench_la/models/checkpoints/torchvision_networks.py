@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.bounded import no_larger_than
 from robustbench_la.models.checkpoints.keys import is_counter
+from robustbench_la.models.unallocated import unallocated
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,12 +107,11 @@ def recognise_torchvision(state: Mapping[str, Tensor]) -> NetworkSpec | None:
 
 def _built(name: str, classes: int, values: int) -> nn.Module | None:
     """A classifier whose weights take no memory (but RegNets, whose widths are tensors); None if it has more values."""
-    import torch
     import torchvision
 
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     try:
-        with torch.device("cpu" if name.startswith("regnet") else "meta"), no_larger_than(values):
+        with contextlib.nullcontext() if name.startswith("regnet") else unallocated(), no_larger_than(values):
             model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **extra)
     except (UserError, RuntimeError):  # RuntimeError: no memory for its last layer
         return None
