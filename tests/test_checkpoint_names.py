@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from robustbench_la import cli
 from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import NetworkSpec
 from robustbench_la.models.build import build
+from robustbench_la.models.checkpoints.deep_patterns import matching
 from robustbench_la.models.checkpoints.file_names import read_name
 from robustbench_la.models.checkpoints.find import find_checkpoints
 from robustbench_la.store.store import Store
@@ -214,3 +216,31 @@ def test_of_several_names_of_one_file_the_first_says_its_seed(runs: Path) -> Non
 
     seeds = [cell.network.training_seed for cell in la.open_store("results.sqlite", activation="silu").cells]
     assert sorted(map(str, seeds)) == ["1", "2"]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.pt", "a/**", "**", "a/**/*.pt", "**/b/**/c?.pt", "**/**/c1.pt", "[ab]/**/b/*", "**/"])
+def test_patterns_with_two_stars_match_what_glob_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    for name in ("a.pt", "a/b/c1.pt", "a/b/[b]/b/c2.pt", "b/b/c/c3.pt", ".hidden/b/c4.pt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    for start in ("", f"{tmp_path}/"):
+        expected = set(glob.glob(start + pattern, recursive=True))  # noqa: PTH207  # which returns some twice
+        assert matching(start + pattern) == sorted(expected - {start, start + "a/"} if pattern.endswith("**") else expected)
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    save(str(runs / "net.pt"))
+    save(str(tmp_path / "elsewhere" / "other.pt"))
+    for name in ("again", "here", "latest"):
+        (runs / name).symlink_to(runs)
+    (runs / "more").symlink_to(tmp_path / "elsewhere")
+
+    found = find_checkpoints([f"{runs}/**/*.pt"])
+
+    assert [str(file.path.relative_to(tmp_path)) for file in found] == ["runs/more/other.pt", "runs/net.pt"]
+    with pytest.raises(UserError, match="no checkpoint matches"):
+        find_checkpoints([f"{runs}/**/*.pth"])

@@ -104,7 +104,8 @@ def _may_hide_a_fall(judged: Sequence[Judgement]) -> str | None:
     falls = [one.smallest_fall for one in passed if one.smallest_fall is not None and one.smallest_fall > one.tolerance]
     if not falls:
         return None
-    hiding = f"{len(falls)} of the {len(passed)} that passed (up to {100 * max(falls):.2f} points)"
+    which = "everything" if len(falls) == len(passed) else f"{len(falls)} of the {len(passed)}"
+    hiding = f"{which} that passed (up to {100 * max(falls):.2f} points)"
     return f"the smallest fall that would be found exceeds the tolerance of {hiding}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from robustbench_la.errors import UserError
 from robustbench_la.files import exists, similar_files
+from robustbench_la.models.checkpoints.deep_patterns import matching
 from robustbench_la.models.checkpoints.file_names import fields_of, glob_of, is_template, read_name
 from robustbench_la.models.checkpoints.named import NamedFile, activation_within, named_file
 from robustbench_la.models.checkpoints.tables import SUFFIXES, read_table
@@ -60,9 +61,8 @@ def _found(pattern: str) -> list[NamedFile]:
     template = is_template(pattern)
     if template:
         fields_of(pattern)  # an unknown field is reported even where no file matches
-    searched = re.sub(r"(\*\*/)+", "**/", glob_of(pattern) if template else pattern)
-    # Path.glob does not accept absolute patterns.
-    matches = [pattern] if exists(Path(pattern)) else sorted(glob.glob(searched, recursive=True))  # noqa: PTH207
+    searched = glob_of(pattern) if template else pattern
+    matches = [pattern] if exists(Path(pattern)) else matching(searched)
     if not matches and not glob.has_magic(searched):
         raise UserError(f"no such file: {pattern}{similar_files(Path(pattern))}")
     if not matches:
