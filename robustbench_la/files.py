@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import secrets
 import stat
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError
@@ -64,21 +66,44 @@ def read_regular(path: Path, what: str, *, largest: int | None = None) -> bytes:
             the path.
     """
     try:
-        kind = _kind_of(path.stat().st_mode)
-        if kind is not None:
-            raise UserError(f"{path}: {kind}, not {what}")
-        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if (kind := _kind_of(status.st_mode)) is not None:  # it was replaced meanwhile
-                raise UserError(f"{path}: {kind}, not {what}")
-            _check_size(path, file.fileno(), status.st_size, largest)
-            return file.read(status.st_size)
+        with BufferedReader(open_regular(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_size(path, file.fileno(), size, largest)
+            return file.read(size)
+    except NotRegularError as error:
+        raise UserError(f"{path}: {error.kind}, not {what}") from None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     except MemoryError:
         raise UserError(f"{path}: too large for the memory of this machine") from None
+
+
+class NotRegularError(OSError):
+    """What is at a path is no regular file: reading it might wait for ever, or never end."""
+
+    def __init__(self, kind: str) -> None:
+        """kind: what it is, with its article."""
+        super().__init__(errno.EINVAL, f"it is no regular file but {kind}")
+        self.kind = kind
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a file for reading. Anything but a regular file is not even opened: a pipe could block.
+
+    Raises:
+        NotRegularError: If it is none.
+        OSError: If it cannot be opened.
+        ValueError: If its name holds a null byte.
+    """
+    if (kind := _kind_of(path.stat().st_mode)) is not None:
+        raise NotRegularError(kind)
+    file = FileIO(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)))
+    if (kind := _kind_of(os.fstat(file.fileno()).st_mode)) is not None:  # it was replaced meanwhile
+        file.close()
+        raise NotRegularError(kind)
+    return file
 
 
 def _kind_of(mode: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_a_file_is_as_readable_as_the_mask_of_the_process_says(tmp_path: Path) -
         os.umask(mask)
 
     assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_only_regular_files_are_opened(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x")
+
+    with pytest.raises(OSError, match=r"it is no regular file but a (named pipe|folder)"):
+        files.open_regular(tmp_path / "x")

@@ -8,13 +8,14 @@ import functools
 import io
 import logging
 import mmap
-import stat
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -134,17 +135,15 @@ def _opened(path: Path) -> Iterator[Image]:
     import PIL.Image
 
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise _RefusedError("it is no regular file")
-        if status.st_size > _MOST_BYTES:
-            raise _RefusedError(f"it has {status.st_size / 2**20:,.0f} MiB, and at most {_MOST_BYTES // 2**20} are read")
-        with _Reading(io.FileIO(path)) as file:
+        with _Reading(open_regular(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise _RefusedError(f"it has {size / 2**20:,.0f} MiB, and at most {_MOST_BYTES // 2**20} are read")
             if file.read(4)[:2] in (b"II", b"MM"):
                 file.most_total = _MOST_TIFF_HEADER
             with PIL.Image.open(file, formats=FORMATS) as image:
-                _check_size(image, status.st_size)
-                _check_work(image, file, status.st_size)
+                _check_size(image, size)
+                _check_work(image, file, size)
                 file.most_pieces, file.most_total = _MOST_READS, None
                 yield image
     except PIL.UnidentifiedImageError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import stat
+import os
 import zlib
+from io import BufferedReader
 from pathlib import Path
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.files import open_regular
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -24,12 +26,10 @@ def read_bounded(path: Path, most: int) -> bytes:
         UserError: If it is no regular file, cannot be read, is damaged, or has more than ``most`` bytes.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would wait for ever
-            raise UserError(f"cannot read {path}: it is no regular file")
-        if path.stat().st_size > most:
-            raise UserError(f"cannot read {path}: it has more than {most:,} bytes, so it is not the published file")
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(most + 1)
+        with BufferedReader(open_regular(path)) as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise UserError(f"cannot read {path}: it has more than {most:,} bytes, so it is not the published file")
+            content = (gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(most + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or 'damaged'}") from None
     except (EOFError, zlib.error):

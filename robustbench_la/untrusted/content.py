@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.files import open_regular
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -30,10 +30,7 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
         UserError: If it cannot be read, or is too large; the message does not name it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UserError("it is no regular file")
+        with BufferedReader(open_regular(path)) as file:
             content = file.read(largest + 1)
     except FileNotFoundError:
         raise
