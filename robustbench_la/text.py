@@ -10,6 +10,8 @@ _UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\u
 """Characters that Python calls printable, although nobody sees them."""
 _MOST_ACCENTS = 4
 """Combining characters on one letter; more would cover the lines around it."""
+_LONGEST_QUOTED = 400
+"""Characters of a name in a sentence; longer ones leave out their middle."""
 _NOT_SEEN = re.compile(f"[{_UNSEEN}]")
 _NAME = re.compile(r"[\w./\\+@%~:=-]*\w")
 _COMMAND = re.compile(r"\A\s*:(?=:)|#(?=#\w*\[)")
@@ -75,12 +77,14 @@ def valid(text: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name in a sentence: printable, and in quotes unless nobody could take it for anything but a name.
+    """A name in a sentence: printable, shortened if it is very long, in quotes unless it can be taken for nothing but a name.
 
+    >>> len(quoted("a key " * 1000))
+    402
     >>> print(quoted("runs/silu-11.pt"), quoted("PASS"), quoted("a.pt; PASS: none of 3 regressed"))
     runs/silu-11.pt "PASS" "a.pt; PASS: none of 3 regressed"
     """
-    shown = printable(name)
+    shown = _without_middle(printable(name), _LONGEST_QUOTED)
     return shown if _NAME.fullmatch(shown) and not shown.isupper() else '"' + shown.replace('"', r"\"") + '"'
 
 
