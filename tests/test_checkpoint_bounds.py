@@ -229,7 +229,7 @@ HOSTILE = {
                              "that declares 16,777,218 bytes of content"),
     "25,000 parts": (lambda: archive({f"a/{number}": b"" for number in range(25_000)}), "a zip archive of 25,000 parts"),
     "dictionaries in dictionaries": (lambda: with_pickle(_marks(100_000)), "nested more than 100 levels deep"),
-    "without marks": (lambda: with_pickle(_deep(100_000)), "more than 10,000 values at once"),
+    "without marks": (lambda: with_pickle(_deep(100_000)), "more than 50,000 values at once"),
     "the same again": (lambda: with_pickle(_same_again(6, 100)), "the same collections again and again"),
     "keys of one hash": (lambda: with_pickle(_keys_of_one_hash(4_000)), "a dictionary with a key that is a int"),
     "many copies": (lambda: with_pickle(_many_copies(1000)), "the same values copied many times"),

@@ -68,19 +68,31 @@ class _NumpyType:
     order: str = "="
 
 
-def _tensor(stored: object, offset: object, size: object, stride: object, *rest: object) -> Tensor:
+def _tensor(
+    stored: object, offset: object, size: object, stride: object, gradient: object = False, hooks: object = None,
+    signs: object = None,
+) -> Tensor:  # fmt: skip
     """A tensor of stored numbers, which must all be there; how often it repeats them is checked later, by its name."""
     if not isinstance(stored, Stored):
         raise DamagedError("a tensor without numbers")
-    return _view(stored.numbers, stored.dtype, offset, size, stride)
+    return _with_signs(_view(stored.numbers, stored.dtype, offset, size, stride), signs)
 
 
 def _tensor_of_bytes(
-    stored: object, offset: object, size: object, stride: object, gradient: object, hooks: object, dtype: object, *rest: object
-) -> Tensor:
+    stored: object, offset: object, size: object, stride: object, gradient: object, hooks: object, dtype: object,
+    signs: object = None,
+) -> Tensor:  # fmt: skip
     if not isinstance(stored, Stored) or not isinstance(dtype, torch.dtype):
         raise DamagedError("a tensor without numbers")
-    return _view(stored.numbers, dtype, offset, size, stride)
+    return _with_signs(_view(stored.numbers, dtype, offset, size, stride), signs)
+
+
+def _with_signs(tensor: Tensor, signs: object) -> Tensor:
+    """A tensor whose stored numbers are to be conjugated or negated when they are used, as torch says beside them."""
+    if not isinstance(signs, dict):
+        return tensor
+    tensor = tensor.conj() if signs.get("conj") is True else tensor
+    return torch._neg_view(tensor) if signs.get("neg") is True else tensor
 
 
 def _view(numbers: torch.UntypedStorage, dtype: torch.dtype, offset: object, size: object, stride: object) -> Tensor:
@@ -92,7 +104,7 @@ def _view(numbers: torch.UntypedStorage, dtype: torch.dtype, offset: object, siz
         raise DamagedError(
             f"a tensor of {' x '.join(map(str, sizes)) or '1'} values, of which the file stores {numbers.nbytes():,} bytes"
         )
-    return torch.empty(0, dtype=dtype).set_(numbers, first if used else 0, sizes, strides)
+    return torch.empty(0, dtype=dtype).set_(numbers, first if first * dtype.itemsize <= numbers.nbytes() else 0, sizes, strides)
 
 
 def _whole_numbers(values: object) -> tuple[int, ...]:
@@ -158,10 +170,17 @@ def _items(items: object = ()) -> tuple[Any, ...]:
     return tuple(items)
 
 
-def _words(*words: object) -> str:
-    if not all(isinstance(word, (str, int)) for word in words):
-        raise DamagedError("a device or layout that is no name")
-    return ":".join(map(str, words))
+def _device(kind: object, *place: object) -> torch.device:
+    if not isinstance(kind, str) or not all(type(number) is int for number in place):
+        raise DamagedError("a device that is none")
+    return torch.device(kind, *place)
+
+
+def _layout(name: object) -> torch.layout:
+    layout = getattr(torch, str(name).removeprefix("torch."), None)
+    if not isinstance(layout, torch.layout):
+        raise DamagedError("a layout that is none")
+    return layout
 
 
 def _bytes(text: object = "", encoding: object = "latin1") -> bytes:
@@ -199,13 +218,14 @@ NAMED: Mapping[str, object] = MappingProxyType(
         "torch._utils _rebuild_nested_tensor": _unusable("nested"),
         "torch._utils _rebuild_meta_tensor_no_storage": _unusable("meta"),
         "torch._utils _rebuild_wrapper_subclass": _unusable("meta"),
-        "torch.serialization _get_layout": Maker(_words),
-        "torch Size": Maker(_items),
-        "torch device": Maker(_words),
+        "torch.serialization _get_layout": Maker(_layout),
+        "torch Size": Maker(lambda sizes=(): torch.Size(_whole_numbers(sizes))),
+        "torch device": Maker(_device),
         "collections OrderedDict": Maker(_dictionary),
         "collections Counter": Maker(_dictionary),
         "builtins set": Maker(lambda items=(): set(map(plain_key, _items(items)))),
-        "builtins bytearray": Maker(_bytes),
+        "builtins bytes": Maker(_bytes),
+        "builtins bytearray": Maker(lambda *content: bytearray(_bytes(*content))),
         "builtins complex": Maker(lambda real=0.0, imaginary=0.0: complex(float(real), float(imaginary))),
         "_codecs encode": Maker(_bytes),
         "argparse Namespace": Maker(argparse.Namespace),

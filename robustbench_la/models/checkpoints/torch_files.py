@@ -68,7 +68,8 @@ def _storage(content: bytes | memoryview, dtype: torch.dtype, *, swapped: bool) 
         return torch.UntypedStorage(0)  # type: ignore[no-untyped-call]  # torch does not type it
     numbers = bytearray(content)
     if swapped and dtype.itemsize > 1:
-        numbers = bytearray(np.frombuffer(numbers, f"u{dtype.itemsize}").byteswap().tobytes())
+        size = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+        numbers = bytearray(np.frombuffer(numbers, f"u{size}").byteswap().tobytes())
     return torch.frombuffer(numbers, dtype=torch.uint8).untyped_storage()
 
 
