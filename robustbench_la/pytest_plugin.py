@@ -64,6 +64,7 @@ OPTIONS: Mapping[str, _Option] = {
     "layeract-alpha": _Option("LayerAct's alpha, if the checkpoint does not record it"),
     "normalize": _Option("normalization, if the checkpoint does not record it"),
     "preprocess": _Option("FILE.py:NAME, your own preprocessing in place of a normalization"),
+    "frost-textures": _Option("folder with the published photographs of frost, if they are not installed"),
     "labels": _Option("file whose line i names the class folder of output i"),
     "label-map": _Option("name of a list of labels that comes with larobust"),
     "device": _Option("auto, cpu, cuda ..."),

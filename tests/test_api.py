@@ -98,7 +98,7 @@ passed = la.check(model, baseline="robustness-baseline.json").passed
 
 def test_the_snippet_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits_pair: list[Path]) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
+    monkeypatch.setattr("robustbench_la.images.cifar._is_published", lambda content, md5: True)
     colour = np.repeat(PIXELS[:60].repeat(4, 1).repeat(4, 2)[:, None], 3, axis=1)
     write_cifar10(tmp_path / "data", colour, LABELS[:60])
     (tmp_path / "runs").mkdir()
@@ -544,7 +544,7 @@ def test_fluctuation_says_what_would_do_nothing() -> None:
 
 def test_check_of_a_worse_network_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
+    monkeypatch.setattr("robustbench_la.images.cifar._is_published", lambda content, md5: True)
     colour = np.repeat(PIXELS[:200].repeat(4, 1).repeat(4, 2)[:, None], 3, axis=1)
     write_cifar10(tmp_path / "data", colour, LABELS)
     torch.manual_seed(0)

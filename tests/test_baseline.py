@@ -258,13 +258,14 @@ def _twice(document: dict[str, Any]) -> None:
 
 GOOD = baseline.encode(made())
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "an empty file": (b"", "line 1 is not JSON"),
-    "a truncated file": (GOOD[: len(GOOD) // 2], "is not JSON"),
-    "a merge conflict": (GOOD.replace(b"{\n", b"{\n<<<<<<< HEAD\n", 1), "line 2 is not JSON"),
+    "an empty file": (b"", "line 1, column 1: not readable as JSON"),
+    "a truncated file": (GOOD[: len(GOOD) // 2], "not readable as JSON"),
+    "a merge conflict": (GOOD.replace(b"{\n", b"{\n<<<<<<< HEAD\n", 1), "line 2, column 1: not readable as JSON"),
     "bytes": (bytes(range(256)), "UTF-8"),
     "a number": (b"17", "not a baseline"),
     "another document": (b'{"schema": 1}', "not a baseline"),
-    "a list of nothing": (b"[" * 200_000, "nested too deeply"),
+    "a list of nothing": (b"[" * 200_000, "more values"),
+    "a list in lists": (b"[" * 1000, "nested more than"),
     "half a million values": (b"[" + b"0," * 500_000 + b"0]", "more values"),
     "a count that was edited": (GOOD.replace(b'"correct": ', b'"correct": 1', 1), "condition clean: correct is 1"),
     "a count below zero": (_edit(lambda d: d["conditions"][0].update(correct=-1)), "correct is -1, but its predictions"),

@@ -489,7 +489,7 @@ def test_the_command_prints_writes_and_refuses(path, tmp_path, monkeypatch, caps
         (["-o", str(path)], "overwrite the store"),
         (["--by=activaton"], "did you mean activation"),
         (["--metric=top2"], "did you mean top"),
-        (["--published=nowhere.yaml"], "cannot be read"),
+        (["--published=nowhere.yaml"], "no such file: nowhere.yaml"),
         (["--metric=mce", "--reference=nobody.pt"], "0 checkpoints match --reference nobody.pt"),
     ):
         assert run([store, *wrong, *(["--format=csv"] if "overwrite" in said else [])], monkeypatch) == 2

@@ -77,7 +77,7 @@ def test_a_table_that_stands_apart_because_of_its_code_says_so(folder: Path, cap
     result = la.compare("runs/results.sqlite", by="activation")
     assert len(result.tables()) == 2
     for table in result.tables():
-        assert any("network code changed between runs" in note and "--as LABEL" in note for note in table.notes)
+        assert any("network code changed between runs" in note and "arch_label=" in note for note in table.notes)
 
     for checkpoint in ("1.pt", "2.pt"):
         evaluate(checkpoint, "--arch", "net.py:Relu", "--as", "small")

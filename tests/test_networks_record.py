@@ -60,7 +60,7 @@ with Store(store_path) as store:
     try:
         store.cells()
     except Exception as error:
-        assert "is damaged (a network: bits is 'many')" in str(error)
+        assert "is damaged (row 2 of networks: bits is 'many')" in str(error)
     else:
         raise AssertionError
 with Store(store_path) as store:
@@ -68,7 +68,7 @@ with Store(store_path) as store:
     try:
         store.cells()
     except Exception as error:
-        assert "is damaged (a network: pruned is '2')" in str(error)
+        assert "is damaged (row 2 of networks: pruned is '2')" in str(error)
     else:
         raise AssertionError
 old = baseline.read_baseline(baseline_path)

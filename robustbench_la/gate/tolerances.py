@@ -61,7 +61,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
     Raises:
         UserError: If a tolerance cannot be parsed, is given twice, or names an unknown corruption.
 
-    >>> parse_rules(["0.5", "blur:2"]).drops
+    >>> parse_rules(["0.5", "gaussian_blur:2"]).drops
     {'gaussian_blur': Fraction(2, 1)}
     """
     if not 0 < alpha <= 1:

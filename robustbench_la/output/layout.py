@@ -13,7 +13,7 @@ GAP = "–"
 """Stands for what was not measured."""
 _MINUS = " − "
 """Between the names of a row of differences."""
-_LONGEST = 240
+_LONGEST = 600
 """Characters of a text in a cell; longer ones leave out their middle."""
 LEVELS = (0.05, 0.01, 0.001)
 """p-values below which a difference gets one more star."""
