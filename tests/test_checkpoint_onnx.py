@@ -177,3 +177,27 @@ def test_an_onnx_file_whose_input_is_no_batch_of_images_is_refused(onnx, tmp_pat
 
     with pytest.raises(UserError, match="which are no images"):
         read_checkpoint(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(("function", "sizes"), [
+    ("ConstantOfShape", [10**9]), ("Expand", [10**6, 1, 8, 8]), ("Tile", [1, 10**7, 1, 1]),
+    ("Pad", [0, 0, 10**5, 10**4, 0, 0, 0, 0]),
+])  # fmt: skip
+def test_an_onnx_file_that_computes_tensors_without_bound_is_refused(onnx, tmp_path, function, sizes):
+    model = _model(onnx)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(sizes), "sizes"))
+    inputs = ["sizes"] if function == "ConstantOfShape" else ["images", "sizes"]
+    model.graph.node.append(onnx.helper.make_node(function, inputs, ["large"]))
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match=r"net\.onnx: computes a tensor of .* values, more than networks of images have"):
+        read_checkpoint(tmp_path / "net.onnx")
+
+
+def test_an_onnx_file_of_many_operators_is_refused(onnx, tmp_path):
+    model = _model(onnx)
+    model.graph.node.extend([onnx.helper.make_node("Relu", ["images"], ["more"])] * 30_000)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match="uses 30,005 operators"):
+        read_checkpoint(tmp_path / "net.onnx")

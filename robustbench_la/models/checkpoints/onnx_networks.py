@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError, first_line
+from robustbench_la.models.checkpoints.onnx_bounds import check_onnx
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.libraries import library
 
@@ -84,6 +85,7 @@ def read_onnx(raw: bytes, path: Path) -> tuple[str, WholeNetwork]:
         raise UserError(f"uses operators of {', '.join(sorted(foreign))}, which ONNX does not define; export it without them")
     if endless := {node.op_type for node in _nodes(model)} & _ENDLESS:
         raise UserError(f"uses {', '.join(sorted(endless))}, which may run without end; export it without loops")
+    check_onnx(model, sum(1 for _ in _nodes(model)))
     digest = hashlib.sha256(raw)
     for file in _external(model, path):
         digest.update(file.read_bytes())
