@@ -13,7 +13,7 @@ import robustbench_la as la
 from robustbench_la.wording import as_flags, in_python
 
 PACKAGE = Path(la.__file__).parent
-OF_COMMANDS_ALONE = ("cli", "training", "pytest_plugin.py", "provenance.py")
+OF_COMMANDS_ALONE = ("cli", "training", "pytest_plugin.py", "measuring/provenance.py")
 """What Python functions do not call; provenance calls git, with flags of git."""
 WITHOUT_ARGUMENT = {"group", "format", "porcelain"}
 """Settings of figures and files that commands write."""
