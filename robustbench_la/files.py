@@ -26,6 +26,8 @@ _DESCRIPTORS = "/proc/self/fd"
 def check_writable(path: Path) -> None:
     """Raise UserError unless a file can be written at ``path``; leaves nothing behind."""
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # which says what is wrong with a name, where is_dir may only say no
         is_folder, folder = path.is_dir(), path.absolute().parent
         while not folder.exists():
             folder = folder.parent
@@ -187,6 +189,27 @@ def is_missing(path: Path) -> bool:
         return False
 
 
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to the same place; False if that cannot be determined, as of a name with a null byte."""
+    try:
+        return path.resolve() == other.resolve()
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
+        return False
+
+
+def kind_at(path: Path) -> str | None:
+    """What is at a path if it is no regular file, with its article; None for one, and where nothing is.
+
+    Raises:
+        OSError: If that cannot be determined.
+        ValueError: If the path is none.
+    """
+    try:
+        return _kind_of(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def similar_files(path: Path) -> str:
     """The end of a message about a missing file: those next to it with a similar name; empty if there are none."""
     try:
@@ -210,9 +233,9 @@ def check_outputs(outputs: Sequence[Path], inputs: Mapping[str, Iterable[Path]])
     for index, path in enumerate(outputs):
         check_writable(path)
         for description, sources in inputs.items():
-            if any(path.resolve() == source.resolve() for source in sources):
+            if any(is_same(path, source) for source in sources):
                 raise UserError(f"{path} would overwrite {description}; give another file name")
-        if any(path.resolve() == other.resolve() for other in outputs[:index]):
+        if any(is_same(path, other) for other in outputs[:index]):
             raise UserError(f"{path} is given for two different outputs; give each its own file")
 
 

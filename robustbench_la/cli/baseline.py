@@ -83,9 +83,10 @@ def _replaced(path: Path, *, update: bool) -> Snapshot | None:
 def _check_not_measured(path: Path, plan: EvaluationPlan) -> None:
     """Raise UserError for a baseline that would be written over a checkpoint."""
     from robustbench_la.errors import UserError
+    from robustbench_la.files import is_same
     from robustbench_la.models.checkpoints.find import find_checkpoints
 
-    if any(path.resolve() == named.path.resolve() for named in find_checkpoints(plan.checkpoints)):
+    if any(is_same(path, named.path) for named in find_checkpoints(plan.checkpoints)):
         raise UserError(f"-o {path} would overwrite what is measured")
 
 

@@ -161,7 +161,7 @@ def _publisher(format_: str | None, output: str | None, store: Path, *, show_pat
     from pathlib import Path
 
     from robustbench_la.errors import UserError
-    from robustbench_la.files import check_writable, write_whole
+    from robustbench_la.files import check_writable, is_same, write_whole
     from robustbench_la.output import terminal
     from robustbench_la.output.formats import FORMATS, format_for
     from robustbench_la.output.latex import latex
@@ -174,7 +174,7 @@ def _publisher(format_: str | None, output: str | None, store: Path, *, show_pat
         formats["latex"] = partial(latex, show_paths=True)
     if output is not None:
         check_writable(Path(output))
-        if Path(output).resolve() == store.resolve():
+        if is_same(Path(output), store):
             raise UserError(f"-o {output} would overwrite the store")
 
     def publish(tables: Sequence[Table]) -> None:

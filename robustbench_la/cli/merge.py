@@ -33,7 +33,7 @@ Written = Annotated[
 def command(files: Files, output: Written) -> None:
     """Read arguments, join, report."""
     from robustbench_la.errors import UserError
-    from robustbench_la.files import is_missing, similar_files
+    from robustbench_la.files import is_missing, is_same, similar_files
     from robustbench_la.store.merge import merge
     from robustbench_la.store.store import Store, check
 
@@ -46,7 +46,7 @@ def command(files: Files, output: Written) -> None:
         sources = [stack.enter_context(Store(Path(file), reading=True)) for file in files]  # all, before anything is written
         with Store(target) as joined:
             for source in sources:
-                if source.path.resolve() == target.resolve():
+                if is_same(source.path, target):
                     continue
                 merged = merge(joined, source)
                 say(f"{source.path}: {merged.added:,} added, {merged.present:,} were present already")

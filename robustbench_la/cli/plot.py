@@ -93,6 +93,7 @@ def command(
     """Read the arguments, read the store, draw, save."""
     from pathlib import Path
 
+    from robustbench_la.files import is_same
     from robustbench_la.output.figures import style
     from robustbench_la.store.filters import select
 
@@ -114,7 +115,7 @@ def command(
         say(f"{output} written")
         return
     results = options.store_path(store)
-    if path.resolve() == results.resolve():
+    if is_same(path, results):
         raise UserError(f"-o {output} would overwrite the store")
     read = partial(_cells, across=figure_kind.across) if figure_kind.drawn_from == "cells" else _layers
     records, about = read(results, select(*filters), group, allow_missing=allow_missing)

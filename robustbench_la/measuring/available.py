@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from corruptions import CORRUPTIONS
 from corruptions.registry import names_with_level
 from corruptions.textures import look_in
 from robustbench_la.errors import UserError
+from robustbench_la.files import at_home
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.plan import EvaluationPlan
 
@@ -48,6 +47,6 @@ def use_textures(folder: str | None) -> None:
     """Take the photographs of frost from a folder, if one is given. Raises UserError if it does not have them."""
     if folder is not None:
         try:
-            look_in(Path(folder).expanduser())
+            look_in(at_home(folder))
         except (ValueError, OSError) as error:
             raise UserError(f"--frost-textures {folder}: {error}") from None

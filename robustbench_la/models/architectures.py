@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from robustbench_la.errors import UserError, lookup
+from robustbench_la.files import is_there
 from robustbench_la.models.user_code import offered_by
 from robustbench_la.records.named_code import is_code
 
@@ -145,7 +146,7 @@ def check_architecture(name: str) -> None:
     if is_as_it_is(name) or name in ARCHITECTURES:
         return
     path = Path(name)
-    if path.suffix == ".py" and path.is_file():
+    if path.suffix == ".py" and is_there(path):
         offered = offered_by(path)
         if not offered:
             raise UserError(f"--arch {name} names no function, and {name} defines none")

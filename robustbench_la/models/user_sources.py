@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from robustbench_la.files import exists, is_there
+
 _RECORDED = frozenset({"torch", "torchvision", "numpy", "robustbench_la", "corruptions"})
 """Packages whose versions are part of every record."""
 _INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")})
@@ -83,7 +85,7 @@ def find_source(source: str) -> Path | None:
     """
     if source.endswith(".py"):
         path = Path(source)
-        return path.resolve() if path.is_file() else None
+        return path.resolve() if is_there(path) else None
     found = _in_folders(source.split("."), search_folders())
     if found:
         return found[-1]
@@ -175,12 +177,12 @@ def _in_folders(parts: Sequence[str], folders: Sequence[Path]) -> list[Path]:
         place = folder
         for part in parts:
             module, package = place / f"{part}.py", place / part
-            if (package / "__init__.py").is_file():
+            if is_there(package / "__init__.py"):
                 found.append((package / "__init__.py").resolve())
-            elif module.is_file():
+            elif is_there(module):
                 found.append(module.resolve())
                 break
-            elif not package.is_dir():
+            elif not exists(package):
                 break
             place = package
         if found:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError, first_line
-from robustbench_la.files import check_writable, exists
+from robustbench_la.files import check_writable, exists, kind_at
 from robustbench_la.store.connection import Connection, foreign_object
 from robustbench_la.store.rows import DamagedRowError
 from robustbench_la.store.schema import APPLICATION_ID, DERIVED, MIGRATIONS
@@ -38,12 +38,14 @@ def connect(path: Path, *, reading: bool, patience: float) -> Connection:
         RunError: If it cannot be opened at the moment.
     """
     try:
-        exists, is_file = path.exists(), path.is_file()
+        kind = kind_at(path)
     except PermissionError:
         raise UserError(f"cannot open {path}: no permission to access its folder") from None
-    if exists and not is_file:
-        raise UserError(f"{path} is not a store of results")
-    if reading and not exists:
+    except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
+        raise UserError(f"cannot open {path}: {getattr(error, 'strerror', None) or error}") from None
+    if kind is not None:
+        raise UserError(f"{path} is {kind}, not a store of results")
+    if reading and not exists(path):
         raise UserError(f"no results at {path}; `larobust eval` writes them, --store FILE selects another store")
     if not reading:
         check_writable(path)

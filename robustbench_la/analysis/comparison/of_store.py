@@ -9,6 +9,7 @@ from robustbench_la.analysis.comparison.comparison import compare
 from robustbench_la.analysis.comparison.layer_comparison import compare_layers
 from robustbench_la.analysis.comparison.published import Published, read_published
 from robustbench_la.errors import NothingSelectedError
+from robustbench_la.files import exists
 from robustbench_la.records.plan_file import shipped_configs
 from robustbench_la.store.store import Store
 
@@ -64,5 +65,5 @@ def _published(name: str | None, selection: Selection) -> list[Published]:
         return []
     path = Path(name)
     shipped = shipped_configs() / "published.yaml"
-    tables = read_published(shipped if not path.exists() and path.stem == "published" else path)
+    tables = read_published(shipped if not exists(path) and path.stem == "published" else path)
     return [entry for entry in (one.only(selection.activations, selection.architectures) for one in tables) if entry.rows]
