@@ -25,9 +25,9 @@ from robustbench_la.models.build import build
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
+from robustbench_la.models.checkpoints.plain_values import DamagedError
 from robustbench_la.models.checkpoints.torch_files import read_torch
 from robustbench_la.models.checkpoints.torchvision_networks import recognise_torchvision
-from robustbench_la.models.checkpoints.unpickle import DamagedError
 
 SHAPE = Shape(classes=10, channels=1, height=8, width=8)
 COMMAND = ("eval", "--activation", "relu", "--noise", "gaussian", "--limit", "10", "--no-store", "--ckpt")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.TiffImagePlugin
 import pytest
 from torchvision.datasets.folder import default_loader
 
@@ -148,9 +149,36 @@ def test_a_photograph_may_have_more_pixels_than_an_empty_picture(path: Path) -> 
     PIL.Image.fromarray(pixels).resize((2800, 2100)).save(path, "JPEG")
 
     assert _decoded(path).shape == (2100, 2800, 1)
-    PIL.Image.new("L", (2800, 2100)).save(path, "PNG")
+    PIL.Image.new("1", (2800, 2100)).save(path, "PNG")
     with pytest.raises(UserError, match=r"a\.png: a file of .* bytes that declares 2,800 x 2,100 pixels is no photograph"):
         _decoded(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "JPEG", "progressive"])
+def test_a_large_picture_in_one_colour_is_read(path: Path, kind: str) -> None:
+    settings = {"compression": "tiff_deflate"} if kind == "TIFF" else {"progressive": kind == "progressive"}
+    PIL.Image.new("L", (2800, 2100), 90).save(path, kind.replace("progressive", "JPEG"), **settings)
+
+    assert _decoded(path).shape[:2] == (2100, 2800)
+
+
+@pytest.mark.parametrize("tag", [34675, 34377])
+def test_a_tiff_file_may_carry_a_large_profile_and_data_of_photoshop(path: Path, tag: int) -> None:
+    tags = PIL.TiffImagePlugin.ImageFileDirectory_v2()
+    tags[tag], tags.tagtype[tag] = bytes(3_000_000), 7 if tag == 34675 else 1
+    PIL.Image.new("L", (8, 8), 90).save(path, "TIFF", tiffinfo=tags)
+
+    assert path.stat().st_size > 3_000_000
+    assert _decoded(path).shape == (8, 8, 1)
+
+
+def test_what_a_camera_puts_into_and_behind_a_progressive_jpeg_is_no_scan(path: Path) -> None:
+    other = b"\xff\xda\x00\x02" * 5_000
+    PIL.Image.new("L", (2000, 2000), 90).save(path, "JPEG", progressive=True, exif=b"Exif\0\0" + other, comment=other)
+    with path.open("ab") as file:
+        file.write(other)  # a film, or more pictures
+
+    assert _decoded(path).shape == (2000, 2000, 1)
 
 
 def test_twenty_thousand_files_are_listed_in_a_second(path: Path) -> None:

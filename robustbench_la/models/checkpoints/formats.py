@@ -10,9 +10,9 @@ from torch import nn
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.files import read_regular
 from robustbench_la.models.checkpoints.kinds import Kind, is_safetensors, kind_of
+from robustbench_la.models.checkpoints.plain_values import DamagedError, NotAllowedError, TooMuchError
 from robustbench_la.models.checkpoints.torch_files import read_torch
 from robustbench_la.models.checkpoints.trusted import MODULE, load_trusted
-from robustbench_la.models.checkpoints.unpickle import DamagedError, NotAllowedError
 from robustbench_la.text import printable
 
 _LONGEST_HEADER = 4 * 2**20
@@ -94,6 +94,11 @@ def _restricted(raw: bytes, suffix: str) -> object:
         return read_torch(raw)
     except UserError:
         raise
+    except TooMuchError as error:
+        raise UserError(
+            f"holds {error} beside its weights; load it yourself and save model.state_dict() alone, or give --trust-file, which "
+            "runs code in the file"
+        ) from None
     except NotAllowedError as error:
         raise UserError(
             f"holds Python objects other than tensors and plain values ({printable(str(error))[:80]}), so loading it would run "

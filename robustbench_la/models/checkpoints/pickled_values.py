@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustbench_la.models.checkpoints.unpickle import DamagedError, Maker, plain_key
+from robustbench_la.models.checkpoints.plain_values import DamagedError, NotAllowedError, plain_key
+from robustbench_la.models.checkpoints.unpickle import Maker
 from robustbench_la.text import printable
 
 _DIMENSIONS = 32
@@ -37,6 +39,9 @@ _STORAGES: Mapping[str, torch.dtype] = MappingProxyType(
         "UntypedStorage": torch.uint8,
     }
 )
+
+
+_NUMPY_TEXT = re.compile(r"[US][0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +152,16 @@ def _unusable(kind: str) -> Maker:
 def _scalar(dtype: object, number: object = b"") -> Any:
     if not isinstance(dtype, _NumpyType) or not isinstance(number, bytes):
         raise DamagedError("a number of NumPy that is none")
+    if dtype.name.startswith("U"):
+        return number.decode("utf-32-be" if dtype.order == ">" else "utf-32-le", "replace").rstrip("\0")
+    if dtype.name.startswith("S"):
+        return number.rstrip(b"\0")
     return np.frombuffer(number, np.dtype(f"{dtype.order}{dtype.name}"), count=1)[0]
 
 
 def _numpy_type(name: object, *rest: object) -> _NumpyType:
-    if not isinstance(name, str) or name not in _NUMPY_TYPES:
-        raise DamagedError("a type of NumPy other than those of numbers")
+    if not isinstance(name, str) or (name not in _NUMPY_TYPES and _NUMPY_TEXT.fullmatch(name) is None):
+        raise NotAllowedError("a type of NumPy other than those of numbers and texts")
     return _NumpyType(name)
 
 
@@ -224,6 +233,7 @@ NAMED: Mapping[str, object] = MappingProxyType(
         "collections OrderedDict": Maker(_dictionary),
         "collections Counter": Maker(_dictionary),
         "builtins set": Maker(lambda items=(): set(map(plain_key, _items(items)))),
+        "builtins frozenset": Maker(lambda items=(): frozenset(map(plain_key, _items(items)))),
         "builtins bytes": Maker(_bytes),
         "builtins bytearray": Maker(lambda *content: bytearray(_bytes(*content))),
         "builtins complex": Maker(lambda real=0.0, imaginary=0.0: complex(float(real), float(imaginary))),

@@ -12,7 +12,8 @@ import torch
 
 from robustbench_la.models.checkpoints.archives import Archive
 from robustbench_la.models.checkpoints.pickled_values import NAMED, StorageType, Stored, set_state
-from robustbench_la.models.checkpoints.unpickle import DamagedError, Unpickler
+from robustbench_la.models.checkpoints.plain_values import DamagedError
+from robustbench_la.models.checkpoints.unpickle import Unpickler
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 """The number that files from before torch 1.6 start with."""

@@ -5,35 +5,28 @@ Not the unpickler of torch, which allocates whatever a file declares and takes h
 
 from __future__ import annotations
 
-import argparse
+import pickle
 import pickletools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-_MOST_INSTRUCTIONS = 400_000
-"""More than 10,000 tensors take."""
+from robustbench_la.models.checkpoints.plain_values import DamagedError, NotAllowedError, TooMuchError, check_extent, plain_key
+
+_MOST_INSTRUCTIONS = 1_000_000
+"""What a second reads: 10,000 tensors take a quarter, 60,000 dictionaries of metrics three quarters."""
+_MOST_CALLS = 150_000
+"""Of makers, each of which takes longer, and makes more, than an instruction: tensors, sets, scalars of NumPy."""
 _MOST_AT_ONCE = 50_000
 """Values that are not yet part of a collection, such as the names of 21,841 classes in a tuple."""
 _DEEPEST = 100
 """Levels of nested collections."""
 _MOST_COPIED = 2**20
-"""Items and characters that are handed to makers in all: a file may hand the same long list to thousands of them."""
-_LEVELS = 7
-"""How deep the content of a checkpoint is ever searched."""
-_MOST_SEARCHED = 2**20
-"""Values that such a search may meet: collections may hold the same collection many times."""
-_LARGEST_KEY = 2**61 - 1
-"""From here on different whole numbers have the same hash, so that a dictionary of them takes quadratic time."""
-
-
-class DamagedError(Exception):
-    """The file cannot be a checkpoint that torch wrote."""
-
-
-class NotAllowedError(Exception):
-    """The file needs an object that only code could build; the message is its name."""
+"""Items and characters of what is handed on again: a file may hand the same long list to thousands of makers."""
+_SHORT = 8
+"""Up to so many items may be handed on again and again, as shapes are."""
+_SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +52,29 @@ class Unpickler:
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.copied = 0
+        self.calls = self.copied = 0
+        self.handed: dict[int, object] = {}
 
     def load(self, file: BinaryIO) -> Any:
         """Read the next pickle of a file, which is then behind it.
 
         Raises:
             DamagedError: If it does what no checkpoint needs.
-            NotAllowedError: If it names what the table does not hold.
+            NotAllowedError: If it names what the table does not hold, or holds too much.
         """
         self.stack, self.outer, self.memo = [], [], {}
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
-            if instruction.name not in _INSTRUCTIONS:
-                raise DamagedError(f"the pickle instruction {instruction.name}, which torch does not write")
-            if count == _MOST_INSTRUCTIONS:
-                raise DamagedError(f"more than {_MOST_INSTRUCTIONS:,} pickle instructions")
-            _INSTRUCTIONS[instruction.name](self, argument)
+        for _ in range(_MOST_INSTRUCTIONS):
+            code = file.read(1)
+            instruction, argument = _BY_CODE.get(code) or _unknown(code)
+            instruction(self, argument(file) if argument else None)
             if len(self.stack) > _MOST_AT_ONCE:
                 raise DamagedError(f"more than {_MOST_AT_ONCE:,} values at once, or nested so deep")
+            if code == pickle.STOP:
+                break
+        else:
+            raise TooMuchError(f"more than {_MOST_INSTRUCTIONS:,} values")
         content = self.stack.pop()
-        _check_extent(content)
+        check_extent(content)
         return content
 
     def top(self) -> Any:
@@ -95,10 +91,22 @@ class Unpickler:
         arguments, maker = self.stack.pop(), self.stack.pop()
         if not isinstance(maker, Maker) or type(arguments) is not tuple:
             raise DamagedError("a call of what is no function")
-        self.copied += sum(len(argument) for argument in arguments if isinstance(argument, (str, bytes, list, tuple, dict, set)))
-        if self.copied > _MOST_COPIED:
-            raise DamagedError("the same values copied many times")
+        self.calls += 1
+        if self.calls > _MOST_CALLS:
+            raise TooMuchError(f"more than {_MOST_CALLS:,} tensors, sets and others")
+        for argument in arguments:
+            self.hand_on(argument)
         self.stack.append(maker.make(*arguments))
+
+    def hand_on(self, value: object) -> None:
+        """Count what is about to be copied, unless it is for the first time. Raises DamagedError if it is too much."""
+        if not isinstance(value, _SIZED) or len(value) <= _SHORT:
+            return
+        if id(value) in self.handed:
+            self.copied += len(value)
+            if self.copied > _MOST_COPIED:
+                raise DamagedError("the same values copied many times")
+        self.handed[id(value)] = value
 
 
 def _mark(machine: Unpickler, _: object) -> None:
@@ -144,6 +152,17 @@ def _append(machine: Unpickler, items: list[Any]) -> None:
     machine.top().extend(items)
 
 
+def _empty_set(machine: Unpickler, _: object) -> None:
+    machine.stack.append(Maker(set))
+    machine.stack.append(())
+    machine.call()
+
+
+def _frozen_set(machine: Unpickler, _: object) -> None:
+    items = machine.after_mark()  # which also changes the stack
+    machine.stack.append(frozenset(map(plain_key, items)))
+
+
 def _add_items(machine: Unpickler, _: object) -> None:
     items = machine.after_mark()
     if type(machine.top()) is not set:
@@ -153,6 +172,7 @@ def _add_items(machine: Unpickler, _: object) -> None:
 
 def _build(machine: Unpickler, _: object) -> None:
     state = machine.stack.pop()
+    machine.hand_on(state)
     machine.build(machine.top(), state)
 
 
@@ -184,7 +204,8 @@ _INSTRUCTIONS: Mapping[str, Callable[[Unpickler, Any], None]] = MappingProxyType
         **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING"), _push_text),
         "EMPTY_DICT": lambda machine, nothing: machine.stack.append({}),
         "EMPTY_LIST": lambda machine, nothing: machine.stack.append([]),
-        "EMPTY_SET": lambda machine, nothing: machine.stack.append(set()),
+        "EMPTY_SET": _empty_set,
+        "FROZENSET": _frozen_set,
         "EMPTY_TUPLE": lambda machine, nothing: machine.stack.append(()),
         "TUPLE": _tuple,
         "TUPLE1": lambda machine, nothing: machine.stack.append(tuple(_last(machine, 1))),
@@ -208,32 +229,16 @@ _INSTRUCTIONS: Mapping[str, Callable[[Unpickler, Any], None]] = MappingProxyType
 """Those of protocols 2 to 5 that torch may write. None takes more memory than its own bytes in the file."""
 
 
-def plain_key(key: object, *, within: bool = False) -> Any:
-    """A key of a dictionary, if it is a plain value, whose hash costs nothing. Raises DamagedError for another."""
-    if key is None or isinstance(key, (str, bytes, float)) or (isinstance(key, int) and abs(key) < _LARGEST_KEY):
-        return key
-    if type(key) is tuple and len(key) <= 8 and not within:
-        return tuple(plain_key(part, within=True) for part in key)
-    raise DamagedError(f"a dictionary with a key that is a {type(key).__name__}, not a plain value")
+_BY_CODE: Mapping[bytes, tuple[Callable[[Unpickler, Any], None], Callable[[BinaryIO], Any] | None]] = MappingProxyType(
+    {
+        known.code.encode("latin1"): (_INSTRUCTIONS[known.name], known.arg.reader if known.arg else None)
+        for known in pickletools.opcodes
+        if known.name in _INSTRUCTIONS
+    }
+)
+"""What is done, and how the argument in the file is read."""
 
 
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, argparse.Namespace):
-        return vars(value).values()
-    return value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
-
-
-def _check_extent(content: object) -> None:
-    """Raise DamagedError if whoever searches the content, some levels deep, would meet the same values again and again."""
-    level: dict[int, tuple[object, int]] = {id(content): (content, 1)}
-    met = 1
-    for _ in range(_LEVELS):
-        below: dict[int, tuple[object, int]] = {}
-        for value, times in level.values():
-            for child in _children(value):
-                met += times
-                if isinstance(child, (dict, list, tuple, set, argparse.Namespace)) and child:
-                    below[id(child)] = (child, below.get(id(child), (child, 0))[1] + times)
-        if met > _MOST_SEARCHED:
-            raise DamagedError("collections that hold the same collections again and again")
-        level = below
+def _unknown(code: bytes) -> NoReturn:
+    names = [known.name for known in pickletools.opcodes if known.code.encode("latin1") == code]
+    raise DamagedError(f"the pickle instruction {names[0]}, which torch does not write" if names else "a damaged pickle")
