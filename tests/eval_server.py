@@ -4,18 +4,28 @@ Reads one JSON list a line: ["run", LOG, arguments...] answers with the child's 
 A child appends a line to LOG for every cell that it begins to measure, and what it says to LOG.err.
 """
 
+import importlib
 import json
 import os
+import pkgutil
+import signal
 import sys
 from pathlib import Path
 
+import matplotlib.backends.backend_svg
 import sklearn.datasets
+import torch._dynamo
 
+import corruptions
+import robustbench_la
 from robustbench_la import cli
-from robustbench_la.measuring import accuracy, provenance
-from robustbench_la.store import store
+from robustbench_la.measuring import accuracy
 
-assert provenance, sklearn.datasets
+assert all((sklearn.datasets, matplotlib.backends.backend_svg, torch._dynamo))
+for package in (corruptions, robustbench_la):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
 
 
 def logged(log: Path, measure):
@@ -29,6 +39,9 @@ def logged(log: Path, measure):
 
 
 def run(log: Path, arguments: list[str]) -> None:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background of a shell ignores SIGINT, and its children too
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
     errors = os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(errors, 1)
     os.dup2(errors, 2)
@@ -43,7 +56,6 @@ def run(log: Path, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    assert store
     print("ready", flush=True)
     for line in sys.stdin:
         what, first, *rest = json.loads(line)

@@ -21,7 +21,8 @@ from robustbench_la.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+_SLOW = {signal.SIGKILL: 40, signal.SIGTERM: 8, signal.SIGINT: 8}
+"""How many of each signal must hit a command with --slow: more than 500 SIGKILLs in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,11 @@ WRITERS = {
     "baseline": Writer(words=f"baseline --ckpt la_silu.pt {_FEW} -o OUT.json", once=True, in_one=True),
     "compare": Writer(words="compare --store store.sqlite -o OUT.html", before="old", in_one=True),
     "plot": Writer(words="plot groups --store store.sqlite -o OUT.svg", before="old", in_one=True),
-    "check": Writer(words=f"check {_JUDGED} --junit OUT.xml", before="old", in_one=True),
+    "check --junit": Writer(words=f"check {_JUDGED} --junit OUT.xml", before="old", in_one=True),
+    "check --summary": Writer(words=f"check {_JUDGED} --summary OUT.md", before="old", in_one=True),
+    "results of eval": Writer(words=f"eval {_BOTH} {_FEW} --no-store -o OUT.json", once=True, in_one=True),
+    "layers of fluctuation": Writer(words=f"fluctuation {_BOTH} {_FEW} --no-store --csv OUT.csv", before="old", in_one=True),
+    "quickstart": Writer(words="quickstart -o checkpoints --store OUT.sqlite"),
 }
 
 
@@ -83,20 +88,27 @@ def _content(path: Path) -> object:
         assert len(set(layers)) == len(layers)
         return {**content(path), **dict.fromkeys(layers, True)}
     if path.suffix == ".json" and path.name != "baseline.json":
-        return json.loads(path.read_text())["conditions"]
+        document = json.loads(path.read_text())
+        return document.get("conditions") or [{**cell, "seconds": None} for cell in document["cells"]]
     return path.read_bytes()
 
 
 def _files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith("log")}
+    return {str(path.relative_to(folder)) for path in folder.glob("**/*") if not path.name.startswith("log")}
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_command_killed_at_any_moment_loses_nothing(
     server: tuple[Server, Path], name: str, request: pytest.FixtureRequest
 ) -> None:
-    """One kill of each command, or fifty with --slow; after at most five the command is let through."""
-    kills = 50 if request.config.getoption("--slow") else 1
+    """One kill of each command, or 56 with --slow; after at most five the command is let through."""
+    if name == "quickstart" and not request.config.getoption("--slow"):
+        pytest.skip("takes half a minute; needs --slow")
+    moments = random.Random(name)
+    left = [signal.SIGKILL]
+    if request.config.getoption("--slow"):
+        left = [one for one, number in _SLOW.items() for _ in range(number // 4 if name == "quickstart" else number)]
+    moments.shuffle(left)
     (processes, folder), writer = server, WRITERS[name]
     words = writer.words.split()
     out = folder / next(word for word in words if word.startswith("OUT"))
@@ -104,6 +116,7 @@ def test_a_command_killed_at_any_moment_loses_nothing(
 
     def begin() -> None:
         out.unlink(missing_ok=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         if writer.before:
             shutil.copy(folder / writer.before, out)
 
@@ -114,38 +127,39 @@ def test_a_command_killed_at_any_moment_loses_nothing(
     assert processes.run(log, *words) == 0, Path(f"{log}.err").read_text()
     whole = time.perf_counter() - began
     end = _content(out)
+    whole_files = _files(folder) - clean
 
-    moments = random.Random(name)
-    done = dict.fromkeys((*_SIGNALS, "through", "finished first"), 0)
+    done = dict.fromkeys((*_SLOW, "let through", "finished first"), 0)
     since = 0
     begin()
-    while sum(done[one] for one in set(_SIGNALS)) < kills or since:
+    while left or since:
         before = _content(out)
-        sent = moments.choice(_SIGNALS) if kills > 1 else signal.SIGKILL
-        let = since == 5 or sum(done[one] for one in set(_SIGNALS)) == kills
+        let = since == 5 or not left
         child = processes.start(log, *words)
         if not let:
             time.sleep(moments.uniform(0, whole))
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, sent)
+                os.kill(child, left[-1])
         status = processes.wait(child)
         now = _content(out)
         if let or status in (0, 2):
             assert status == (2 if writer.once and before is not None else 0), Path(f"{log}.err").read_text()
             assert now == end
-            assert _files(folder) == clean | {out.name}
-            done["through" if let else "finished first"] += 1
+            assert _files(folder) == clean | whole_files
+            done["let through" if let else "finished first"] += 1
             since = 0
             begin()
             continue
-        assert status in (-sent, 128 + sent, 3)
+        sent = left.pop()
+        assert status in (-sent, 128 + sent), Path(f"{log}.err").read_text()
         _check(writer, before, now, start, end)
-        for left in folder.glob(".larobust-unfinished-*"):
-            os.utime(left, (0, 0))  # as if it had been left long ago
+        for unfinished in folder.glob("**/.larobust-unfinished-*"):
+            os.utime(unfinished, (0, 0))  # as if it had been left long ago
         done[sent] += 1
         since += 1
+    begin()
     out.unlink(missing_ok=True)
-    print(f"{name}:", ", ".join(f"{number} {getattr(one, 'name', one)}" for one, number in done.items()))
+    print(f"{name}:", ", ".join(f"{number} {getattr(one, 'name', one)}" for one, number in done.items()), flush=True)
 
 
 def _check(writer: Writer, before: object, now: object, start: object, end: object) -> None:
