@@ -66,12 +66,12 @@ def _fault(names: Sequence[str]) -> str | None:
 def _lines(labels: str) -> list[str]:
     """The lines of a text file."""
     try:
-        text = read_text(Path(labels).expanduser(), largest=_LARGEST)
+        text = read_text(Path(labels).expanduser(), largest=_LARGEST).replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise UserError(f"--labels {labels}: no such file{similar_files(Path(labels))}") from None
     except (UserError, RuntimeError) as error:  # the latter of ~name without such a user
         raise UserError(f"--labels {labels}: {error}") from None
-    if (wrong := CONTROL.search(text.replace("\r\n", " \n"))) is not None:
+    if (wrong := CONTROL.search(text)) is not None:
         raise UserError(f"--labels {labels}: {place(text, wrong.start())} holds {named(wrong[0])}")
     lines = text.splitlines()
     if len(lines) > _MOST_CLASSES:

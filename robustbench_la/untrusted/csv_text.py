@@ -29,8 +29,8 @@ def read_csv(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, dict[st
         FileNotFoundError: If it does not exist.
         UserError: If it cannot be read, or a row does not fit the columns; the message does not name the file.
     """
-    text = read_text(path, largest=LARGEST)
-    if (wrong := CONTROL.search(text.replace("\r\n", " \n"))) is not None:
+    text = read_text(path, largest=LARGEST).replace("\r\n", "\n").replace("\r", "\n")
+    if (wrong := CONTROL.search(text)) is not None:
         raise UserError(f"{place(text, wrong.start())}: not readable as CSV ({named(wrong[0])})")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     names: list[str] = []

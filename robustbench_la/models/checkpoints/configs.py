@@ -25,6 +25,8 @@ _IMPLEMENTATION = re.compile(r"auto_map|.*_implementation")
 """Settings that may name code elsewhere."""
 _COUNTED = re.compile(r"depth|layer|block|stage|repeat", re.IGNORECASE)
 """In names of settings that say how many times something is built."""
+_WIDE = re.compile(r"channels|size|dim|kernel|configs", re.IGNORECASE)
+"""In names of those that say how large it is, which the number of parameters bounds."""
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,6}")
 
 
@@ -112,7 +114,9 @@ def check_counts(config: Mapping[str, Any], tensors: int) -> None:
         UserError: If they do.
     """
     for name, value, _ in _values({key: value for key, value in config.items() if key not in ("id2label", "label2id")}):
-        if _COUNTED.search(name) and isinstance(value, int) and not isinstance(value, bool) and value > max(tensors, 1):
+        if not _COUNTED.search(name) or _WIDE.search(name):
+            continue
+        if isinstance(value, int) and not isinstance(value, bool) and value > max(tensors, 1):
             raise UserError(
                 f"its config.json asks for {value:,} under {reprlib.repr(name)}, but the weights are {tensors:,} tensors"
             )

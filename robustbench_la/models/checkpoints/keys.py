@@ -51,11 +51,20 @@ def _check_kind(key: str, tensor: Tensor, expected: torch.dtype) -> None:
             f"{quoted(key)} is {given}, but the network computes with floating-point numbers; save the weights as float32, or "
             "those from before quantisation"
         )
-    # Averages of whole state dicts make fractions of the counters of BatchNorm, which compute nothing.
-    if not expected.is_floating_point and not expected.is_complex and tensor.is_floating_point() and not is_counter(key):
+    # Averages of whole state dicts make fractions of the counters of BatchNorm, which compute nothing, and leave indices whole.
+    if (
+        not expected.is_floating_point
+        and not expected.is_complex
+        and tensor.is_floating_point()
+        and not (is_counter(key) or _is_whole(tensor))
+    ):
         raise UserError(f"{quoted(key)} is {given}, but the network has whole numbers there")
     if expected.is_complex or tensor.is_complex():
         raise UserError(f"{quoted(key)} is complex, which larobust does not compute with")
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return bool((tensor.isfinite() & (tensor == tensor.trunc())).all())
 
 
 def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
