@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fuzzing import larobust
 
 from robustbench_la.cli.app import app
 from robustbench_la.errors import RunError, UserError
@@ -97,6 +98,27 @@ def test_a_checkpoint_that_exists_is_not_overwritten_without_force(tmp_path: Pat
         prepared(tmp_path / "a.pt")
     assert (tmp_path / "a.pt").read_bytes() == b"precious"
     prepared(tmp_path / "a.pt", force=True)
+
+
+def test_a_command_that_was_killed_between_networks_goes_on_with_those_that_lack(tmp_path: Path) -> None:
+    command = ["train", "--arch", "cnn", "--activation", "silu", "--activation", "la_silu", "--epochs", "1", "--limit", "200"]
+    words = [*command, "-o", str(tmp_path / "{activation}.pt")]
+    assert larobust(*words).code == 0
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "la_silu.pt").unlink()
+    again = larobust(*words)
+
+    assert again.code == 0
+    assert "[1/2] " in again.stderr + again.stdout
+    assert "silu.pt is finished already" in again.stderr + again.stdout
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+
+    (tmp_path / "la_silu.pt").unlink()
+    other = larobust(*words, "--lr", "0.01")
+    assert other.code == 2
+    assert "already exists, with other settings or data" in other.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["silu.pt"]
+    assert (tmp_path / "silu.pt").read_bytes() == whole["silu.pt"]
 
 
 def test_several_networks_need_names_of_their_own(tmp_path: Path) -> None:

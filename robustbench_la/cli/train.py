@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HELP = """Train a network by a recipe, or several: one for each activation and training seed.
 
 Without a plan (--config): 30 epochs, learning rate 0.05, divided by 10 after epochs 15 and 25. To continue an interrupted
-training, give the same command again: it ends with the same weights."""
+training, give the same command again: it skips the networks that are finished, and ends with the same weights."""
 EXAMPLE = "Example: larobust train --arch cnn --activation la_silu -o runs/la_silu.pt"
 
 NETWORK, RECIPE = "Network", "Recipe"
@@ -158,10 +158,18 @@ def command(
 
 
 def _train_all(jobs: Sequence[Job], *, force: bool, meter: Meter) -> None:
-    """Train one network after another, and say how each turned out."""
+    """Train one network after another, except those that an interrupted command finished; say how each turned out."""
     from robustbench_la.training import train
+    from robustbench_la.training.finished import check_finished
 
+    finished = {} if force else {job.path: job for job in jobs if job.path.exists()}
+    fingerprint = jobs[0].images.fingerprint() if finished else ""
+    for job in finished.values():
+        check_finished(job, fingerprint)
     for number, job in enumerate(jobs, start=1):
+        if job.path in finished:
+            say(f"[{number}/{len(jobs)}] {job.path} is finished already; --force trains all again")
+            continue
         try:
             trained = train.train(job, force=force, meter=meter)
         except KeyboardInterrupt:

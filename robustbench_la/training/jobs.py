@@ -93,7 +93,7 @@ def prepare_jobs(
         The jobs, by activation, then seed; they share the images.
 
     Raises:
-        UserError: If settings contradict each other, or a checkpoint already exists and ``force`` is not given.
+        UserError: If settings contradict each other, or all checkpoints already exist and ``force`` is not given.
     """
     check_names(plan)
     if plan.arch is None:
@@ -155,7 +155,7 @@ def _choice(plan: TrainingPlan) -> ImageChoice:
 
 
 def _paths(output: str, runs: Sequence[tuple[str, int]], *, force: bool) -> list[Path]:
-    """One path per (activation, seed). Raises: UserError if two would share a file, or a file already exists."""
+    """One path per (activation, seed). Raises: UserError if two would share a file, or all files already exist."""
     paths = [Path(_filled(output, activation=activation, seed=seed)) for activation, seed in runs]
     if len(set(paths)) < len(paths):
         raise UserError(f"{len(runs)} networks would share the file {output}; put {{activation}} and {{seed}} into its name")
@@ -163,7 +163,8 @@ def _paths(output: str, runs: Sequence[tuple[str, int]], *, force: bool) -> list
         check_writable(path)
         if path.exists() and not force:
             _remove_left(path)
-            raise UserError(f"{path} already exists; --force trains again and overwrites it")
+    if not force and all(path.exists() for path in paths):
+        raise UserError(f"{paths[0]} already exists; --force trains again and overwrites it")
     return paths
 
 

@@ -81,7 +81,7 @@ def _train(job: Job, *, force: bool, meter: Meter) -> Trained:
     optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     state = Unfinished(job.unfinished, job.identity(fingerprint), model, optimizer)
     if not force:
-        state.resume(job.device)
+        state.resume()
     resumed = state.epochs
     kept, held_out = split(job)
     steps = len(bounds(job, len(kept)))

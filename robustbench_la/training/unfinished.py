@@ -12,6 +12,8 @@ from torch import nn
 
 from robustbench_la.errors import UserError
 from robustbench_la.files import write_whole
+from robustbench_la.models.checkpoints.formats import read_bytes
+from robustbench_la.models.checkpoints.torch_files import read_torch
 
 
 @dataclass(slots=True)
@@ -48,11 +50,8 @@ class Unfinished:
         )
         write_whole(self.path, buffer.getvalue())
 
-    def resume(self, device: torch.device) -> None:
+    def resume(self) -> None:
         """Load the state of an interrupted run, if there is one.
-
-        Args:
-            device: Where the network is trained.
 
         Raises:
             UserError: If the file cannot be read, or belongs to a run with other settings.
@@ -60,7 +59,7 @@ class Unfinished:
         if not self.path.exists():
             return
         try:
-            stored: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            stored: Any = read_torch(read_bytes(self.path))
             same = stored["identity"] == self.identity
             if same:
                 self.model.load_state_dict(stored["model"])
