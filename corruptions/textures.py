@@ -37,10 +37,9 @@ def look_in(folder: Path) -> None:
     Raises:
         ValueError: If one is not there, or is another file.
     """
-    files = _read(folder)  # before it is taken, so that a bad folder changes nothing
+    _read(folder)  # before it is taken, so that a bad folder changes nothing
     _given[:] = [folder]
     _cached.cache_clear()
-    assert files
 
 
 def missing() -> str | None:

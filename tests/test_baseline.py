@@ -297,14 +297,20 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "clean images last": (_edit(_swap), "clean comes first"),
     "noise without a level": (_edit(lambda d: d["conditions"][1].update(parameters=[])), "does not fit the plan"),
     "noise of another seed": (_edit(lambda d: d["conditions"][1].update(noise_seed=4)), "noise seed 4 does not fit"),
-    "a name that clears the screen": (_edit(lambda d: d["network"].update(checkpoint="\x1b[2J")), "is not a name"),
-    "a name with a second line": (_edit(lambda d: d["conditions"][1].update(corruption="a\n::error::b")), "is not a name"),
+    "a name that clears the screen": (_edit(lambda d: d["network"].update(checkpoint="\x1b[2J")), "holds control characters"),
+    "a name with a second line": (
+        _edit(lambda d: d["conditions"][1].update(corruption="a\n::error::b")),
+        "holds control characters",
+    ),
     "layers that are numbers": (_edit(lambda d: d.update(layers=[1, 2])), "layers is a list of names"),
     "a layer too few": (_edit(lambda d: d["fluctuations"][0].update(relative=[0.5])), "each of 2 layers"),
     "a fluctuation below zero": (_edit(lambda d: d["fluctuations"][0].update(absolute=[1, -1])), "each of 2 layers"),
     "digests of other images": (_edit(lambda d: d.update(digests="AAAA")), "digests are not those of 40 images"),
     "names of other images": (_edit(lambda d: d.update(digests=_digests(40), files=_names("a.png"))), "the names of 40 images"),
-    "a name that colours": (_edit(lambda d: d.update(digests=_digests(40), files=_names("\x1b[1m\n" * 39))), "is not a name"),
+    "a name that colours": (
+        _edit(lambda d: d.update(digests=_digests(40), files=_names("\x1b[1m\n" * 39))),
+        "holds control characters",
+    ),
     "names that fill the memory": (_edit(lambda d: d.update(digests=_digests(40), files=_names("a" * 2**28))), "the names of 40"),
     "provenance that is a list": (_edit(lambda d: d.update(provenance=[])), "provenance: a table"),
 }

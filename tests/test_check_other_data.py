@@ -93,6 +93,15 @@ def test_a_renamed_class_is_no_missing_image(project: Path, name: str) -> None:
     assert "not here (" not in done.stderr
 
 
+def test_a_removed_class_is_named(project: Path) -> None:
+    (project / "images" / "cat").rename(project / "cat")
+    done = check("grey")
+
+    assert done.code == 4, done.stderr
+    assert "the class cat is missing here" in done.stderr
+    assert ",  here" not in done.stderr
+
+
 def test_eval_says_what_to_do_about_channels_that_a_user_network_does_not_take(project: Path) -> None:
     done = larobust("eval", "--data", "folder:images", "--noise", "blur=1", "--no-store", *of("rgb"))
 

@@ -179,3 +179,11 @@ def test_images_of_two_channels_have_no_colours(name: str) -> None:
 def test_a_jpeg_quality_is_a_whole_number() -> None:
     with pytest.raises(ValueError, match=r"jpeg_compression takes a whole number as level .*, not 50.5"):
         CORRUPTIONS["jpeg_compression"].check(50.5)
+
+
+def test_a_custom_level_of_zoom_blur_has_at_most_a_hundred_factors() -> None:
+    zoomed = CORRUPTIONS["zoom_blur"].prepare
+
+    zoomed(2.0, 0.01)
+    with pytest.raises(ValueError, match="at most 100 zoom factors; from 1 to 10 by 0.001 there are more"):
+        zoomed(10.0, 0.001)

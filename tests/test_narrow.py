@@ -59,3 +59,11 @@ def test_sentences_are_wrapped_between_words_in_a_terminal_only(monkeypatch: pyt
     assert piped.getvalue() == f"{sentence}\n"
     assert max(map(len, shown.getvalue().splitlines())) <= 40
     assert shown.getvalue().split() == sentence.split()
+
+
+def test_a_command_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = Terminal()
+    say("Next: larobust check --baseline baselines/robustness.json --ckpt NEW.pt", on=shown)
+
+    assert len(shown.getvalue().splitlines()) == 1

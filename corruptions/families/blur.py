@@ -9,6 +9,8 @@ from corruptions.registry import Fidelity, Operator, Parameter, corruption
 if TYPE_CHECKING:
     from corruptions.filters import GaussianBlur
 
+_MOST_ZOOMS = 100
+"""Zoom factors of a custom level; each takes as long as the others."""
 _SOURCE = "Hendrycks & Dietterich 2019; make_cifar_c.py, make_tinyimagenet_c.py, make_imagenet_c.py, make_imagenet_c_inception.py"
 
 
@@ -119,6 +121,10 @@ def zoom_blur(stop: float, step: float) -> Operator:
     from corruptions.resizing import mean_of_zooms, zoom_tables
     from corruptions.whole_images import EachPlane
 
+    if (stop - 1) / step > _MOST_ZOOMS:
+        raise ValueError(
+            f"zoom_blur takes at most {_MOST_ZOOMS} zoom factors; from 1 to {stop:g} by {step:g} there are more: give a larger step"
+        )
     return EachPlane(
         lambda planes, result: mean_of_zooms(
             planes, *zoom_tables(planes.shape[1], stop, step), *zoom_tables(planes.shape[2], stop, step), result

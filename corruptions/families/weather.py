@@ -89,10 +89,10 @@ def _no_textures() -> str | None:
 def frost(own: float, other: float) -> Operator:
     """Part of a photograph of frost over the image: one of five, chosen for each image."""
     from corruptions.frosting import frost_images
-    from corruptions.textures import photographs
     from corruptions.whole_images import EachImageWithDraws
 
-    photographs()  # so that it is refused before anything is measured
+    if (reason := _no_textures()) is not None:  # before anything is measured
+        raise ValueError(reason)
     return EachImageWithDraws(lambda images, keys, result: frost_images(images, keys, own, other, result))
 
 

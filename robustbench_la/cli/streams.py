@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,8 @@ from typing import TextIO
 
 from robustbench_la.text import clipped, printable
 
+_COMMAND = re.compile(r": (larobust [a-z]+|sqlite3) ")
+"""How a command begins that a message suggests."""
 _LONGEST_WORD = 500
 """Characters of a name in a message; longer ones leave out their middle."""
 
@@ -44,7 +47,7 @@ def say(message: object, *, on: TextIO | None = None) -> None:
         on: Where; stderr if not given.
     """
     stream, text = sys.stderr if on is None else on, clipped(printable(str(message)), word=_LONGEST_WORD)
-    if stream.isatty():
+    if stream.isatty() and not _COMMAND.search(text):  # a command is copied as a line
         text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
     print(text, file=stream)
 

@@ -67,7 +67,8 @@ def is_kind(value: object, allowed: tuple[type | None, ...]) -> bool:
 def name_of(text: str, where: str) -> str:
     """``text``, once checked to be safe to print in a terminal, an XML file or a workflow log."""
     if not is_printable(text, longest=_LONGEST_TEXT):
-        refuse(f"{where} is not a name ({shown(text)})")
+        what = "holds control characters" if len(text) <= _LONGEST_TEXT else f"has more than {_LONGEST_TEXT:,} characters"
+        refuse(f"{where} {what} ({shown(text)})")
     return text
 
 

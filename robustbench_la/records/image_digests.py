@@ -38,6 +38,9 @@ class ImageDigests:
         if not gone or not classes:
             return ""
         new = [name for name in classes if name not in own]
+        if not new:
+            classes_are = "class {} is" if len(gone) == 1 else "classes {} are"
+            return f"the {classes_are.format(_listed(gone))} missing here"
         return f"the classes have other names: {_listed(gone)} in the baseline, {_listed(new)} here"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from robustbench_la.errors import UserError
 from robustbench_la.store.schema import DERIVED, is_named, level_as_text
-from robustbench_la.text import printable
+from robustbench_la.text import is_printable, printable
 
 _LONGEST = 64 * 2**20
 """Bytes of the largest value or row; the predictions of 30 million images."""
@@ -26,6 +28,10 @@ _STATISTICS = (  # what ANALYZE makes
     ("table", "sqlite_stat1", "sqlite_stat1", "CREATETABLEsqlite_stat1(tbl,idx,stat)"),
     ("table", "sqlite_stat4", "sqlite_stat4", "CREATETABLEsqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
 )
+
+_DROPPABLE = ("table", "index", "view", "trigger")
+_PLAIN = re.compile("(?!sqlite_)[A-Za-z_][A-Za-z0-9_]{0,59}")
+"""Names that need no quotes, keywords aside."""
 
 _Object = tuple[object, ...]
 """Type, name, table and SQL, without its white space, of something in the schema."""
@@ -83,16 +89,20 @@ class Connection(sqlite3.Connection):
             raise UserError("a store was opened before this process was forked; open it in the process that uses it")
 
 
-def foreign_object(connection: Connection, migrations: tuple[tuple[str, ...], ...], *, newest: bool) -> str | None:
+def foreign_object(connection: Connection, path: Path, migrations: tuple[tuple[str, ...], ...], *, newest: bool) -> str | None:
     """What a file holds, or lacks, other than the tables and indices that larobust makes: it could run in any statement.
 
     Args:
         connection: To the file.
+        path: The file.
         migrations: Those that lead to its schema.
         newest: Whether that is the schema of this version.
 
     Returns:
-        A phrase that names it; None if there is nothing.
+        A phrase that names what is damaged; None if there is nothing.
+
+    Raises:
+        UserError: If it holds something that somebody else added to it.
     """
     # The index of networks depends on the properties that a version knows; in an older file it is dropped unread.
     expected = _made_by(migrations, DERIVED if newest else ())
@@ -103,10 +113,13 @@ def foreign_object(connection: Connection, migrations: tuple[tuple[str, ...], ..
     for kind, name, table, _ in (entry for entry in found if entry not in expected and entry not in _STATISTICS):
         made = any(entry[:2] == (kind, name) for entry in expected)
         what = f"{printable(str(kind)[:20])} {printable(str(name)[:60])!r}"
-        return (
-            f"its {what} is not as larobust makes it"
-            if made
-            else f"{what} on {printable(str(table)[:60])!r}" * (kind != table) + " was not made by larobust"
+        if made or kind not in _DROPPABLE or not is_printable(str(name), longest=60):
+            return f"its {what} is not as larobust makes it"
+        on = f" on {printable(str(table)[:60])!r}" if name != table else ""
+        quoted = '"{}"'.format(str(name).replace('"', '""'))
+        statement = shlex.quote(f"DROP {str(kind).upper()} {name if _PLAIN.fullmatch(str(name)) else quoted}")
+        raise UserError(
+            f"{path} holds the {what}{on}, which larobust did not make; drop it: sqlite3 {shlex.quote(str(path))} {statement}"
         )
     if missing := sorted(str(name) for _, name, *_ in expected.difference(found)):
         return f"{missing[0]!r} is missing"

@@ -93,7 +93,7 @@ def _up_to_date(connection: Connection, path: Path, *, reading: bool) -> Connect
     """The connection, its file migrated to the schema of this version; to read an older file, a connection to a migrated copy."""
     connection.bound_queries(path)
     if version := _version(connection, path):
-        if foreign := foreign_object(connection, MIGRATIONS[:version], newest=version == len(MIGRATIONS)):
+        if foreign := foreign_object(connection, path, MIGRATIONS[:version], newest=version == len(MIGRATIONS)):
             raise damaged(path, foreign)
         # Every page belongs to one table, so that no query yields more than the file holds. 160 MB take a tenth of a second.
         (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -219,6 +219,28 @@ def test_nothing_in_the_schema_runs(good: Path, tmp_path: Path, script: str) -> 
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("statement", "drop"),
+    [
+        ("CREATE VIEW v AS SELECT 1", "'DROP VIEW v'"),
+        ("CREATE TABLE notes (text)", "'DROP TABLE notes'"),
+        ("CREATE INDEX fast ON cells(correct)", "'DROP INDEX fast'"),
+        ('CREATE VIEW "my view" AS SELECT 1', "'DROP VIEW \"my view\"'"),
+    ],
+)
+def test_what_a_user_added_to_a_store_is_not_called_damage(good: Path, tmp_path: Path, statement: str, drop: str) -> None:
+    path = tmp_path / "x.sqlite"
+    shutil.copy(good / "GOOD", path)
+    sqlite3.connect(path).executescript(statement)
+    outcome = larobust("results", "--store", str(path))
+
+    assert outcome.code == 2
+    assert "damaged" not in outcome.stderr
+    assert f"larobust did not make; drop it: sqlite3 {path} {drop}" in outcome.stderr
+    sqlite3.connect(path).executescript(drop.strip("'"))
+    assert larobust("results", "--store", str(path)).code == 0
+
+
 def _rows(path: Path) -> None:
     view = la.open_store(path)
     print(view, len(view), view.to_pandas(), view.to_pandas("layers"))
