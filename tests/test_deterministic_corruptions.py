@@ -185,5 +185,5 @@ def test_a_custom_level_of_zoom_blur_has_at_most_a_hundred_factors() -> None:
     zoomed = CORRUPTIONS["zoom_blur"].prepare
 
     zoomed(2.0, 0.01)
-    with pytest.raises(ValueError, match="at most 100 zoom factors; from 1 to 10 by 0.001 there are more"):
+    with pytest.raises(ValueError, match=r"at most 100 zoom factors; from 1 to 10 by 0\.001 there are more"):
         zoomed(10.0, 0.001)

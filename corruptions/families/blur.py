@@ -123,7 +123,8 @@ def zoom_blur(stop: float, step: float) -> Operator:
 
     if (stop - 1) / step > _MOST_ZOOMS:
         raise ValueError(
-            f"zoom_blur takes at most {_MOST_ZOOMS} zoom factors; from 1 to {stop:g} by {step:g} there are more: give a larger step"
+            f"zoom_blur takes at most {_MOST_ZOOMS} zoom factors; from 1 to {stop:g} by {step:g} there are more: "
+            "give a larger step"
         )
     return EachPlane(
         lambda planes, result: mean_of_zooms(
