@@ -144,7 +144,7 @@ def test_buffers_of_whole_numbers_and_counters_of_batchnorm_are_read(counting, c
 
 
 @pytest.mark.parametrize(("name", "value", "match"), [
-    ("order", torch.arange(64.0), "order is float32, but the network has whole numbers there"),
+    ("order", torch.arange(64) + 0.5, "order is float32, but the network has whole numbers there"),
     ("norm.num_batches_tracked", torch.tensor(3j), "num_batches_tracked is complex64, which"),
     ("norm.num_batches_tracked", torch.tensor(float("nan")), "NaN or infinite weights in norm.num_batches_tracked"),
     ("norm.num_batches_tracked", torch.ones(1, dtype=torch.int64).expand(10**12), "num_batches_tracked declares 1,000,000,000"),
