@@ -36,6 +36,9 @@ _UNPROVEN_PIXELS = 2**22
 """Pixels that a file may declare however small it is. Of more, it must hold one byte per _PIXELS_PER_BYTE."""
 _PIXELS_PER_BYTE = 1_400
 """Pictures of 8 bits in a single colour reach 1,029 in PNG, 1,336 in GIF, 690 in TIFF and 260 in JPEG."""
+_MOST_FLAT_PIXELS = 2**25
+"""Pixels of such pictures: 128 MiB in colour, as Pillow keeps them. Of more, it must be a photograph."""
+_PHOTOGRAPH_PIXELS_PER_BYTE = 64
 _MOST_SLOW_PIXELS, _MOST_SLOW_BYTES = 2**17, 2**21
 """For what Pillow decodes in Python, at a microsecond per byte."""
 _MOST_TILE = 2**22
@@ -178,7 +181,8 @@ def _check_size(image: Image, file_bytes: int) -> None:
             f"it has {width:,} x {height:,} pixels, and at most {_MOST_PIXELS:,} are read, {_LONGEST_SIDE:,} to a side; make it "
             "smaller"
         )
-    if pixels > max(_UNPROVEN_PIXELS, file_bytes * _PIXELS_PER_BYTE):
+    per_byte = _PIXELS_PER_BYTE if pixels <= _MOST_FLAT_PIXELS else _PHOTOGRAPH_PIXELS_PER_BYTE
+    if pixels > max(_UNPROVEN_PIXELS, file_bytes * per_byte):
         raise _RefusedError(f"a file of {file_bytes:,} bytes that declares {width:,} x {height:,} pixels is no photograph")
 
 
