@@ -370,4 +370,5 @@ def test_the_activation_that_user_code_is_built_with_is_said(tmp_path: Path, mon
         return " ".join(la.evaluate("net.pt", "digits", arch="nets.py:net", noise="clean", limit=10, **given).notes)
 
     assert "nets.py:net has an argument activation: it was built with silu" in notes(activation="silu")
+    assert "built with la_silu of larobust; to measure a class of your own" in notes(activation="la_silu")
     assert "its default was taken, as no activation= was given" in notes()

@@ -216,7 +216,11 @@ def _passed(spec: NetworkSpec, overrides: LoadOverrides) -> list[str]:
         return []
     if overrides.activation is None:
         return [f"{spec.architecture} has an argument activation: its default was taken, as no --activation was given"]
-    return [f"{spec.architecture} has an argument activation: it was built with {overrides.activation}"]
+    name = overrides.activation
+    note = f"{spec.architecture} has an argument activation: it was built with {name}"
+    if name in ACTIVATIONS and ACTIVATIONS[name].level == "layer":
+        note += " of larobust; to measure a class of your own, name a function that takes no activation"
+    return [note]
 
 
 def _preprocessing(spec: NetworkSpec, overrides: LoadOverrides) -> tuple[Normalization, tuple[str, ...]]:
