@@ -6,9 +6,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
-
-_LEVELS = np.arange(256) / 255
+from corruptions.kernels import LEVELS, kernel
 
 
 @kernel("void(uint8[:, :, ::1], float64, uint8[:, :, ::1])")
@@ -26,10 +24,10 @@ def scale_about_mean(planes: NDArray[np.uint8], factor: float, result: NDArray[n
         total = 0.0
         for row in range(height):
             for column in range(width):
-                total += _LEVELS[planes[plane, row, column]]
+                total += LEVELS[planes[plane, row, column]]
         mean = total / (height * width)
         for value in range(256):
-            scaled = (_LEVELS[value] - mean) * factor + mean
+            scaled = (LEVELS[value] - mean) * factor + mean
             table[value] = np.uint8(min(max(scaled, 0.0), 1.0) * 255.0)
         for row in range(height):
             for column in range(width):
@@ -53,9 +51,9 @@ def change_hsv(images: NDArray[np.uint8], added: float, factor: float, offset: f
     for image in range(count):
         for row in range(height):
             for column in range(width):
-                red = _LEVELS[images[image, 0, row, column]]
-                green = _LEVELS[images[image, 1, row, column]]
-                blue = _LEVELS[images[image, 2, row, column]]
+                red = LEVELS[images[image, 0, row, column]]
+                green = LEVELS[images[image, 1, row, column]]
+                blue = LEVELS[images[image, 2, row, column]]
                 hue, saturation, value = _to_hsv(red, green, blue)
                 saturation = min(max(saturation * factor + offset, 0.0), 1.0)
                 value = min(max(value + added, 0.0), 1.0)

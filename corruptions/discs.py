@@ -8,9 +8,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
-
-_LEVELS = np.arange(256) / 255
+from corruptions.kernels import LEVELS, kernel
 
 
 @functools.lru_cache(maxsize=64)
@@ -73,12 +71,12 @@ def filter_planes(planes: NDArray[np.uint8], weights: NDArray[np.float64], resul
             source = planes[plane, _mirrored(row - before, height)]
             target = padded[row]
             for column in range(before):
-                target[column] = _LEVELS[source[_mirrored(column - before, width)]]
+                target[column] = LEVELS[source[_mirrored(column - before, width)]]
             middle = target[before:]
             for column in range(width):
-                middle[column] = _LEVELS[source[column]]
+                middle[column] = LEVELS[source[column]]
             for column in range(before + width, width + size - 1):
-                target[column] = _LEVELS[source[_mirrored(column - before, width)]]
+                target[column] = LEVELS[source[_mirrored(column - before, width)]]
         for row in range(height):
             sums[:] = 0.0
             if symmetric:

@@ -7,11 +7,10 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
+from corruptions.kernels import LUMINANCE, kernel
 from corruptions.textures import photographs
 from corruptions.whole_draws import uniforms
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _DRAWN = 3
 """Numbers per image: which photograph, and the row and column where its part begins."""
 
@@ -50,7 +49,7 @@ def frosts_for(channels: int, height: int, width: int) -> tuple[NDArray[np.float
         if round(rows * scale) <= height or round(columns * scale) <= width:
             scale = max((height + 1) / rows, (width + 1) / columns)
         scaled = resized(photograph, scale).astype(np.float64)
-        planes = (scaled @ _LUMINANCE)[None] if channels == 1 else scaled.transpose(2, 0, 1)
+        planes = (scaled @ np.array(LUMINANCE))[None] if channels == 1 else scaled.transpose(2, 0, 1)
         frosts.append(np.ascontiguousarray(planes))
     return tuple(frosts)
 

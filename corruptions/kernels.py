@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 P = ParamSpec("P")
 
-_LEVELS = np.arange(256) / 255
-"""Grey levels on the [0, 1] scale. A lookup is faster than a division."""
+LEVELS = np.arange(256) / 255
+"""float64 (256,): grey levels on the [0, 1] scale. A lookup is faster than a division."""
+LEVELS32 = np.arange(256, dtype=np.float32) / np.float32(255)
+"""float32 (256,): the same; equal to LEVELS rounded to float32."""
+LUMINANCE = (0.299, 0.587, 0.114)
+"""What red, green and blue contribute to a grey level (ITU-R BT.601), as in OpenCV and Pillow."""
 _BLOCK = 512
 """Sums accumulated together: 4 KiB, which stay in the L1 cache until the last weight has been added."""
 _compiling = threading.RLock()
@@ -94,7 +98,7 @@ def blur_planes(planes: NDArray[np.uint8], weights: NDArray[np.float64], result:
             pixels = planes[plane, min(max(row - radius, 0), height - 1)]
             scaled = tall[row * width :]
             for column in range(width):
-                scaled[column] = _LEVELS[pixels[column]]
+                scaled[column] = LEVELS[pixels[column]]
         _weighted_sums(tall, width, weights, columns)
         for row in range(height):
             blurred = columns[row * width : (row + 1) * width]

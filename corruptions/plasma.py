@@ -6,10 +6,9 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
+from corruptions.kernels import LEVELS, kernel
 from corruptions.whole_draws import uniforms
 
-_LEVELS = np.arange(256) / 255
 _ROUGHNESS = 100.0
 """The published ``wibble``: numbers are drawn from -w to w and then multiplied by w."""
 
@@ -90,10 +89,10 @@ def add_fog(image: NDArray[np.uint8], heights: NDArray[np.float64], weight: floa
     for channel in range(channels):
         for row in range(height):
             for column in range(width):
-                brightest = max(brightest, _LEVELS[image[channel, row, column]])
+                brightest = max(brightest, LEVELS[image[channel, row, column]])
     whole = brightest + weight
     for channel in range(channels):
         for row in range(height):
             for column in range(width):
-                value = (_LEVELS[image[channel, row, column]] + weight * heights[row, column]) * brightest / whole
+                value = (LEVELS[image[channel, row, column]] + weight * heights[row, column]) * brightest / whole
                 result[channel, row, column] = np.uint8(min(max(value, 0.0), 1.0) * 255.0)

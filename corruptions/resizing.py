@@ -10,9 +10,8 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
+from corruptions.kernels import LEVELS32, kernel
 
-_LEVELS32 = (np.arange(256) / 255).astype(np.float32)
 _PRECISION = 22
 """Bits after the point of Pillow's weights for 8-bit images."""
 
@@ -97,8 +96,8 @@ def mean_of_zooms(
             for factor in range(factors):
                 above, below = planes[plane, top[factor, row]], planes[plane, bottom[factor, row]]
                 for column in range(width):
-                    upper[column] = np.float64(_LEVELS32[above[column]]) * weight_top[factor, row]
-                    lower[column] = np.float64(_LEVELS32[below[column]]) * weight_bottom[factor, row]
+                    upper[column] = np.float64(LEVELS32[above[column]]) * weight_top[factor, row]
+                    lower[column] = np.float64(LEVELS32[below[column]]) * weight_bottom[factor, row]
                 for column in range(width):
                     first, second = left[factor, column], right[factor, column]
                     one, other = weight_left[factor, column], weight_right[factor, column]
@@ -106,7 +105,7 @@ def mean_of_zooms(
                     total[column] += np.float32(zoomed)
             pixels, target = planes[plane, row], result[plane, row]
             for column in range(width):
-                mean = (_LEVELS32[pixels[column]] + total[column]) / np.float32(factors + 1)
+                mean = (LEVELS32[pixels[column]] + total[column]) / np.float32(factors + 1)
                 target[column] = np.uint8(min(max(mean, np.float32(0)), np.float32(1)) * np.float32(255))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.kernels import kernel
+from corruptions.kernels import LEVELS, LEVELS32, LUMINANCE, kernel
 from corruptions.motion import blur_along, line
 from corruptions.resizing import zoom_axis
 from corruptions.whole_draws import normals, uniforms
 
-_LEVELS = np.arange(256) / 255
-_LEVELS32 = np.arange(256, dtype=np.float32) / np.float32(255)
 _AXIS = "int64[::1], int64[::1], float64[::1], float64[::1]"
 
 
@@ -90,10 +88,10 @@ def add_snow(image: NDArray[np.uint8], layer: NDArray[np.uint8], share: float, r
     for row in range(height):
         for column in range(width):
             red, green, blue = image[0, row, column], image[last // 2, row, column], image[last, row, column]
-            luminance = np.float32(_LEVELS32[red] * 0.299 + _LEVELS32[green] * 0.587 + _LEVELS32[blue] * 0.114)
+            luminance = np.float32(LEVELS32[red] * LUMINANCE[0] + LEVELS32[green] * LUMINANCE[1] + LEVELS32[blue] * LUMINANCE[2])
             pale = luminance * np.float32(1.5) + np.float32(0.5)
-            one, two = _LEVELS[layer[row, column]], _LEVELS[layer[height - 1 - row, width - 1 - column]]
+            one, two = LEVELS[layer[row, column]], LEVELS[layer[height - 1 - row, width - 1 - column]]
             for channel in range(channels):
-                value = _LEVELS32[image[channel, row, column]]
+                value = LEVELS32[image[channel, row, column]]
                 mixed = kept * value + other * max(value, pale)
                 result[channel, row, column] = np.uint8(min(max(np.float64(mixed) + one + two, 0.0), 1.0) * 255.0)

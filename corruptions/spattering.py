@@ -7,13 +7,11 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from corruptions.edges import distance_to, find_edges
-from corruptions.kernels import kernel
+from corruptions.kernels import LEVELS32, LUMINANCE, kernel
 from corruptions.smoothing import smooth_maps
 from corruptions.whole_draws import normals
 
-_LEVELS32 = np.arange(256, dtype=np.float32) / np.float32(255)
 _WATER, _MUD = (175, 238, 238), (63, 42, 20)
-_LUMINANCE = (0.299, 0.587, 0.114)
 _WEAK_EDGE, _STRONG_EDGE = 50, 150
 _FARTHEST = 20
 """Pixels from the edge of a drop beyond which its height no longer grows."""
@@ -42,7 +40,7 @@ def spatter_images(
     mean, deviation, threshold, intensity, mud = level
     channels, height, width = images.shape[1:]
     shades = np.array(_MUD if mud else _WATER) / 255
-    colour = (np.array([np.dot(shades, _LUMINANCE)]) if channels == 1 else shades).astype(np.float32)
+    colour = (np.array([np.dot(shades, LUMINANCE)]) if channels == 1 else shades).astype(np.float32)
     for image, key, target in zip(images, keys[:, None], result, strict=True):
         liquid = mean + deviation * normals(key, height * width).reshape(1, height, width)
         smooth_maps(liquid, weights, False)
@@ -149,7 +147,7 @@ def add_water(
         for column in range(width):
             light = np.float32(drops[row, column]) * np.float32(heights[row, column]) / brightest * intensity
             for channel in range(channels):
-                value = _LEVELS32[image[channel, row, column]] + light * colour[channel]
+                value = LEVELS32[image[channel, row, column]] + light * colour[channel]
                 result[channel, row, column] = np.uint8(min(max(value, np.float32(0)), np.float32(1)) * np.float32(255))
 
 
@@ -166,5 +164,5 @@ def cover_with_mud(
                 share = np.float32(0)
             rest = np.float32(1) - share
             for channel in range(channels):
-                value = _LEVELS32[image[channel, row, column]] * rest + colour[channel] * share
+                value = LEVELS32[image[channel, row, column]] * rest + colour[channel] * share
                 result[channel, row, column] = np.uint8(min(max(value, np.float32(0)), np.float32(1)) * np.float32(255))

@@ -9,11 +9,10 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from corruptions.kernels import kernel
+from corruptions.kernels import LEVELS32, kernel
 from corruptions.whole_draws import uniforms
 
 Whole = int | np.int64
-_LEVELS32 = np.arange(256, dtype=np.float32) / np.float32(255)
 _TRUNCATE = 3.0
 _CORNERS = 6
 """Random numbers for the corners of the affine map; those of the field follow."""
@@ -140,10 +139,10 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], fields: NDArray[
             one = np.float32(1)
             for channel in range(channels):
                 moved[channel, row, column] = (
-                    _LEVELS32[image[channel, top, left]] * ((one - down) * (one - right))
-                    + _LEVELS32[image[channel, top, other]] * ((one - down) * right)
-                    + _LEVELS32[image[channel, bottom, left]] * (down * (one - right))
-                    + _LEVELS32[image[channel, bottom, other]] * (down * right)
+                    LEVELS32[image[channel, top, left]] * ((one - down) * (one - right))
+                    + LEVELS32[image[channel, top, other]] * ((one - down) * right)
+                    + LEVELS32[image[channel, bottom, left]] * (down * (one - right))
+                    + LEVELS32[image[channel, bottom, other]] * (down * right)
                 )
     for row in range(height):
         for column in range(width):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import resource
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 from hypothesis import HealthCheck, settings
@@ -74,6 +76,25 @@ def assert_harmless(outcome: Outcome) -> None:
         assert len(lines) == 1, outcome.stderr
     assert outcome.seconds < _SECONDS, outcome
     assert outcome.growth_mb < _GROWTH_MB, outcome
+
+
+NO_FILES = ("folder", "pipe", "device", "gigabyte", "link to itself")
+"""What may be in the place of a file: ``put_no_file`` makes it."""
+
+
+def put_no_file(path: Path, kind: str) -> None:
+    """Make one of ``NO_FILES``."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "link to itself":
+        path.symlink_to(path)
+    else:
+        path.touch()
+        os.truncate(path, 2**30)
 
 
 def _peak_mb() -> float:

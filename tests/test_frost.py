@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from commands import Larobust
 from numpy.typing import NDArray
 from sample_photographs import photographs
 
@@ -23,9 +23,6 @@ from corruptions.draws import image_keys
 from corruptions.entries import Level
 from corruptions.frosting import frosts_for, resized
 from corruptions.whole_draws import uniforms
-from robustbench_la import cli
-
-Larobust = Callable[..., tuple[int, str, str]]
 
 
 def forget() -> None:
@@ -60,19 +57,6 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the package of the photographs were not installed."""
     monkeypatch.setattr(textures, "_PACKAGE", "no_such_package_of_textures")
-
-
-@pytest.fixture
-def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Larobust:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["larobust", *map(str, arguments)])
-        code = cli._run()
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def pictures(side: int, channels: int = 3) -> torch.Tensor:

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from commands import Larobust
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,13 +19,11 @@ from torch import Tensor
 from corruptions import CORRUPTIONS, level_of, registry
 from corruptions.apply import corrupt, prepared
 from corruptions.registry import Operator, Parameter, as_level, corruption
-from robustbench_la import cli
 from robustbench_la.errors import UserError
 from robustbench_la.gate import baseline
 from robustbench_la.records.cells import Condition, decode_level, encode_level
 from robustbench_la.records.noise_words import parse_noise
 
-Larobust = Callable[..., tuple[int, str, str]]
 PARAMETERS = (Parameter("thickness", "grey levels added", bound=255), Parameter("decay", "divisor", bound=10, least=1))
 LEVELS = ((10, 1), (20, 1), (30, 2), (40, 2), (50, 1.5))
 
@@ -51,21 +49,6 @@ def haze() -> Iterator[str]:
     yield "haze"
     del registry._table["haze"]
     prepared.cache_clear()
-
-
-@pytest.fixture
-def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Larobust:
-    """Run a command in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["larobust", *map(str, arguments)])
-        code = cli._run()
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_a_level_is_handed_over_number_by_number(haze: str) -> None:

@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,27 +22,10 @@ from robustbench_la.models.checkpoints.network import LoadOverrides
 from robustbench_la.records import calibration
 from robustbench_la.store.store import Store
 
-Larobust = Callable[..., tuple[int, str, str]]
-
 
 def _network(path):
     """The network of a checkpoint that records all about itself."""
     return assemble_network(read_checkpoint(path), LoadOverrides(), Shape(classes=10, channels=1, height=8, width=8))
-
-
-@pytest.fixture
-def larobust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Larobust:
-    """Run a command in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["larobust", *map(str, arguments)])
-        code = cli._run()
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from robustbench_la.errors import UnfitError, UserError, did_you_mean, lookup
-from robustbench_la.files import similar_files
+from robustbench_la.files import at_home, similar_files
 from robustbench_la.images.decoding import UndecodedImages
 from robustbench_la.untrusted.content import CONTROL, named, place, read_text
 
@@ -66,10 +66,10 @@ def _fault(names: Sequence[str]) -> str | None:
 def _lines(labels: str) -> list[str]:
     """The lines of a text file."""
     try:
-        text = read_text(Path(labels).expanduser(), largest=_LARGEST).replace("\r\n", "\n").replace("\r", "\n")
+        text = read_text(at_home(labels), largest=_LARGEST).replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise UserError(f"--labels {labels}: no such file{similar_files(Path(labels))}") from None
-    except (UserError, RuntimeError) as error:  # the latter of ~name without such a user
+    except UserError as error:
         raise UserError(f"--labels {labels}: {error}") from None
     if (wrong := CONTROL.search(text)) is not None:
         raise UserError(f"--labels {labels}: {place(text, wrong.start())} holds {named(wrong[0])}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import assert_harmless, fuzz, larobust
+from fuzzing import NO_FILES, assert_harmless, fuzz, larobust, put_no_file
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -120,18 +120,10 @@ def test_any_baseline_is_harmless(folder: Path, digits_pair: list[Path], content
         os.chdir(before)
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "gigabyte"])
+@pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "baseline.json"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.touch()
-        os.truncate(path, 2**30)
+    put_no_file(path, kind)
     outcome = larobust("check", "--baseline", str(path), "--ckpt", "absent.pt")
 
     assert_harmless(outcome)

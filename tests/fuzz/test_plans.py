@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fuzzing import assert_harmless, fuzz, larobust
+from fuzzing import NO_FILES, assert_harmless, fuzz, larobust, put_no_file
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -143,20 +143,10 @@ def test_any_plan_is_harmless(folder: Path, digits_pair: list[Path], command: st
         os.chdir(before)
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "gigabyte", "link to itself"])
+@pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_plan_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "plan.yaml"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "link to itself":
-        path.symlink_to(path)
-    else:
-        path.touch()
-        os.truncate(path, 2**30)
+    put_no_file(path, kind)
     outcome = larobust("eval", "--config", str(path), "--ckpt", "absent.pt")
 
     assert_harmless(outcome)
