@@ -2,7 +2,7 @@
 
     python docs/make_images.py --data mnist:data --download
 
-It trains five activations with five seeds each by the paper's MNIST recipe (10 epochs), measures them, and writes
+First it shows the corruptions on a photograph that comes with scikit-learn. Then it trains five activations with five seeds each by the paper's MNIST recipe (10 epochs), measures them, and writes
 docs/images. What is trained and measured already is not done again.
 """
 
@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -44,6 +45,19 @@ def picture(output: str, command: str, path: Path) -> None:
     path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
+def corruptions(path: Path) -> None:
+    """A photograph under all corruptions, made smaller as a JPEG (in which noise no longer is pixel by pixel)."""
+    import PIL.Image
+    import sklearn.datasets
+
+    photograph = Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
+    with tempfile.TemporaryDirectory() as folder:
+        grid = Path(folder) / "grid.png"
+        sizes = ("--resize", "256", "--crop", "224")
+        larobust("preview", "--image", str(photograph), *sizes, "--severity", "3", "-o", str(grid))
+        PIL.Image.open(grid).convert("RGB").save(path, quality=75, optimize=True)
+
+
 def main() -> None:
     """Train, measure, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,6 +65,8 @@ def main() -> None:
     parser.add_argument("--download", action="store_true", help="fetch it first")
     parser.add_argument("--runs", type=Path, default=Path("runs/pictures"), help="folder of checkpoints and results")
     given = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    corruptions(IMAGES / "corruptions.jpg")
     download = ["--download"] if given.download else []
     store = ["--store", str(given.runs / "results.sqlite")]
     for activation in ACTIVATIONS:
@@ -59,7 +75,6 @@ def main() -> None:
                 names = ("--activation", activation, "--training-seed", seed, "-o", str(path))
                 larobust("train", "--config", "paper-mnist", "--epochs", "10", "--data", given.data, *download, *names)
     larobust("eval", "--ckpt", str(given.runs / "*.pt"), "--noise", "all", "--profile", "imagenet-c", *store)
-    IMAGES.mkdir(exist_ok=True)
     picture(larobust("compare", *store), "larobust compare", IMAGES / "compare.svg")
     larobust("plot", "scatter", *store, "-o", str(IMAGES / "scatter.svg"))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from robustbench_la.api.corrupting import corrupt
     from robustbench_la.api.evaluating import EvaluationResult, evaluate
     from robustbench_la.api.fluctuating import FluctuationResult, fluctuation
+    from robustbench_la.api.previewing import PreviewResult, preview
     from robustbench_la.api.settings import Filters, MeasuringSettings, NetworkSettings
     from robustbench_la.api.storing import StoreView, open_store
     from robustbench_la.errors import NotComparableError, RunError, UserError
@@ -40,6 +41,7 @@ __all__ = [
     "MeasuringSettings",
     "NetworkSettings",
     "NotComparableError",
+    "PreviewResult",
     "RunError",
     "StoreView",
     "UserError",
@@ -52,6 +54,7 @@ __all__ = [
     "la_hardsilu",
     "la_silu",
     "open_store",
+    "preview",
 ]
 
 _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -61,6 +64,7 @@ _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "robustbench_la.api.corrupting": ("corrupt",),
         "robustbench_la.api.evaluating": ("EvaluationResult", "evaluate"),
         "robustbench_la.api.fluctuating": ("FluctuationResult", "fluctuation"),
+        "robustbench_la.api.previewing": ("PreviewResult", "preview"),
         "robustbench_la.api.settings": ("Filters", "MeasuringSettings", "NetworkSettings"),
         "robustbench_la.api.storing": ("StoreView", "open_store"),
         "robustbench_la.errors": ("NotComparableError", "RunError", "UserError"),

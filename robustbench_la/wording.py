@@ -51,6 +51,7 @@ _ALWAYS_GIVEN = frozenset(
         "by",
         "device",
         "group",
+        "image",
         "key",
         "metric",
         "noise",
@@ -61,7 +62,9 @@ _ALWAYS_GIVEN = frozenset(
 """Flags after which any word is their value, except those of _NEVER_VALUES."""
 _NEVER_VALUES = ("and", "is", "or", "to", "with")
 
-_COMMAND = re.compile(r"larobust (?:baseline|check|compare|eval|fluctuation|forget|list|merge|plot|results|train)\b[^;)`]*")
+_COMMAND = re.compile(
+    r"larobust (?:baseline|check|compare|eval|fluctuation|forget|list|merge|plot|preview|results|train)\b[^;)`]*"
+)
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b(?: ('[^']*'|[^\s'][^\s]*?)(?=[.,;:?)]*(?:\s|$)))?")
 _LITERAL = re.compile(r"'.*'|.*[=:/.*{}\d-].*|[A-Z]{2,}|hf")
 """What follows a flag as its value: quoted, no plain word, or the name of what to put there, such as FILE."""

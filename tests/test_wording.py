@@ -42,7 +42,7 @@ def messages() -> list[tuple[str, str]]:
 
 
 def test_every_setting_that_a_message_names_is_an_argument_in_python() -> None:
-    functions = (la.evaluate, la.fluctuation, la.check, la.compare, la.open_store)
+    functions = (la.evaluate, la.fluctuation, la.preview, la.check, la.compare, la.open_store)
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
     arguments |= {*la.MeasuringSettings.__annotations__, *la.NetworkSettings.__annotations__, *la.Filters.__annotations__}
     for file, message in messages():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robustbench_la.images.decoding import Shape
     from robustbench_la.images.from_memory import Arrays, Dataset
     from robustbench_la.measuring.loading import GoOn, ReadCheckpoint
-    from robustbench_la.measuring.session import Evaluation
+    from robustbench_la.measuring.session import Decode, Evaluation
     from robustbench_la.models.checkpoints.network import LoadOverrides, Network
     from robustbench_la.progress import Meter
     from robustbench_la.records.plan import EvaluationPlan
@@ -65,8 +65,9 @@ def sources(
     data_name: str | None = None,
     download: bool = False,
     needs_data: bool = True,
+    needs_models: bool = True,
 ) -> Sources:
-    """Sort out what was given. needs_data: whether networks in memory cannot do without.
+    """Sort out what was given. needs_data: whether networks in memory cannot do without; needs_models: whether anything can.
 
     Raises:
         ArgumentError: For what is neither a network nor a path, and for what would have no effect.
@@ -86,7 +87,7 @@ def sources(
         models = [(None, one(own)) for own in model]
     else:
         models = [(None, one(model))]
-    if not models:
+    if not models and needs_models:
         raise ArgumentError("no model given")
     if data is None and needs_data and any(not isinstance(own, str) for _, own in models):
         raise ArgumentError(
@@ -192,8 +193,18 @@ def notes_of(evaluation: Evaluation) -> tuple[str, ...]:
     return (*left_out, *assumed, *(f"{sentence}." for sentence in same_weights(evaluation.networks)))
 
 
-def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> Evaluation:
-    """The evaluation of sources that are not all files. Networks in memory have to be ``borrowed``."""
+def evaluation_in_memory(
+    given: Sources, plan: EvaluationPlan, meter: Meter, *, decode: Decode | None = None, chosen: Sequence[str] = ()
+) -> Evaluation:
+    """The evaluation of sources that are not all files. Networks in memory have to be ``borrowed``.
+
+    Args:
+        given: Networks and images.
+        plan: The rest.
+        meter: Shows the progress.
+        decode: Decodes the images of a named dataset; those that the limit of the plan leaves, if not given.
+        chosen: The indices of images in memory to use; likewise.
+    """
     from robustbench_la.images import decoding
     from robustbench_la.images.from_memory import images_in_memory, with_classes
     from robustbench_la.images.labels import check_class_names
@@ -216,7 +227,8 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
         for network in networks:  # before images are decoded, which may take minutes
             session.check_fit(network, undecoded.shape(), choice.name, labels_given=undecoded.labels_given)
             check_class_names(network.classes, undecoded, network=network.name)
-        evaluation = session.evaluation_of(networks, undecoded.decode(limit=plan.limit, meter=meter), plan)
+        images = undecoded.decode(limit=plan.limit, meter=meter) if decode is None else decode(undecoded)
+        evaluation = session.evaluation_of(networks, images, plan)
         return replace(evaluation, left_out=tuple(left_out))
     if plan.labels or plan.label_map:
         raise ArgumentError(
@@ -225,11 +237,12 @@ def evaluation_in_memory(given: Sources, plan: EvaluationPlan, meter: Meter) -> 
         )
     default = decoding.IN_MEMORY if isinstance(given.data, (tuple, list)) else type(given.data).__name__
     choice = replace(session.choice_for(plan, []), name=given.data_name or default)
-    images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter)
+    images = images_in_memory(given.data, choice, limit=plan.limit, layout=given.layout, meter=meter, chosen=chosen)
     _, channels, height, width = images.images.shape
     shape = decoding.Shape(classes=len(images.classes), channels=channels, height=height, width=width)
     networks = _networks(given, plan, files, shape, go_on)
-    evaluation = session.evaluation_of(networks, with_classes(images, networks[0].spec.classes), plan)
+    images = with_classes(images, networks[0].spec.classes) if networks else images
+    evaluation = session.evaluation_of(networks, images, plan)
     return replace(evaluation, left_out=tuple(left_out))
 
 

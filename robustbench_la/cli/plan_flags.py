@@ -169,7 +169,15 @@ def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | N
 
 def announce(evaluation: Evaluation, counts: str) -> None:
     """Report on stderr what will be measured, and how checkpoints were made to fit."""
-    from robustbench_la.measuring.session import describe, same_weights
+    from robustbench_la.measuring.session import describe
+
+    announce_networks(evaluation)
+    say(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.")
+
+
+def announce_networks(evaluation: Evaluation) -> None:
+    """Report on stderr how checkpoints and images were made to fit."""
+    from robustbench_la.measuring.session import same_weights
     from robustbench_la.text import some
 
     names: dict[str, list[str]] = {remark: [evaluation.images.name] for remark in evaluation.images.remarks}
@@ -180,7 +188,6 @@ def announce(evaluation: Evaluation, counts: str) -> None:
         say(f"{some(having)}: {remark}")
     for sentence in same_weights(evaluation.networks):
         say(sentence)
-    say(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.")
 
 
 def report_default_data(plan: EvaluationPlan, evaluation: Evaluation) -> None:

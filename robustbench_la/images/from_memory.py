@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from robustbench_la.errors import ArgumentError
+from robustbench_la.images.chosen import chosen_images, places_of
 from robustbench_la.images.decoding import (
     ImageChoice,
     ImageSet,
@@ -42,7 +43,13 @@ class Dataset(Protocol):
 
 
 def images_in_memory(
-    data: Arrays | Dataset, choice: ImageChoice, *, limit: int | None = None, layout: str | None = None, meter: Meter = silent
+    data: Arrays | Dataset,
+    choice: ImageChoice,
+    *,
+    limit: int | None = None,
+    layout: str | None = None,
+    meter: Meter = silent,
+    chosen: Sequence[str] = (),
 ) -> ImageSet:
     """Decode images that are in memory.
 
@@ -52,9 +59,10 @@ def images_in_memory(
         limit: Use only this many images, the first of a fixed permutation; None for all.
         layout: The order of the axes, if it cannot be inferred from the shape; see ``layout.LAYOUTS``.
         meter: Shows the progress of reading a Dataset.
+        chosen: The indices of images to use, in place of ``limit``.
 
     Returns:
-        The images in ascending order of their ids.
+        The images in ascending order of their ids, or in the order chosen.
 
     Raises:
         ArgumentError: If ``data`` is neither, or images and labels do not match.
@@ -66,7 +74,8 @@ def images_in_memory(
         labels = _labels(data[1], len(images))
         remarks = channels_remark("L" if images.shape[1] == 1 else "RGB", choice)
         source = from_array(images, labels.tolist(), _numbered(labels))
-        return UndecodedImages(choice, source, remarks).decode(limit=limit, meter=meter)
+        dataset = UndecodedImages(choice, source, remarks)
+        return chosen_images(dataset, chosen, limit=1) if chosen else dataset.decode(limit=limit, meter=meter)
     inner = getattr(data, "dataset", None)
     if type(data).__name__ == "DataLoader":
         raise ArgumentError("data must be a Dataset, not a DataLoader: give loader.dataset (batching and order are set here)")
@@ -75,7 +84,13 @@ def images_in_memory(
             f"data must be the name of a dataset, (images, labels), or a map-style Dataset, not {type(data).__name__}"
         )
     classes = getattr(data, "classes", None) or getattr(inner, "classes", None)  # a Subset has them in its dataset
-    return _from_dataset(data, choice, limit, layout, classes, meter)
+    total = len(data)
+    if total == 0:
+        raise ArgumentError("the Dataset is empty")
+    places = places_of(chosen, total, choice.name) if chosen else chosen_ids(total, limit).tolist()
+    if any(not isinstance(place, int) for place in places):
+        raise ArgumentError("image= must be an index in the Dataset; files are for datasets that are files, or for none")
+    return _from_dataset(data, choice, list(dict.fromkeys(places)), layout, classes, meter)
 
 
 def with_classes(images: ImageSet, count: int) -> ImageSet:
@@ -134,12 +149,11 @@ def _numbered(labels: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def _from_dataset(
-    data: Dataset, choice: ImageChoice, limit: int | None, layout: str | None, classes: Sequence[object] | None, meter: Meter
+    data: Dataset, choice: ImageChoice, places: list[Any], layout: str | None, classes: Sequence[object] | None, meter: Meter
 ) -> ImageSet:
-    total = len(data)
-    if total == 0:
-        raise ArgumentError("the Dataset is empty")
-    ids = chosen_ids(total, limit)
+    import numpy as np
+
+    ids = np.array(places, dtype=np.int64)
     labels = []
     images: NDArray[np.uint8] | None = None
     # One by one, because a Dataset need not be thread-safe.
@@ -167,7 +181,7 @@ def _from_dataset(
         labels=checked,
         ids=ids,
         classes=names,
-        total=total,
+        total=len(data),
         resize=choice.resize,
         crop=choice.crop,
     )

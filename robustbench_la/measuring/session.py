@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,8 +67,16 @@ class Evaluation:
         return "bfloat16 autocast" if self.amp else "float32"
 
 
+Decode = Callable[[UndecodedImages], ImageSet]
+
+
 def prepare_evaluation(
-    plan: EvaluationPlan, *, download: bool = False, meter: Meter = silent, go_on: GoOn | None = None
+    plan: EvaluationPlan,
+    *,
+    download: bool = False,
+    meter: Meter = silent,
+    go_on: GoOn | None = None,
+    decode: Decode | None = None,
 ) -> Evaluation:
     """Load the checkpoints and the images that a plan names.
 
@@ -77,6 +85,7 @@ def prepare_evaluation(
         download: Whether a missing dataset may be downloaded.
         meter: Shows the progress of decoding.
         go_on: Whether to go on without a checkpoint that cannot be used; as the plan says if not given.
+        decode: Decodes the images to measure on; those that the limit of the plan leaves, if not given.
 
     Returns:
         Everything needed to measure.
@@ -104,7 +113,8 @@ def prepare_evaluation(
     networks = load_networks(checkpoints, shape, without, check=check)
     check_alpha(networks, plan)
     conditions_here(plan, height=shape.height, width=shape.width)
-    images = dataset.decode(limit=plan.limit, meter=meter)  # last, because it may take minutes
+    # Last, because it may take minutes.
+    images = dataset.decode(limit=plan.limit, meter=meter) if decode is None else decode(dataset)
     return replace(evaluation_of(networks, images, plan), left_out=tuple(left_out))
 
 

@@ -34,11 +34,12 @@ def fragment(tables: Sequence[Table], *, headline: str = "", remarks: Sequence[s
 
 
 def _rendered(template: str, tables: Sequence[Table], **more: object) -> str:
-    return _templates().get_template(template).render(tables=list(map(laid_out, tables)), zip=zip, **more) + "\n"
+    return templates().get_template(template).render(tables=list(map(laid_out, tables)), zip=zip, **more) + "\n"
 
 
 @functools.cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates in this folder, which escape all that is filled in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("robustbench_la.output", "."), autoescape=True, undefined=StrictUndefined)

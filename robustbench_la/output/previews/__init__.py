@@ -1,0 +1,1 @@
+"""Previews of corrupted images: how tiles are arranged, drawn as a figure, and written as a page."""
