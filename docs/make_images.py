@@ -2,8 +2,9 @@
 
     python docs/make_images.py --data mnist:data --download
 
-First it shows the corruptions on a photograph that comes with scikit-learn. Then it trains five activations with five seeds each by the paper's MNIST recipe (10 epochs), measures them, and writes
-docs/images. What is trained and measured already is not done again.
+First it shows the corruptions on a photograph that comes with scikit-learn. Then it trains five activations with five seeds
+each by the paper's MNIST recipe (10 epochs), measures them, and writes docs/images. What is trained and measured already is
+not done again.
 """
 
 from __future__ import annotations
