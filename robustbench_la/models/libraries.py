@@ -101,12 +101,13 @@ def sketched(build: Callable[[], nn.Module]) -> nn.Module | None:
         raise
 
 
-def transformers_network(folder: Path, state: dict[str, Any]) -> nn.Module:
+def transformers_network(folder: Path, state: dict[str, Any], settings: Mapping[str, Any] | None = None) -> nn.Module:
     """Build a classifier of Hugging Face transformers as its folder describes it. Code in the folder is not run.
 
     Args:
         folder: With config.json.
         state: The weights, which larobust reads itself: transformers would take any tensors.
+        settings: In place of those of its config.json.
 
     Returns:
         The network, which returns logits.
@@ -120,7 +121,10 @@ def transformers_network(folder: Path, state: dict[str, Any]) -> nn.Module:
     try:
         with warnings.catch_warnings(action="ignore"), _silent(transformers):
             automatic = transformers.AutoModelForImageClassification
-            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if settings is None:
+                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            else:
+                config = transformers.AutoConfig.for_model(**settings)
             with unallocated():
                 kind = type(automatic.from_config(config, trust_remote_code=False))
             model, loading = kind.from_pretrained(

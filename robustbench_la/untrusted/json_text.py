@@ -20,11 +20,13 @@ _DEEPEST = 24
 _OUTSIDE_TEXTS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path, *, largest: int = LARGEST, deepest: int = _DEEPEST) -> object:
     """Read a JSON file.
 
     Args:
         path: The file.
+        largest: The most bytes that it may have.
+        deepest: How deep its values may be nested.
 
     Returns:
         Its content; numbers are finite, and whole ones below 2^62.
@@ -33,14 +35,14 @@ def read_json(path: Path) -> object:
         FileNotFoundError: If it does not exist.
         UserError: If it cannot be read, or is beyond the bounds; the message does not name the file.
     """
-    content = read_bytes(path, largest=LARGEST)
+    content = read_bytes(path, largest=largest)
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MOST_MARKS or content.count(b'"') > 4 * _MOST_MARKS:
         raise UserError("holds more values than any file of its kind")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise not_utf_8(content, error) from None
-    _check_depth(text)
+    _check_depth(text, deepest)
     try:
         document: object = json.loads(
             text, parse_int=_whole, parse_float=_number, parse_constant=_number, object_pairs_hook=_each_once
@@ -52,12 +54,12 @@ def read_json(path: Path) -> object:
     return document
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, deepest: int) -> None:
     depth = 0
     for found in _OUTSIDE_TEXTS.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        if depth > _DEEPEST:
-            raise UserError(f"{place(text, found.start())}: nested more than {_DEEPEST} deep")
+        if depth > deepest:
+            raise UserError(f"{place(text, found.start())}: nested more than {deepest} deep")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

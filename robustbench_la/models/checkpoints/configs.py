@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from robustbench_la.errors import UserError
-from robustbench_la.models.checkpoints.formats import read_bytes
+from robustbench_la.untrusted.json_text import read_json
 
 _MOST_BYTES = 8 * 2**20
 """ImageNet-21k, with its names twice, takes 2 MB."""
@@ -42,28 +42,22 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is no JSON, no settings, or out of these bounds.
     """
-    if path.is_file() and path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path.name} has more than {_MOST_BYTES // 2**20} MB, which no settings of a network take")
-
-    def no_number(word: str) -> NoReturn:
-        raise UserError(f"{path.name} holds {word}, which is no number of JSON")
-
     try:
-        config = json.loads(read_bytes(path), parse_constant=no_number)
-    except (ValueError, RecursionError):
-        raise UserError(f"{path.name} is not readable as JSON") from None
+        config = read_json(path, largest=_MOST_BYTES, deepest=_DEEPEST)
+    except FileNotFoundError:
+        raise UserError(f"{path.name}: no such file") from None
+    except UserError as error:
+        raise UserError(f"{path.name}: {error}") from None
     if not isinstance(config, dict):
         raise UserError(f"{path.name} holds no settings")
-    for name, value, depth in _values(config):
-        if (fault := _fault(name, value, depth)) is not None:
+    for name, value in _values(config):
+        if (fault := _fault(name, value)) is not None:
             raise UserError(f"{reprlib.repr(name)} in {path.name} {fault}")
     return config
 
 
-def _fault(name: str, value: object, depth: int) -> str | None:
+def _fault(name: str, value: object) -> str | None:
     """What is wrong with a setting; None if nothing is."""
-    if depth > _DEEPEST:
-        return f"is nested more than {_DEEPEST} deep"
     if isinstance(value, str) and len(value) > _LONGEST:
         return f"is a text of {len(value):,} characters"
     if isinstance(value, (int, float)) and not abs(value) <= (_MOST_CLASSES if _CLASSES.fullmatch(name) else _LARGEST):
@@ -80,7 +74,7 @@ def check_runs_nothing(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: If they do.
     """
-    for name, value, _ in _values(config):
+    for name, value in _values(config):
         if _IMPLEMENTATION.fullmatch(name) and (name == "auto_map" or (isinstance(value, str) and re.search(r"[/:@]", value))):
             raise UserError(
                 f"its config.json asks for Python code of its own ({name}), which is not run; give the weights with "
@@ -88,19 +82,17 @@ def check_runs_nothing(config: Mapping[str, Any]) -> None:
             )
 
 
-def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, int]]:
-    """Every value, and every name, with the name that it stands under and its depth. A walk that no nesting stops."""
-    waiting: list[tuple[str, Any, int]] = [("settings", config, 0)]
+def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value, and every name, with the name that it stands under."""
+    waiting: list[tuple[str, Any]] = [("settings", config)]
     while waiting:
-        name, value, depth = waiting.pop()
-        yield name, value, depth
-        if depth > _DEEPEST:
-            continue
+        name, value = waiting.pop()
+        yield name, value
         if isinstance(value, dict):
-            waiting += [(key, inner, depth + 1) for key, inner in value.items()]
-            waiting += [(key[:40], key, depth + 1) for key in value]
+            waiting += value.items()
+            waiting += [(key[:40], key) for key in value]
         elif isinstance(value, list):
-            waiting += [(name, inner, depth + 1) for inner in value]
+            waiting += [(name, inner) for inner in value]
 
 
 def check_counts(config: Mapping[str, Any], tensors: int) -> None:
@@ -113,7 +105,7 @@ def check_counts(config: Mapping[str, Any], tensors: int) -> None:
     Raises:
         UserError: If they do.
     """
-    for name, value, _ in _values({key: value for key, value in config.items() if key not in ("id2label", "label2id")}):
+    for name, value in _values({key: value for key, value in config.items() if key not in ("id2label", "label2id")}):
         if not _COUNTED.search(name) or _WIDE.search(name):
             continue
         if isinstance(value, int) and not isinstance(value, bool) and value > max(tensors, 1):
@@ -138,25 +130,45 @@ def whole_number(config: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
-def names_of(labels: object, name: str) -> list[str]:
-    """The names of classes, in the order of the outputs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What a setting says of the classes, in the order of the outputs. It is there for readers: a network needs none of it."""
+
+    names: tuple[str, ...] = ()
+    """Empty if it gives none, or odd ones."""
+    count: int | None = None
+    """The number of entries; None if there are none."""
+    fault: str | None = None
+    """Why its names are left out."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What users must know."""
+        return () if self.fault is None else (f"{self.fault}, so the names of its classes are left out",)
+
+
+def labels_of(labels: object, name: str) -> Labels:
+    """The names of classes; odd ones, such as ``{"LABEL_0": 0}`` or names that are numbered from 1 on, are left out.
 
     Args:
         labels: A list of names, or what each number is called.
-        name: Of the setting, for errors.
+        name: Of the setting, for remarks.
 
     Returns:
-        The names; none if ``labels`` is None or empty.
+        The names, or why there are none.
 
-    Raises:
-        UserError: If they are no names, or not numbered from 0 on.
+    >>> labels_of({"1": "bee", "0": "ant"}, "id2label").names, labels_of({"1": "ant", "2": "bee"}, "id2label").fault
+    (('ant', 'bee'), "its id2label does not number the classes from 0 on (['1', '2'])")
     """
+    if not labels and isinstance(labels, dict | list | None):
+        return Labels()
+    if not isinstance(labels, dict | list):
+        return Labels(fault=f"its {name} is {reprlib.repr(labels)}, not names of classes")
+    count = len(labels)
     if isinstance(labels, dict):
-        if not all(map(_NUMBER.fullmatch, labels)) or {int(key) for key in labels} != {*range(len(labels))}:
-            raise UserError(f"its {name} does not number the classes from 0 on: {reprlib.repr(list(labels))}")
+        if not all(map(_NUMBER.fullmatch, labels)) or {int(key) for key in labels} != {*range(count)}:
+            return Labels(count=count, fault=f"its {name} does not number the classes from 0 on ({reprlib.repr(list(labels))})")
         labels = [labels[key] for key in sorted(labels, key=int)]
-    if labels is not None and not isinstance(labels, list):
-        raise UserError(f"its {name} is {reprlib.repr(labels)}, not names of classes")
-    if wrong := [one for one in labels or () if not isinstance(one, (str, int)) or isinstance(one, bool)]:
-        raise UserError(f"its {name} holds {reprlib.repr(wrong[0])}, which is no name of a class")
-    return [str(one) for one in labels or ()]
+    if wrong := [one for one in labels if not isinstance(one, str | int) or isinstance(one, bool)]:
+        return Labels(count=count, fault=f"its {name} holds {reprlib.repr(wrong[0])}, which is no name of a class")
+    return Labels(names=tuple(map(str, labels)), count=count)

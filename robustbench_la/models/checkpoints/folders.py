@@ -8,6 +8,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +17,14 @@ from robustbench_la.errors import UserError
 from robustbench_la.models.architectures import HUGGING_FACE
 from robustbench_la.models.bounded import no_larger_than
 from robustbench_la.models.checkpoints import preprocessing
-from robustbench_la.models.checkpoints.configs import check_counts, check_runs_nothing, names_of, read_config, whole_number
+from robustbench_la.models.checkpoints.configs import (
+    Labels,
+    check_counts,
+    check_runs_nothing,
+    labels_of,
+    read_config,
+    whole_number,
+)
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
 from robustbench_la.models.checkpoints.keys import check_keys, check_real, missing
 from robustbench_la.models.checkpoints.layouts import Weights, choose, find_weights, without_training_only
@@ -155,7 +163,7 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
     classes = whole_number(config, "num_classes") or whole_number(described, "num_classes")
     if classes is None:
         raise UserError(f"its {CONFIG} does not say the number of classes (num_classes)")
-    labels = names_of(config.get("label_names", described.get("label_names")), "label_names")
+    labels = labels_of(config.get("label_names", described.get("label_names")), "label_names")
 
     def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
         content = merged(files)
@@ -165,7 +173,7 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
             _fitting(sketch, content, f"timm:{name}", key)
         with no_larger_than(_parameters(find_weights(content, key))):
             model = build()
-        return model, loaded(model, content, f"timm:{name}", key)
+        return model, (*loaded(model, content, f"timm:{name}", key), *labels.remarks)
 
     return WholeNetwork(
         architecture=f"timm:{name}",
@@ -174,7 +182,7 @@ def _of_timm(folder: Path, config: Mapping[str, Any], files: list[Path]) -> Whol
         classes=classes,
         normalization=preprocessing.timm_normalization(described),
         images=preprocessing.timm_images(described),
-        class_names=_names(labels) if len(labels) == classes else (),
+        class_names=_names(labels.names) if labels.count == classes else (),
     )
 
 
@@ -221,12 +229,11 @@ def _tensors(content: Mapping[str, Any], key: str | None) -> int:
 
 
 def _of_transformers(folder: Path, config: Mapping[str, Any], files: list[Path]) -> WholeNetwork:
-    labels = names_of(config.get("id2label"), "id2label")
+    labels = labels_of(config.get("id2label"), "id2label")
     number, channels = whole_number(config, "num_labels"), whole_number(config, "num_channels")
-    if not isinstance(config.get("label2id", {}), dict | None):
-        raise UserError(f"its label2id is {reprlib.repr(config['label2id'])}, not numbers of names")
+    settings, remarks = _without_odd_labels(config, labels)
     path = folder / "preprocessor_config.json"
-    settings = read_config(path) if path.is_file() else {}
+    preprocessor = read_config(path) if path.is_file() else {}
 
     def make(key: str | None) -> tuple[nn.Module, tuple[str, ...]]:
         content = merged(files)
@@ -234,17 +241,35 @@ def _of_transformers(folder: Path, config: Mapping[str, Any], files: list[Path])
         weights = find_weights(content, key)[0]
         check_real(weights.tensors)
         with no_larger_than(_parameters([weights])):
-            return transformers_network(folder, dict(weights.tensors)), weights.remarks
+            network = transformers_network(folder, dict(weights.tensors), settings)
+        return network, (*weights.remarks, *remarks)
 
     return WholeNetwork(
         architecture=HUGGING_FACE,
         make=make,
         channels=channels,
-        classes=len(labels) or number,
-        normalization=preprocessing.transformers_normalization(settings),
-        images=preprocessing.transformers_images(settings),
-        class_names=_names(labels),
+        classes=labels.count or number,
+        normalization=preprocessing.transformers_normalization(preprocessor),
+        images=preprocessing.transformers_images(preprocessor),
+        class_names=_names(labels.names),
     )
+
+
+def _without_odd_labels(config: Mapping[str, Any], labels: Labels) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """Settings without the labels that transformers would fail over, and remarks; None in place of settings that it takes."""
+    names, numbers = config.get("id2label"), config.get("label2id")
+    taken = names is None or (labels.fault is None and names != {} and _all_of(names, str))
+    if taken and (numbers is None or _all_of(numbers, str | int)):
+        return None, ()
+    settings = {name: value for name, value in config.items() if name not in ("id2label", "label2id")}
+    if taken:
+        return {**settings, "id2label": names}, (f"its label2id is {reprlib.repr(numbers)}, not numbers of names, and left out",)
+    return settings if labels.count is None else {**settings, "num_labels": labels.count}, labels.remarks
+
+
+def _all_of(table: object, kinds: type | UnionType) -> bool:
+    """Whether something is a table of values of some kinds."""
+    return isinstance(table, dict) and all(isinstance(value, kinds) and not isinstance(value, bool) for value in table.values())
 
 
 def _names(labels: Sequence[str]) -> tuple[str, ...]:
