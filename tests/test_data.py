@@ -139,6 +139,21 @@ def test_hidden_folders_and_other_files_are_no_classes_and_no_images(grey_folder
     assert len(images.images) == 3
 
 
+def test_folders_that_a_class_links_to_are_read_once_each(grey_folder, tmp_path_factory, monkeypatch):
+    """As by torchvision's ImageFolder, which would enter a circle of links forty times."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    _picture(elsewhere / "more" / "d.png", seed=3)
+    (grey_folder / "cat" / "linked").symlink_to(elsewhere)
+    (grey_folder / "cat" / "again").symlink_to(elsewhere / "more")
+    (elsewhere / "back").symlink_to(grey_folder / "cat")
+
+    assert [path.name for path in folders.image_files(grey_folder / "cat")] == ["a.png", "d.png"]
+    assert sorted(load(ImageChoice(f"folder:{grey_folder}")).labels) == [0, 0, 1, 1]
+    monkeypatch.setattr(folders, "_MOST_LINKED", 1)
+    with pytest.raises(UserError, match=r"cat links to more than 1 folders, such as .*"):
+        folders.image_files(grey_folder / "cat")
+
+
 def test_images_of_unequal_size_are_refused_with_both_names(grey_folder):
     _picture(grey_folder / "dog" / "wide.png", size=(12, 8))
 

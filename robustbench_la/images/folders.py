@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """Those of torchvision's ImageFolder."""
+
+_MOST_LINKED = 10_000
+"""Folders of one class that links lead to: a link to a whole disk is a mistake."""
 
 _GREY_SAMPLE = 200
 """How many files are inspected to decide whether a folder's images are grey."""
@@ -56,7 +60,7 @@ def class_folders(root: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of one class, sorted: those below its folder, except hidden ones and what is only linked to.
+    """The images of one class, sorted: those below its folder and below folders that it links to, except hidden ones.
 
     Args:
         folder: The folder of a class.
@@ -65,11 +69,10 @@ def image_files(folder: Path) -> list[Path]:
         At least one path.
 
     Raises:
-        UserError: If there are none, a folder cannot be read, or what is named as an image is no file.
+        UserError: If there are none, a folder cannot be read, links lead to very many, or what is named as an image is no file.
     """
     files: list[str] = []  # as text, of which a hundred thousand are sorted and looked up sooner than paths
-    for path, subfolders, names in os.walk(folder, onerror=_unreadable):  # does not follow links, so that it ends
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    for path, names in _folders_of(folder):
         pictures = (name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith("."))
         files += [os.path.join(path, name) for name in pictures]  # noqa: PTH118
     if not files:
@@ -79,6 +82,36 @@ def image_files(folder: Path) -> list[Path]:
             kind = "no regular file" if os.path.exists(file) else "a link to nothing"  # noqa: PTH110
             raise UserError(f"cannot read {file}: it is {kind}; replace it, or move it out of the dataset")
     return list(map(Path, sorted(files, key=lambda file: file.replace(os.sep, "/"))))
+
+
+def _folders_of(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The folder of a class and all below it, with what each holds; then those that links lead to, each once, so that it ends."""
+    entered: set[tuple[int, int]] = set()
+    starts, most = [str(folder)], math.inf
+    while starts:
+        links: list[str] = []
+        for start in starts:
+            for path, subfolders, names in os.walk(start, onerror=_unreadable):  # which follows no link on its own
+                if (identity := _identity(path)) in entered:
+                    subfolders.clear()
+                    continue
+                entered.add(identity)
+                if len(entered) > most:
+                    raise UserError(f"class folder {folder} links to more than {_MOST_LINKED:,} folders, such as {start}")
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                below = (os.path.join(path, name) for name in subfolders)  # noqa: PTH118
+                links += filter(os.path.islink, below)
+                yield path, names
+        starts, most = links, min(most, len(entered) + _MOST_LINKED)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """What a folder is, whatever path leads to it."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        _unreadable(error)
+    return status.st_dev, status.st_ino
 
 
 def _unreadable(error: OSError) -> NoReturn:
