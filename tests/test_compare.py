@@ -351,6 +351,52 @@ def test_severities_that_differ_between_corruptions_are_told(path) -> None:
     assert "which differ: severities 1, 3 (gaussian_noise, gaussian_blur); severity 3 (shot_noise)." in " ".join(table.notes)
 
 
+@pytest.mark.parametrize("by", ["activation", "checkpoint"])
+def test_a_mean_over_corruptions_takes_only_the_severities_that_all_share(path, by) -> None:
+    """Otherwise a corruption measured at severity 5, too, would count for more of the mean than one at severity 3 alone."""
+    answers = fill(
+        path, (CLEAN, noise("frost", 3), noise("frost", 5), noise("fog", 3)), activations=("la_silu", "silu"), seeds=(11,)
+    )
+    right = [answers["silu", 11, noise(name, 3), 0].mean() for name in ("frost", "fog")]
+
+    (table,) = tables(path, Request(by=by, detail="corruption"))
+    label = "silu" if by == "activation" else "runs/silu-11.pt"
+    assert found(table, label, "mean corr.").value == pytest.approx(sum(right) / 2)
+    assert "Mean corr.: mean over frost, fog, at severity 3 only, as not all were measured at the others." in table.notes[0]
+
+
+@pytest.mark.parametrize("by", ["activation", "checkpoint"])
+def test_corruptions_that_share_no_severity_have_no_mean(path, by) -> None:
+    fill(path, (CLEAN, noise("frost", 5), noise("fog", 3)), activations=("la_silu", "silu"), seeds=(11,))
+
+    (table,) = tables(path, Request(by=by, detail="corruption"))
+    place = [column.name for column in table.columns].index("mean corr.")
+    assert [row.values[place] for row in table.rows] == [None] * 3
+    assert "No mean corr.: its corruptions share no severity." in table.notes[0]
+
+
+def test_custom_levels_are_named_in_titles_and_notes(path) -> None:
+    fog, blur = (Condition(corruption=name, severity=None, parameters=level, profile=None)
+                 for name, level in (("fog", (1.5, 2.0)), ("gaussian_blur", (0.7,))))  # fmt: skip
+    fill(path, (CLEAN, fog, blur), activations=("silu",))
+
+    (table,) = tables(path)
+    assert table.title.endswith("custom levels fog=1.5/2, gaussian_blur=0.7")
+    assert "Each corruption: mean over its levels (fog: level 1.5/2; gaussian_blur: level 0.7)." in table.notes[0]
+
+
+def test_tables_of_one_title_differ_in_their_levels(path) -> None:
+    """Four architectures under each of two lists of as many levels, which are too many for a title."""
+    for levels in ((0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.3, 0.5)):
+        own = [Condition(corruption="gaussian_noise", severity=None, parameters=(level,), profile=None) for level in levels]
+        for number in range(4):
+            name = f"{levels[-1]}-{number}.pt"
+            fill(path, (CLEAN, *own), activations=("relu",), seeds=(11,), name=name, architecture=f"net{levels[-1]}{number}")
+
+    shown = [table.title for table in tables(path, Request(by="checkpoint", against=()))]
+    assert [title.rpartition(": ")[2] for title in shown] == ["levels 0.1, 0.2, 0.3, 0.4", "levels 0.1, 0.2, 0.3, 0.5"]
+
+
 def test_rows_are_sorted_and_columns_chosen_by_name(path) -> None:
     fill(path, SMALL)
     table = tables(path, Request(sort="mean-corr", columns=("mean corr.", "clean")))[0]

@@ -167,6 +167,27 @@ def test_eval_prints_a_table_and_writes_the_document(digits_pair, tmp_path, monk
     assert document["provenance"]["dataset"]["name"] == "digits"
 
 
+def test_the_levels_of_each_corruption_are_named_below_the_table(digits_pair, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "eval",
+        "--ckpt",
+        str(digits_pair[0]),
+        "--limit=20",
+        "--no-store",
+        "--noise=fog=1.5/2",
+        "--noise=snow",
+        "--severity=5",
+    ]
+
+    assert run(words, monkeypatch) == 0
+    out, err = capsys.readouterr()
+    assert "Each corruption: mean over its levels (fog: level 1.5/2; snow: severity 5)." in " ".join(out.split())
+    assert "; levels of profile cifar-c and custom level fog=1.5/2;" in err
+    assert run([word for word in words if word not in ("--noise=snow", "--severity=5")], monkeypatch) == 0
+    assert "1 channel; custom level fog=1.5/2; noise seed 0" in capsys.readouterr().err
+
+
 def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "--severity=1", "--json", "--detail"], monkeypatch)

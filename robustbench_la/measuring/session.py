@@ -24,6 +24,7 @@ from robustbench_la.models.names import check_names
 from robustbench_la.models.preprocess import Preprocess
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key, Pass
+from robustbench_la.records.level_words import custom_levels
 from robustbench_la.records.plan import EvaluationPlan
 from robustbench_la.text import counted, quoted
 
@@ -270,9 +271,12 @@ def describe(evaluation: Evaluation) -> str:
     where = "in" if images.name == IN_MEMORY else "of"
     seeds = evaluation.seeds
     noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
+    custom = custom_levels(evaluation.conditions)
+    by_profile = not custom or any(condition.profile for condition in evaluation.conditions)
+    levels = " and ".join([*([f"levels of profile {evaluation.profile}"] if by_profile else []), *([custom] if custom else [])])
     return (
         f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
-        f"levels of profile {evaluation.profile}; {noise}; {evaluation.precision} on {evaluation.device}."
+        f"{levels}; {noise}; {evaluation.precision} on {evaluation.device}."
         + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
     )
 

@@ -58,11 +58,11 @@ class ImageDifferences:
             weights: Conditions and their weights in the mean.
 
         Returns:
-            The difference, as a fraction; None if a cell is missing.
+            The difference, as a fraction; None if a cell is missing, or there is no condition.
         """
         indices = one.indices[0], other.indices[0]
         passes = [pass_ for pass_ in self._group.passes if pass_.condition in weights]
-        if any(pass_ not in self._group.networks[index].cells for pass_ in passes for index in indices):
+        if not passes or any(pass_ not in self._group.networks[index].cells for pass_ in passes for index in indices):
             return None
         pairs = [(self._right(indices[0], pass_), self._right(indices[1], pass_)) for pass_ in passes]
         names = one.name, other.name

@@ -13,6 +13,7 @@ from robustbench_la.analysis.groups.gaps import require_complete
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.analysis.groups.variants import Variant, variant_of
 from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
+from robustbench_la.records.level_words import custom_levels, levels_in_words
 from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Group:
         partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
-            parts.append(f"levels of {self.profile}" if self.profile else "custom levels")
+            parts.append(f"levels of {self.profile}" if self.profile else custom_levels(self.conditions))
         parts += drawn_by(self.noise_version) + stored_as(self.jpeg)
         if self.precision != "float32":
             parts.append(self.precision)
@@ -175,7 +176,12 @@ def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> lis
             groups = group(cells, allow_missing=allow_missing, across=True)
         joined += groups
     told_apart = [
-        {"conditions": f"{len(each.conditions)} conditions", "fingerprint": f"images {each.fingerprint[:8]}"} for each in joined
+        {
+            "conditions": f"{len(each.conditions)} conditions",
+            "levels": levels_in_words(each.conditions),
+            "fingerprint": f"images {each.fingerprint[:8]}",
+        }
+        for each in joined
     ]
     titles = distinguished([each.title for each in joined], told_apart)
     return [replace(each, title=title) for each, title in zip(joined, titles, strict=True)]

@@ -20,6 +20,7 @@ from robustbench_la.analysis.groups.groups import (
 )
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.errors import UserError
+from robustbench_la.records.level_words import custom_levels
 from robustbench_la.store.layer_rows import LayerRow, networks
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _title(setting: RunSetting, rows: Sequence[LayerRow], *, seeds: bool) -> str
     row = rows[0]
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
     profile = row.condition.profile
-    levels = f"levels of {profile}" if profile else "custom levels"
+    levels = f"levels of {profile}" if profile else custom_levels(each.condition for each in rows)
     parts = [f"{row.network.design} on {setting.data}", f"{setting.images:,}{partial} images", levels]
     parts += drawn_by(*noise_versions(each.condition for each in rows)) + stored_as(row.condition.jpeg)
     parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")

@@ -91,7 +91,7 @@ def _is_repeated(
     """Whether another column is the mean over the same conditions or, where columns are no means, has the same numbers."""
     others = [other for other in names if other not in (name, CLEAN.corruption)]
     if members:
-        return any(members[other] == members[name] for other in others)
+        return any(members[other] == members[name] != {} for other in others)
     return len(others) == 1 and all(row[others[0]] == row[name] for row in rows)
 
 

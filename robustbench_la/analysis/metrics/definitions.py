@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics.imagenet_c import COMMON, GROUP_MEMBERS
-from robustbench_la.analysis.metrics.means import MEAN, PAPER_TOTAL, Detail
+from robustbench_la.analysis.metrics.means import MEAN, PAPER_TOTAL, Detail, alike
 from robustbench_la.analysis.metrics.metrics import Metric
+from robustbench_la.records.level_words import corruptions_by_levels, levels_in_words, severities_in_words, shared_severities
 
 _SHORT = 6
 """The largest number of corruptions that a note lists by name."""
@@ -28,42 +29,59 @@ def column_notes(group: Group, metric: Metric, detail: Detail, names: Sequence[s
     notes = [metric.definition]
     if metric.of_means:
         if detail == "group" and len(names) > 2:
-            members = {key.capitalize(): ", ".join(value) for key, value in GROUP_MEMBERS.items() if key.capitalize() in names}
-            notes += [f"{key}: mean over {value}." for key, value in members.items()]
+            members = {key.capitalize(): value for key, value in GROUP_MEMBERS.items() if key.capitalize() in names}
+            notes += [_mean(group, key, value, ", ".join(value)) for key, value in members.items()]
         if MEAN in names:
-            notes.append(f"{MEAN.capitalize()}: mean over {_named(group.corruptions)}.")
+            notes.append(_mean(group, MEAN, group.corruptions, in_words(group.corruptions)))
         if group.corruptions and (detail != "severity" or MEAN in names):
-            notes.append(f"Each corruption: mean over {_levels(group)}.")
+            notes.append(f"Each corruption: mean over {levels(group)}.")
         if PAPER_TOTAL in names:
-            notes.append(f"{PAPER_TOTAL}: mean over the 19 corruptions and, as a twentieth, the clean images, as in the paper.")
+            over = "the 19 corruptions and, as a twentieth, the clean images, as in the paper"
+            notes.append(_mean(group, PAPER_TOTAL, group.corruptions, over))
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):
         missing = [name for name in COMMON if name not in group.corruptions]
         notes.append(f"No mCE: it needs 15 corruptions at severities 1 to 5; not measured: {_list(missing)}.")
     return (" ".join(notes),)
 
 
-def _levels(group: Group) -> str:
-    """The severities in words, per corruption if they differ."""
+def mean_over(group: Group, corruptions: Sequence[str], named: str) -> str:
+    """What a mean over corruptions covers, in words; empty if they share no severity, so that there is none.
+
+    Args:
+        group: The conditions that were measured.
+        corruptions: Those in the mean.
+        named: The same in words.
+    """
+    measured = {name: [each for each in group.conditions if each.corruption == name] for name in corruptions}
+    covered = alike(measured)
+    if not covered:
+        return ""
+    if covered == measured:
+        return f"mean over {named}"
+    shared = severities_in_words(shared_severities(each for own in covered.values() for each in own))
+    return f"mean over {named}, at {shared} only, as not all were measured at the others"
+
+
+def _mean(group: Group, column: str, corruptions: Sequence[str], named: str) -> str:
+    """What a column is the mean over, or why there is none, in a sentence; arguments as of ``mean_over``."""
+    over = mean_over(group, corruptions, named)
+    if not over:
+        return f"No {column}: its corruptions share no severity."
+    return f"{column.capitalize() if column == MEAN else column}: {over}."
+
+
+def levels(group: Group) -> str:
+    """The severities in words, per corruption if they differ; custom levels by corruption."""
+    if shared := shared_severities(group.conditions):
+        return severities_in_words(shared)
     if any(condition.severity is None for condition in group.conditions):
-        return "its levels"
-    by_severities: dict[tuple[int, ...], list[str]] = {}
-    for name in group.corruptions:
-        severities_of_name = {each.severity for each in group.conditions if each.corruption == name and each.severity is not None}
-        by_severities.setdefault(tuple(sorted(severities_of_name)), []).append(name)
-    if len(by_severities) == 1:
-        return "".join(map(_severities, by_severities))
-    listed = (f"{_severities(severities)} ({_named(names)})" for severities, names in by_severities.items())
+        return f"its levels ({levels_in_words(group.conditions)})"
+    listed = (f"{severities} ({names})" for severities, names in corruptions_by_levels(group.conditions).items())
     return "the measured severities, which differ: " + "; ".join(listed)
 
 
-def _severities(numbers: tuple[int, ...]) -> str:
-    whole = len(numbers) > 2 and numbers == tuple(range(numbers[0], numbers[-1] + 1))
-    return ("severity " if len(numbers) == 1 else "severities ") + (
-        f"{numbers[0]} to {numbers[-1]}" if whole else ", ".join(map(str, numbers))
-    )
-
-
-def _named(corruptions: Sequence[str]) -> str:
+def in_words(corruptions: Sequence[str]) -> str:
+    """Corruptions by name, or their number if they are many."""
     return ", ".join(corruptions) if len(corruptions) <= _SHORT else f"all {len(corruptions)} corruptions"
 
 

@@ -1,4 +1,7 @@
-"""Means over conditions, with their weights. If a value is missing, so is the mean; it never covers only a part."""
+"""Means over conditions, with their weights. If a value is missing, so is the mean; it never covers only a part.
+
+Over corruptions that were measured at different severities it is taken at those that all of them share.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def weights_of(conditions: Sequence[Condition], detail: Detail) -> dict[str, dict[Condition, float]]:
-    """Column -> weighted conditions, for columns that are means: over corruptions of the means over severities."""
+    """Column -> weighted conditions, for columns that are means: over corruptions of the means over severities.
+
+    A column of corruptions that share no severity has no conditions, and no mean.
+    """
     by_name: dict[str, list[Condition]] = {}
     for condition in conditions:
         by_name.setdefault(condition.corruption, []).append(condition)
@@ -53,12 +59,38 @@ def weights_of(conditions: Sequence[Condition], detail: Detail) -> dict[str, dic
     if detail == "group" and set(corrupted) == {name for names in GROUP_MEMBERS.values() for name in names}:
         columns[PAPER_TOTAL] = [*corrupted, *([CLEAN.corruption] if CLEAN in conditions else [])]
     means = {
-        column: {condition: 1 / len(names) / len(by_name[name]) for name in names for condition in by_name[name]}
+        column: {
+            condition: 1 / len(names) / len(own)
+            for name, own in alike({name: by_name[name] for name in names}).items()
+            for condition in own
+        }
         for column, names in columns.items()
     }
     if PAPER_TOTAL in means and CLEAN not in conditions:
         del means[PAPER_TOTAL]
     return single | means
+
+
+def alike(by_name: Mapping[str, Sequence[Condition]]) -> dict[str, list[Condition]]:
+    """The conditions of several corruptions that one mean may cover: those at the severities that all were measured at.
+
+    Otherwise a corruption would count for more or for less only because it was measured at severe levels, too. Custom levels, and
+    clean images, are taken as they are.
+
+    Args:
+        by_name: The conditions of each corruption.
+
+    Returns:
+        The same corruptions with the conditions that are left; nothing if they share no severity.
+    """
+    corrupted = {name: own for name, own in by_name.items() if name != CLEAN.corruption}
+    severities = [{condition.severity for condition in own} for own in corrupted.values()]
+    if not severities or any(None in own for own in severities):
+        return {name: list(own) for name, own in by_name.items()}
+    shared = set.intersection(*severities)
+    if not shared:
+        return {}
+    return {name: [one for one in own if one == CLEAN or one.severity in shared] for name, own in by_name.items()}
 
 
 def mean_columns(table: ConditionValues, detail: Detail) -> list[Values]:
@@ -70,4 +102,4 @@ def mean_columns(table: ConditionValues, detail: Detail) -> list[Values]:
 def _weighted(row: Mapping[Condition, float | None], weights: Mapping[Condition, float]) -> float | None:
     terms = [None if (value := row[condition]) is None else weight * value for condition, weight in weights.items()]
     present = [term for term in terms if term is not None]
-    return math.fsum(present) if len(present) == len(terms) else None
+    return math.fsum(present) if present and len(present) == len(terms) else None

@@ -11,6 +11,7 @@ from robustbench_la.analysis.metrics.means import mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 from robustbench_la.records.cells import Cell
+from robustbench_la.records.level_words import levels_in_words, severities_in_words, shared_severities
 from robustbench_la.records.networks import NetworkId
 
 
@@ -49,20 +50,26 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
         Column(name="mean corr.", kind="percent", better="higher"),
         Column(name="rel. drop", kind="percent", better="lower"),
     )
-    severities = sorted({condition.severity for condition in conditions if condition.severity})
-    by_severity = len(severities) > 1 and all(condition.severity is not None for condition in conditions)
-    levels = "mean over " + (f"severities {', '.join(map(str, severities))}" if by_severity else "its levels")
-    if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
-        levels += f" and {len(seeds)} noise seeds"
     notes = (
         *([about] if about else []),
-        f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {levels}. "
+        f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {_levels(cells)}. "
         "Mean corr.: mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(cell.network.activation for cell in cells),
         *copies_note(cell.network for cell in cells),
         *stochastic_note(cell.network for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _levels(cells: Sequence[Cell]) -> str:
+    """What the number of a corruption is a mean over; names the levels of each where they are not the same severities."""
+    conditions = list(dict.fromkeys(cell.condition for cell in cells))
+    shared = shared_severities(conditions)
+    levels = f"mean over {severities_in_words(shared) if shared else 'its levels'}"
+    if len(seeds := {cell.noise_seed for cell in cells} - {None}) > 1:
+        levels += f" and {len(seeds)} noise seeds"
+    each = "" if shared else levels_in_words(conditions)
+    return f"{levels} ({each})" if each else levels
 
 
 def _rows(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robustbench_la.analysis.groups.variants import pools_of
+from robustbench_la.analysis.metrics.definitions import in_words, levels, mean_over
 from robustbench_la.analysis.metrics.formulas import BaselineLine, fit_baselines
 from robustbench_la.analysis.metrics.means import MEAN
 from robustbench_la.errors import UserError
 from robustbench_la.output.figures.cells import about_group, columns_of, kinds_of, numbers
 from robustbench_la.output.figures.style import GREY, MARKERS, Columns, Look, canvas, key, note, themed
 from robustbench_la.records.cells import CLEAN
+from robustbench_la.records.level_words import shared_severities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +43,7 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
     """
     if CLEAN not in group.conditions or not group.corruptions:
         raise UserError(f"{group.title}: clean and corrupted images are needed, and only one of them was measured")
+    over = _mean(group)
     rows = columns_of(group, "top1", "corruption").rows
     points = numbers([[row[CLEAN.corruption], row[MEAN]] for row in rows])
     whole = np.asarray(np.isfinite(points).all(axis=1))
@@ -66,10 +69,9 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
         axes.set_xlabel("top-1 accuracy on clean images (%)")
         axes.set_ylabel("mean corrupted accuracy (%)")
         key(figure, _legend([kind.look for kind in kinds], markers), marks="points")
-        names = ", ".join(group.corruptions) if len(group.corruptions) <= 6 else f"all {len(group.corruptions)} corruptions"
         sentences = [
             about_group(group),
-            f"Each point is one network. Vertical axis: mean over {names}; each corruption: mean over its levels.",
+            f"Each point is one network. Vertical axis: {over}.",
             about_line,
             "Filled: layer level; hollow: element level.",
         ]
@@ -77,6 +79,15 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
             sentences.append(f"Left out: {(~whole).sum()} of {len(whole)} networks, with missing cells.")
         note(figure, " ".join(sentences))
     return figure
+
+
+def _mean(group: Group) -> str:
+    """What the mean over corruptions covers. Raises: UserError if there is none."""
+    over = mean_over(group, group.corruptions, in_words(group.corruptions))
+    if not over:
+        raise UserError(f"{group.title}: the corruptions share no severity, so they have no mean; select some with --noise")
+    alike = shared_severities(group.conditions) or group.profile is None
+    return f"{over}; each corruption: mean over {levels(group)}" if alike else over
 
 
 def _legend(looks: Sequence[Look], markers: Mapping[str, str]) -> list[Look]:
