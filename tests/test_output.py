@@ -196,7 +196,8 @@ def test_json_is_one_document_and_nothing_else_on_stdout(digits_pair, tmp_path, 
     assert len(json.loads(capsys.readouterr().out)["cells"]) == 2
 
 
-def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, monkeypatch, capsys) -> None:
+@pytest.fixture(name="interrupted_in_the_third_pass")
+def _interrupted_in_the_third_pass(monkeypatch):
     from robustbench_la.measuring import accuracy
 
     real = accuracy._measure_pass
@@ -208,6 +209,10 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
         return real(*arguments)
 
     monkeypatch.setattr(accuracy, "_measure_pass", interrupted)
+
+
+@pytest.mark.usefixtures("interrupted_in_the_third_pass")
+def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     output = tmp_path / "part.json"
     code = run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "-o", str(output)], monkeypatch)
@@ -216,6 +221,17 @@ def test_ctrl_c_prints_what_was_finished_and_exits_130(digits_pair, tmp_path, mo
     assert "Accuracy under corruption" in capsys.readouterr().out
     assert len(json.loads(output.read_text())["cells"]) == 2
     assert json.loads(output.read_text())["interrupted"] is True
+
+
+@pytest.mark.usefixtures("interrupted_in_the_third_pass")
+def test_a_part_takes_no_older_results_place(digits_pair, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("result.json").write_text("whole")
+
+    assert run(["eval", "--ckpt", str(digits_pair[0]), "--noise=gaussian", "--no-store", "-o", "result.json"], monkeypatch) == 130
+    assert Path("result.json").read_text() == "whole"
+    assert len(json.loads(Path("result.partial.json").read_text())["cells"]) == 2
+    assert "result.json is left as it was; the part" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_keeps_its_traceback_and_exits_3(monkeypatch, capsys) -> None:

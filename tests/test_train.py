@@ -11,12 +11,14 @@ import pytest
 import torch
 from fuzzing import larobust
 
+from robustbench_la.cli import quickstart
 from robustbench_la.cli.app import app
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.images.decoding import Shape
 from robustbench_la.models.checkpoints.assemble import assemble_network
 from robustbench_la.models.checkpoints.file import read_checkpoint
 from robustbench_la.models.checkpoints.network import LoadOverrides
+from robustbench_la.progress import Meter, silent
 from robustbench_la.records.plan import Augment
 from robustbench_la.records.plan_file import read_plan
 from robustbench_la.training import batches, train
@@ -45,6 +47,22 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
+def stopping(after: int) -> Meter:
+    """A meter that stops a training after so many steps."""
+
+    @contextlib.contextmanager
+    def meter(what: str, total: int) -> Iterator[Callable[[int], None]]:
+        steps = iter(range(100))
+
+        def advance(items: int) -> None:
+            if items and next(steps) == after:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    return meter
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 11), ("b", 11), ("c", 22)):
         train.train(prepared(tmp_path / f"{name}.pt", training_seeds=[seed]))
@@ -58,18 +76,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, aft
     settings = {"train": {"augment": {"pad": 1, "flip": True}, "holdout": 0.1, "milestones": [2]}}
     train.train(prepared(tmp_path / "whole.pt", **settings))
 
-    @contextlib.contextmanager
-    def stopping(what: str, total: int) -> Iterator[Callable[[int], None]]:
-        steps = iter(range(100))
-
-        def advance(items: int) -> None:
-            if items and next(steps) == after:
-                raise KeyboardInterrupt
-
-        yield advance
-
     with pytest.raises(KeyboardInterrupt):
-        train.train(prepared(tmp_path / "cut.pt", **settings), meter=stopping)
+        train.train(prepared(tmp_path / "cut.pt", **settings), meter=stopping(after))
 
     assert not (tmp_path / "cut.pt").exists()
     trained = train.train(prepared(tmp_path / "cut.pt", **settings))
@@ -89,6 +97,17 @@ def test_an_unfinished_training_with_other_settings_is_not_continued(tmp_path: P
 
     with pytest.raises(UserError, match="with other settings or data; --force starts again"):
         train.train(job)
+
+
+def test_quickstart_goes_on_with_an_unfinished_training_of_its_own_and_drops_others(tmp_path: Path, capsys) -> None:
+    job = prepared(tmp_path / "a.pt")
+    with pytest.raises(KeyboardInterrupt):
+        quickstart._trained(job, stopping(7))
+
+    assert ", resumed after epoch 1" in quickstart._trained(job, silent)
+    job.unfinished.write_bytes(b"of another version")
+    assert "resumed" not in quickstart._trained(job, silent)
+    assert "is trained from the start" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_exists_is_not_overwritten_without_force(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def measure_and_print(
     for remark in order_remarks(evaluation.images, results.records):
         say(remark)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
-        write_whole(Path(output), text)
+        write_whole(plan_flags.written_to(Path(output), interrupted=interrupted), text)
     if results.measured or interrupted:
         speed = results.measured * len(evaluation.images.ids) / results.seconds
         missing = results.wanted - results.from_store

@@ -154,6 +154,7 @@ class _Outputs:
 
     def publish(self, measured: Sequence[NetworkFluctuation], document: Mapping[str, object], about: str) -> None:
         """Print and write what was measured."""
+        from functools import partial
         from pathlib import Path
 
         from robustbench_la.analysis.tables import layer_pairs, layer_tables
@@ -163,6 +164,7 @@ class _Outputs:
         from robustbench_la.output.records_csv import records_csv
 
         text = json_text(document)
+        place = partial(plan_flags.written_to, interrupted=bool(document["interrupted"]))
         if self.as_json:
             print(text)
         else:
@@ -170,11 +172,11 @@ class _Outputs:
             tables = [layers, layer_tables.activations(measured), layer_pairs.pairs(measured)]
             terminal.show([table for table in tables if table is not None])
         if self.csv:
-            write_whole(Path(self.csv), records_csv([layer.as_dict() for one in measured for layer in one.layers]))
+            write_whole(place(Path(self.csv)), records_csv([layer.as_dict() for one in measured for layer in one.layers]))
         for kind, path in self.figures:
-            _plot(kind, path, measured)
+            _plot(kind, place(path), measured)
         if self.output:  # last: if it cannot be written, the numbers stand on the screen
-            write_whole(Path(self.output), text)
+            write_whole(place(Path(self.output)), text)
 
 
 def _measure_and_print(

@@ -97,6 +97,25 @@ def is_given(value: object) -> bool:
     return value is not None and value is not False and value != []
 
 
+def written_to(path: Path, *, interrupted: bool) -> Path:
+    """Where to write results: the part that an interrupted run measured never replaces a file that is there.
+
+    Args:
+        path: The file that was asked for.
+        interrupted: Whether the run was.
+
+    Returns:
+        That file, or one next to it.
+    """
+    from robustbench_la.files import is_there
+
+    if not (interrupted and is_there(path)):
+        return path
+    part = path.with_name(f"{path.stem}.partial{path.suffix}")
+    say(f"{path} is left as it was; the part that was measured before the interruption is in {part}")
+    return part
+
+
 LEFT_OUT = 6
 """Exit code of a measurement that went on without a checkpoint that could not be used."""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_la.cli import options, plan_flags
 from robustbench_la.cli.streams import say
+
+if TYPE_CHECKING:
+    from robustbench_la.progress import Meter
+    from robustbench_la.training.jobs import Job
 
 HELP = """Train two small networks on real digits, corrupt the images, compare. Takes under a minute on a laptop."""
 EXAMPLE = "Example: larobust quickstart"
@@ -27,12 +31,10 @@ def command(output: Folder = "runs/quickstart", store: options.Store = None) -> 
 
     plan = read_plan(str(shipped_configs() / "quickstart.yaml"), {}, purpose="train")
     from robustbench_la.cli.evaluate import announce, measure_and_print
-    from robustbench_la.cli.train import outcome
     from robustbench_la.errors import UserError
     from robustbench_la.measuring import session
     from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
-    from robustbench_la.training import train
     from robustbench_la.training.jobs import prepare_jobs
 
     keep_freed_memory()
@@ -43,7 +45,7 @@ def command(output: Folder = "runs/quickstart", store: options.Store = None) -> 
         if job.path.exists():
             say(f"{job.path} exists already; using it")
             continue
-        say(outcome(train.train(job, force=True, meter=meter)))
+        say(_trained(job, meter))
     paths = [str(job.path) for job in jobs]
     try:
         trained = plan.model_copy(update={"checkpoints": paths, "activation": [], "arch": None})
@@ -61,3 +63,18 @@ def command(output: Folder = "runs/quickstart", store: options.Store = None) -> 
         "  larobust train --data digits --arch cnn --activation la_silu --activation silu --training-seed 11 --training-seed 22 "
         "-o 'runs/{activation}-{seed}.pt'"
     )
+
+
+def _trained(job: Job, meter: Meter) -> str:
+    """Train a network, from where an interrupted command left it; from the start if that is not one of these settings."""
+    from robustbench_la.cli.train import outcome
+    from robustbench_la.errors import RunError, UserError
+    from robustbench_la.training import train
+
+    try:
+        return outcome(train.train(job, meter=meter))
+    except UserError as error:
+        if isinstance(error, RunError) or not job.unfinished.exists():
+            raise
+    say(f"{job.unfinished} is no training of this version of larobust; {job.path} is trained from the start")
+    return outcome(train.train(job, force=True, meter=meter))
