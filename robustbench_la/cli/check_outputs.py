@@ -55,7 +55,7 @@ class Outputs:
         try:
             self._print(verdict, markdown, strict=strict)
             sys.stdout.flush()
-        except OSError as error:  # such as a full disk; a reader that has gone is no failure
+        except OSError as error:  # only where streams.py does not replace stdout; a reader that has gone is no failure
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):
                 failures.append(f"cannot print ({error.strerror})")

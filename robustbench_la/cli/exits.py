@@ -28,8 +28,11 @@ def main() -> None:
     """Run the command line and exit."""
     streams.install()
     code = _run()
-    if code == 0 and streams.stdout_lost_its_reader():
-        code = _READER_GONE
+    failure = streams.stdout_failure()
+    if isinstance(failure, BrokenPipeError):
+        code = code or _READER_GONE
+    elif failure is not None and code in (0, 1):  # other codes have their line, and a regression is not hidden
+        code = _fail(f"cannot print ({failure.strerror})", code or 3)
     sys.exit(code)
 
 

@@ -21,18 +21,17 @@ _LONGEST_WORD = 500
 
 
 class _Descriptor(io.FileIO):
-    """An open file descriptor; what is written after its reader has gone is dropped, and nothing fails."""
+    """An open file descriptor; what its reader, who has gone, or its full disk does not take is dropped, and nothing fails."""
 
-    def __init__(self, descriptor: int, dropped: type[OSError]) -> None:
+    def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._dropped = dropped
-        self.lost_its_reader = False
+        self.failure: OSError | None = None
 
     def write(self, content: object, /) -> int:
         try:
             return super().write(content)  # type: ignore[arg-type]  # any bytes-like object, which the two stubs name differently
-        except self._dropped as error:
-            self.lost_its_reader |= isinstance(error, BrokenPipeError)
+        except OSError as error:
+            self.failure = self.failure or error
             return memoryview(content).nbytes  # type: ignore[arg-type]  # as above
 
 
@@ -55,7 +54,7 @@ def say(message: object, *, on: TextIO | None = None) -> None:
 def install() -> None:
     """Let output that nobody reads any more end no measurement, hide no verdict and leave no file unwritten.
 
-    stderr holds progress and remarks: whatever happens to it is ignored. A full disk below stdout is still an error.
+    stderr holds progress and remarks: whatever happens to it is ignored. What happens to stdout is in `stdout_failure`.
     """
     global _stdout
     for name in ("stdout", "stderr"):
@@ -65,13 +64,13 @@ def install() -> None:
     stderr: TextIO = sys.stderr
     if os.name != "posix" or stdout is not sys.__stdout__ or stderr is not sys.__stderr__:
         return
-    _stdout = _Descriptor(stdout.fileno(), BrokenPipeError)
+    _stdout = _Descriptor(stdout.fileno())
     # A terminal without − or √ shows ? and loses nothing.
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_stdout), encoding=stdout.encoding, errors="replace", line_buffering=stdout.isatty()
     )
     warnings.showwarning = _show_warning
-    unheard = _Descriptor(stderr.fileno(), OSError)
+    unheard = _Descriptor(stderr.fileno())
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(unheard), encoding=stderr.encoding, errors="backslashreplace", line_buffering=True
     )
@@ -82,6 +81,6 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: objec
     say(f"{category.__name__}: {message}")
 
 
-def stdout_lost_its_reader() -> bool:
-    """Whether anything that was written to stdout has found no reader."""
-    return _stdout is not None and _stdout.lost_its_reader
+def stdout_failure() -> OSError | None:
+    """Why something that was printed is not on stdout; None if all is."""
+    return None if _stdout is None else _stdout.failure
