@@ -65,6 +65,7 @@ def command(
     old = _replaced(path, update=update)
     plan = plan_flags.plan_of(config, {**flags, "fluctuation": fluctuation or None})
     _check_not_measured(path, plan)
+    plan_flags.check_inputs(plan, download=download)
     _measure_and_write(path, plan, old, flags=flags if old is not None and config is None else None, download=download)
 
 

@@ -248,6 +248,10 @@ def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Co
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
+    from robustbench_la.models.checkpoints.present import check_present
+
+    download, checkpoints = bool(flags.pop("download", False)), flags.get("checkpoints")
+    check_present(checkpoints if isinstance(checkpoints, list) else (), str(flags.get("data", known.data)), download=download)
     from robustbench_la.cli.evaluate import announce
     from robustbench_la.measuring import for_gate
     from robustbench_la.models.allocator import keep_freed_memory
@@ -255,7 +259,6 @@ def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:
 
     keep_freed_memory()
     meter = bar("images")
-    download = bool(flags.pop("download", False))
     ready = for_gate.prepare_by_baseline(known, flags, download=download, meter=meter)
     announce(ready.evaluation)
     return for_gate.measure_snapshot(ready, fluctuation=bool(known.fluctuations), said={}, meter=meter)

@@ -39,12 +39,13 @@ def command(
 ) -> None:
     """Read arguments, measure, print."""
     plan = plan_flags.plan_of(config, flags)
+    path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
+    plan_flags.check_inputs(plan, download=download)
     from pathlib import Path
 
     from robustbench_la.measuring import session
     from robustbench_la.progress import bar
 
-    path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)
     plan_flags.check_outputs([Path(output)] if output is not None else [], plan, config, path)
     evaluation = session.prepare_evaluation(plan, download=download, meter=bar("images"), go_on=plan_flags.go_on_without(plan))
     plan_flags.report_default_data(plan, evaluation)

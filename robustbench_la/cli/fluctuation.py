@@ -95,6 +95,7 @@ def command(
     if inject and any(flags[name] for name in ("noise", "severity", "profile")):
         raise UserError("--inject replaces --noise, --severity and --profile: give one or the other")
     figures = [_figure(text) for text in plot or ()]
+    plan_flags.check_inputs(plan, download=download)
     quantity = _quantity(plan, only, threshold, inject or (), {kind for kind, _ in figures})
     outputs = _Outputs(detail, json_, output, csv, figures)
     path = plan_flags.results_of(store, fresh=fresh, no_store=no_store)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robustbench_la.measuring.quantities import Quantity, Record
     from robustbench_la.measuring.resume import Results
     from robustbench_la.measuring.session import Evaluation
-    from robustbench_la.records.plan import EvaluationPlan
+    from robustbench_la.records.plan import EvaluationPlan, TrainingPlan
 
 
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
@@ -160,6 +160,15 @@ def plan_of(config: str | None, flags: Mapping[str, object]) -> EvaluationPlan:
         named = flags.get("checkpoints")
         flags["checkpoints"] = [*(named if isinstance(named, list) else ()), table]
     return read_plan(config, flags)
+
+
+def check_inputs(plan: EvaluationPlan | TrainingPlan, *, download: bool) -> None:
+    """Raise UserError for names that are unknown, and for what is not there, before torch is imported."""
+    from robustbench_la.models.checkpoints.present import check_present
+    from robustbench_la.models.names import check_names
+
+    check_names(plan)
+    check_present(getattr(plan, "checkpoints", ()), plan.data, download=download)
 
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_la.cli import completion, options
+from robustbench_la.cli.plan_flags import check_inputs
 from robustbench_la.cli.streams import say
 from robustbench_la.text import percent
 
@@ -143,6 +144,7 @@ def command(
         },
         purpose="train",
     )
+    check_inputs(plan, download=download)
     from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.training.jobs import prepare_jobs

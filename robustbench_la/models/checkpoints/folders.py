@@ -28,16 +28,15 @@ from robustbench_la.models.checkpoints.configs import (
 from robustbench_la.models.checkpoints.formats import read_bytes, unpack
 from robustbench_la.models.checkpoints.keys import check_keys, check_real, missing
 from robustbench_la.models.checkpoints.layouts import Weights, choose, find_weights, without_training_only
+from robustbench_la.models.checkpoints.present import CONFIG, what_else
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.libraries import sketched, timm_network, transformers_network
 
-CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARED = 4
 """How many parameters may share the same weights, as an average."""
 _OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pth", "*.pt")
 _PART = re.compile(r"-(\d{1,5})-of-(\d{1,5})\.")
-_ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "checkpoint")
 
 
 def folder_of(path: Path, architecture: str | None = None) -> Path | None:
@@ -74,7 +73,7 @@ def read_folder(folder: Path, named: Path | None = None) -> tuple[str, WholeNetw
         UserError: If it is no such folder, or asks for code of its own.
     """
     if not (folder / CONFIG).is_file():
-        raise UserError(_what_else(folder))
+        raise UserError(what_else(folder))
     config = read_config(folder / CONFIG)
     check_runs_nothing(config)
     if config.get("quantization_config"):
@@ -89,20 +88,6 @@ def read_folder(folder: Path, named: Path | None = None) -> tuple[str, WholeNetw
     if isinstance(names := config.get("architectures"), list) and names and all(isinstance(name, str) for name in names):
         return digest.hexdigest(), _of_transformers(folder, config, files)
     raise UserError(f"its {CONFIG} names neither 'architecture' (timm) nor 'architectures' (Hugging Face)")
-
-
-def _what_else(folder: Path) -> str:
-    """What to say about a folder without config.json."""
-    if any((folder / name).exists() for name in _ORBAX):
-        return "a checkpoint of JAX (orbax); export it to ONNX, which larobust reads (jax2onnx)"
-    if (folder / ".metadata").is_file():
-        return (
-            "a checkpoint of torch.distributed; convert it to one file with python -m torch.distributed.checkpoint.format_utils "
-            "dcp_to_torch DIR FILE"
-        )
-    if (folder / "saved_model.pb").is_file():
-        return "a TensorFlow SavedModel; export it to ONNX, which larobust reads (tf2onnx)"
-    return "a folder, not a checkpoint; give a file in it, or a folder of timm or Hugging Face, which holds a config.json"
 
 
 def weight_files(folder: Path) -> list[Path]:
