@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError, first_line
-from robustbench_la.models.checkpoints.onnx_bounds import check_onnx
+from robustbench_la.files import read_regular
+from robustbench_la.models.checkpoints.onnx_bounds import OnnxBounds, nodes_of
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.libraries import library
 
@@ -26,6 +26,8 @@ _EXACT = 1e-4
 """How far logits may be apart, relative to the largest, between two implementations of the same arithmetic in float32."""
 _TRIED = 4
 """Number of images that both implementations are compared on."""
+_SIDE = 32
+"""Pixels of a side that is not fixed, as long as no images are there."""
 
 
 class OnnxNetwork(nn.Module):
@@ -36,13 +38,13 @@ class OnnxNetwork(nn.Module):
         "give the network as Python code, or export it with do_constant_folding=False"
     )
 
-    def __init__(self, path: Path, *, channels_last: bool, dtype: torch.dtype, batch: int | None) -> None:
+    def __init__(self, path: Path, *, channels_last: bool, dtype: torch.dtype, batch: int | None, bounds: OnnxBounds) -> None:
         super().__init__()
         runtime = library("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
         self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.channels_last, self.dtype, self.batch = channels_last, dtype, batch
+        self.channels_last, self.dtype, self.batch, self.bounds = channels_last, dtype, batch, bounds
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) to what the first output of the file is."""
@@ -55,6 +57,7 @@ class OnnxNetwork(nn.Module):
         return torch.cat([self._run(part) for part in torch.split(padded, self.batch)])[: len(inputs)].to(images.device)
 
     def _run(self, inputs: Tensor) -> Tensor:
+        self.bounds.check(inputs.shape)
         (name, *_) = (entry.name for entry in self.session.get_inputs())
         output = self.session.run(None, {name: inputs.numpy()})[0]
         return torch.from_numpy(output.copy()).float()
@@ -81,32 +84,25 @@ def read_onnx(raw: bytes, path: Path) -> tuple[str, WholeNetwork]:
     if not model.graph.input or not model.graph.output:
         raise UserError("not a readable ONNX file (it has no input or no output)")
     own = {function.domain for function in model.functions}
-    if foreign := {node.domain for node in _nodes(model)} - _DOMAINS - own:
+    if foreign := {node.domain for node in nodes_of(model)} - _DOMAINS - own:
         raise UserError(f"uses operators of {', '.join(sorted(foreign))}, which ONNX does not define; export it without them")
-    if endless := {node.op_type for node in _nodes(model)} & _ENDLESS:
+    if endless := {node.op_type for node in nodes_of(model)} & _ENDLESS:
         raise UserError(f"uses {', '.join(sorted(endless))}, which may run without end; export it without loops")
-    check_onnx(model, sum(1 for _ in _nodes(model)))
-    digest = hashlib.sha256(raw)
+    digest, stored = hashlib.sha256(raw), len(raw)
     for file in _external(model, path):
-        digest.update(file.read_bytes())
+        digest.update(weights := read_regular(file, "weights of an ONNX file"))
+        stored += len(weights)
     shape, dtype = _input(model)
+    bounds = OnnxBounds(model, path, str(dtype).removeprefix("torch."), stored=stored)
+    usual = [_TRIED, 3, _SIDE, _SIDE] if len(shape) == 4 else [_TRIED] * len(shape)
+    bounds.check([given or other for given, other in zip(shape, usual, strict=True)])
     last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
     channels = shape[3 if last else 1] if len(shape) == 4 else None
     return digest.hexdigest(), WholeNetwork(
         architecture="onnx",
-        make=lambda key: _made(path, model, shape, dtype, channels_last=last),
+        make=lambda key: _made(path, model, shape, dtype, channels_last=last, bounds=bounds),
         channels=channels or None,
     )
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    """All nodes, also those of loops, branches and functions."""
-    graphs = [model.graph, *model.functions]
-    while graphs:
-        for node in graphs.pop().node:
-            yield node
-            for attribute in node.attribute:
-                graphs += [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
 
 
 def _external(model: Any, path: Path) -> list[Path]:
@@ -153,17 +149,17 @@ def _input(model: Any) -> tuple[list[int], torch.dtype]:
 
 
 def _made(
-    path: Path, model: Any, shape: list[int], dtype: torch.dtype, *, channels_last: bool
+    path: Path, model: Any, shape: list[int], dtype: torch.dtype, *, channels_last: bool, bounds: OnnxBounds
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """The network as torch modules if they compute the same, otherwise as onnxruntime runs it; and which it is."""
     try:
-        runtime = OnnxNetwork(path, channels_last=channels_last, dtype=dtype, batch=(shape and shape[0]) or None)
+        runtime = OnnxNetwork(path, channels_last=channels_last, dtype=dtype, batch=(shape and shape[0]) or None, bounds=bounds)
     except UserError:
         raise
     except Exception as error:  # onnxruntime has an exception of its own for every kind of fault
         raise UserError(f"onnxruntime cannot load it ({first_line(error)})") from None
     converted = None if channels_last else _converted(path, model)
-    size = [side or 32 for side in shape[2:]] if len(shape) == 4 else []
+    size = [side or _SIDE for side in shape[2:]] if len(shape) == 4 else []
     if converted is None or len(size) != 2:
         return runtime, ("runs in onnxruntime; accuracy only, since onnx2torch does not convert its layers",)
     images = torch.rand(_TRIED, shape[1] or 3, *size, generator=torch.Generator().manual_seed(0))
@@ -175,6 +171,7 @@ def _made(
         apart = float("inf")
     if not apart <= _EXACT:
         return runtime, ("runs in onnxruntime; accuracy only, since its layers as onnx2torch converts them give other outputs",)
+    converted.register_forward_pre_hook(lambda module, given: bounds.check(given[0].shape))
     return converted, (f"converted by onnx2torch; outputs equal those of onnxruntime (apart by {apart:.0e} at most)",)
 
 
