@@ -26,11 +26,11 @@ _ROUNDS = (
 )
 
 
-def _finalise(state: Tensor, scratch: Tensor | None = None) -> Tensor:
-    """Hash every int64 of ``state`` in place. ``scratch`` is a tensor of the same shape that may be overwritten."""
+def _finalise(state: Tensor) -> Tensor:
+    """Hash every int64 of ``state`` in place."""
     for shift, factor in _ROUNDS:
         # int64 shifts are arithmetic: the mask makes them logical.
-        shifted = torch.bitwise_right_shift(state, shift, out=scratch).bitwise_and_((1 << (64 - shift)) - 1)
+        shifted = torch.bitwise_right_shift(state, shift).bitwise_and_((1 << (64 - shift)) - 1)
         state.bitwise_xor_(shifted)
         if factor is not None:
             state.mul_(factor)
@@ -52,7 +52,7 @@ def image_keys(seed: int, purpose: str, ids: Tensor) -> Tensor:
     return _finalise(ids.to(torch.int64).mul(_STEP).add_(_signed(int.from_bytes(digest, "little"))))
 
 
-def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = None) -> Tensor:
+def words(keys: Tensor, count: int, *, start: int = 0) -> Tensor:
     """Uniform 32-bit words ``start`` to ``start + count - 1`` of every key.
 
     Each 64-bit hash gives two words, the low half first.
@@ -61,7 +61,6 @@ def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = 
         keys: int64 (N,), see ``image_keys``.
         count: How many words per key.
         start: Position of the first word; even.
-        scratch: int64 (N, ceil(count / 2)), overwritten; saves an allocation.
 
     Returns:
         int32 (N, count).
@@ -74,7 +73,7 @@ def words(keys: Tensor, count: int, *, start: int = 0, scratch: Tensor | None = 
     pairs = (count + 1) // 2
     first = start // 2
     counters = torch.arange(first, first + pairs, dtype=torch.int64, device=keys.device).mul_(_STEP)
-    hashed = _finalise(keys[:, None] + counters, scratch).view(torch.int32)
+    hashed = _finalise(keys[:, None] + counters).view(torch.int32)
     return hashed if count % 2 == 0 else hashed[:, :count].contiguous()
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from corruptions import CORRUPTIONS, PROFILES
 from corruptions.apply import corrupt, prepared
-from corruptions.channel import Channel
+from corruptions.channel import Channel, sample_with_torch
 
 GREY = np.arange(256)
 LEVELS = [
@@ -114,3 +114,13 @@ def test_the_alias_table_gives_back_its_law_exactly() -> None:
 
     assert (mass.sum(axis=1) == 1 << 32).all()
     np.testing.assert_allclose(mass / 2.0**32, operator.probabilities, rtol=0, atol=2.0**-32)
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 8, 8), (3, 1, 5, 7), (2, 1, 1, 1)])
+def test_the_loop_and_torch_sample_the_same_bytes(shape: tuple[int, ...]) -> None:
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    channel = prepared("shot_noise", (12.0,))
+    keys = torch.arange(shape[0]) * 7919 - 3
+    table = channel._tables[torch.device("cpu")]
+
+    assert torch.equal(channel(images, lambda: keys).flatten(1), sample_with_torch(table, images.flatten(1), keys))
