@@ -16,13 +16,14 @@ from robustbench_la.images.folders import from_files
 from robustbench_la.images.picture_files import decoded
 from robustbench_la.images.sizing import channels_remark
 from robustbench_la.images.source import Source
+from robustbench_la.text import quoted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 UNLABELLED = -1
 """The label of an image of which nobody said what it shows."""
-_INDICES = re.compile(r"\d{1,12}(,\d{1,12})*")
+_INDICES = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")
 
 
 def chosen_images(dataset: UndecodedImages, words: Sequence[str], *, limit: int) -> ImageSet:
@@ -75,10 +76,12 @@ def places_of(words: Sequence[str], total: int, name: str) -> list[int | Path]:
     for word in words:
         if _INDICES.fullmatch(word):
             places += map(int, word.split(","))
-        elif exists(path := at_home(word)):
+        elif word and exists(path := at_home(word)):
             places.append(path)
         else:
-            raise UserError(f"--image {word}: no such file{similar_files(path)}; give an image file, or an index in the dataset")
+            raise UserError(
+                f"--image {quoted(word)}: no such file{similar_files(Path(word))}; give an image file, or an index in the dataset"
+            )
     for place in places:
         if isinstance(place, int) and place >= total:
             raise UserError(f"--image {place}: {name} has {total:,} images, with indices from 0 to {total - 1}")

@@ -74,8 +74,9 @@ def arranged(preview: Preview) -> tuple[Panel, ...]:
         return (_corruptions_across(preview),)
     if len(preview.images) == 1:
         return (_in_lines(preview.images[0]),)
-    starts = range(0, len(preview.images), _IMAGES_ACROSS)
-    return tuple(_images_across(preview.images[start : start + _IMAGES_ACROSS]) for start in starts)
+    panels = -(-len(preview.images) // _IMAGES_ACROSS)
+    across = -(-len(preview.images) // panels)
+    return tuple(_images_across(preview.images[start : start + across]) for start in range(0, len(preview.images), across))
 
 
 def _levels_across(image: PreviewedImage, names: Sequence[str]) -> Panel:
