@@ -135,6 +135,17 @@ def test_what_was_not_measured_is_a_gap_and_never_a_mean_of_the_rest() -> None:
     assert "–" in shown(table, 100)
 
 
+def test_the_mean_of_an_interrupted_run_is_over_the_severities_that_all_share() -> None:
+    measured = [cell for cell in example() if cell.network.activation == "silu"]
+    table = accuracy_tables.summary(measured[:-1])
+    place = [column.name for column in table.columns].index("mean corr.")
+    at_1 = [cell.correct / cell.total for cell in measured if cell.condition.severity == 1]
+
+    assert table.rows[0].values[place] == pytest.approx(sum(at_1) / 4)
+    assert "Mean corr.: mean over corruptions, at severity 1 only, as not all were measured at the others." in table.notes[0]
+    assert "Mean corr.: mean over corruptions. " in accuracy_tables.summary(measured[:1]).notes[0]
+
+
 def test_wilson_is_the_textbook_interval() -> None:
     """Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263 and 0 of 20."""
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)

@@ -67,17 +67,19 @@ def custom_levels(conditions: Iterable[Condition]) -> str:
     """The custom levels among conditions, as titles name them: by their number if they are many; empty if there are none.
 
     >>> fog = Condition(corruption="fog", severity=None, parameters=(1.5, 2.0), profile=None)
-    >>> custom_levels([fog])
-    'custom level fog=1.5/2'
+    >>> blur = [Condition(corruption="gaussian_blur", severity=None, parameters=(sigma,), profile=None) for sigma in (0.7, 1.0)]
+    >>> custom_levels([fog]), custom_levels([fog, *blur])
+    ('custom level fog=1.5/2', 'custom levels fog=1.5/2, gaussian_blur=0.7,1')
     """
-    custom = dict.fromkeys(
-        f"{condition.corruption}={encode_level(condition.parameters)}"
-        for condition in conditions
-        if condition.parameters and condition.severity is None
-    )
-    if len(custom) > _NAMED:
-        return f"{len(custom)} custom levels"
-    return f"custom level{'s' * (len(custom) > 1)} {', '.join(custom)}" if custom else ""
+    custom: dict[str, dict[str, None]] = {}
+    for condition in conditions:
+        if condition.parameters and condition.severity is None:
+            custom.setdefault(condition.corruption, {})[encode_level(condition.parameters)] = None
+    count = sum(map(len, custom.values()))
+    if count > _NAMED:
+        return f"{count} custom levels"
+    named = ", ".join(f"{name}={','.join(levels)}" for name, levels in custom.items())
+    return f"custom level{'s' * (count > 1)} {named}" if custom else ""
 
 
 def _by_name(conditions: Iterable[Condition]) -> dict[str, list[Condition]]:

@@ -8,6 +8,7 @@ from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics.imagenet_c import COMMON, GROUP_MEMBERS
 from robustbench_la.analysis.metrics.means import MEAN, PAPER_TOTAL, Detail, alike
 from robustbench_la.analysis.metrics.metrics import Metric
+from robustbench_la.records.cells import Condition
 from robustbench_la.records.level_words import corruptions_by_levels, levels_in_words, severities_in_words, shared_severities
 
 _SHORT = 6
@@ -30,31 +31,31 @@ def column_notes(group: Group, metric: Metric, detail: Detail, names: Sequence[s
     if metric.of_means:
         if detail == "group" and len(names) > 2:
             members = {key.capitalize(): value for key, value in GROUP_MEMBERS.items() if key.capitalize() in names}
-            notes += [_mean(group, key, value, ", ".join(value)) for key, value in members.items()]
+            notes += [mean_note(key, group.conditions, value, ", ".join(value)) for key, value in members.items()]
         if MEAN in names:
-            notes.append(_mean(group, MEAN, group.corruptions, in_words(group.corruptions)))
+            notes.append(mean_note(MEAN, group.conditions, group.corruptions, in_words(group.corruptions)))
         if group.corruptions and (detail != "severity" or MEAN in names):
             notes.append(f"Each corruption: mean over {levels(group)}.")
         if PAPER_TOTAL in names:
             over = "the 19 corruptions and, as a twentieth, the clean images, as in the paper"
-            notes.append(_mean(group, PAPER_TOTAL, group.corruptions, over))
+            notes.append(mean_note(PAPER_TOTAL, group.conditions, group.corruptions, over))
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):
         missing = [name for name in COMMON if name not in group.corruptions]
         notes.append(f"No mCE: it needs 15 corruptions at severities 1 to 5; not measured: {_list(missing)}.")
     return (" ".join(notes),)
 
 
-def mean_over(group: Group, corruptions: Sequence[str], named: str) -> str:
+def mean_over(conditions: Sequence[Condition], corruptions: Sequence[str], named: str) -> str:
     """What a mean over corruptions covers, in words; empty if they share no severity, so that there is none.
 
     Args:
-        group: The conditions that were measured.
+        conditions: All that were measured.
         corruptions: Those in the mean.
         named: The same in words.
     """
-    measured = {name: [each for each in group.conditions if each.corruption == name] for name in corruptions}
+    measured = {name: [each for each in conditions if each.corruption == name] for name in corruptions}
     covered = alike(measured)
-    if not covered:
+    if corruptions and not covered:
         return ""
     if covered == measured:
         return f"mean over {named}"
@@ -62,9 +63,9 @@ def mean_over(group: Group, corruptions: Sequence[str], named: str) -> str:
     return f"mean over {named}, at {shared} only, as not all were measured at the others"
 
 
-def _mean(group: Group, column: str, corruptions: Sequence[str], named: str) -> str:
+def mean_note(column: str, conditions: Sequence[Condition], corruptions: Sequence[str], named: str) -> str:
     """What a column is the mean over, or why there is none, in a sentence; arguments as of ``mean_over``."""
-    over = mean_over(group, corruptions, named)
+    over = mean_over(conditions, corruptions, named)
     if not over:
         return f"No {column}: its corruptions share no severity."
     return f"{column.capitalize() if column == MEAN else column}: {over}."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Self
 
 from robustbench_la.activations import ACTIVATIONS, counterparts, in_order
 from robustbench_la.analysis.groups.titles import named_apart, stochastic_note
 from robustbench_la.analysis.groups.variants import Sort, copies_note, copies_of, pools_of, sorts_in_order, sorts_of
-from robustbench_la.analysis.metrics.means import mean
+from robustbench_la.analysis.metrics.definitions import mean_note
+from robustbench_la.analysis.metrics.means import MEAN, alike, mean
 from robustbench_la.analysis.statistics.paired_tests import wilson
 from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
-from robustbench_la.records.cells import Cell
+from robustbench_la.records.cells import CLEAN, Cell, Pass
 from robustbench_la.records.level_words import levels_in_words, severities_in_words, shared_severities
 from robustbench_la.records.networks import NetworkId
 
@@ -31,12 +34,12 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
     corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
-    wanted = [condition.corruption for condition, _ in dict.fromkeys((cell.condition, cell.noise_seed) for cell in cells)]
+    wanted = _Wanted.of(cells, corruptions)
     names, pools = _names(cells), pools_of(cell.network for cell in cells)
     rows = [
         row
         for pool in dict.fromkeys(pools.values())
-        for row in _rows([cell for cell in cells if pools[cell.network.id] == pool], pool, names, corruptions, wanted)
+        for row in _rows([cell for cell in cells if pools[cell.network.id] == pool], pool, names, wanted)
     ]
     if as_given:
         places = {name: place for place, name in enumerate(dict.fromkeys(names[cell.network.id] for cell in cells))}
@@ -53,12 +56,30 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
     notes = (
         *([about] if about else []),
         f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {_levels(cells)}. "
-        "Mean corr.: mean over corruptions. Rel. drop: (clean − mean corr.) / clean, in %.",
+        f"{mean_note(MEAN, conditions, corruptions, 'corruptions')} Rel. drop: (clean − mean corr.) / clean, in %.",
         *_pair_note(cell.network.activation for cell in cells),
         *copies_note(cell.network for cell in cells),
         *stochastic_note(cell.network for cell in cells),
     )
     return Table(title="Accuracy under corruption", columns=columns, rows=tuple(rows), notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What every network of a table should have been measured under."""
+
+    corruptions: Sequence[str]
+    passes: Set[Pass]
+    shared: Set[Pass]
+    """Those that the mean over corruptions covers."""
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], corruptions: Sequence[str]) -> Self:
+        """Of the cells of all networks."""
+        passes = {cell.pass_ for cell in cells}
+        measured = {name: [pass_.condition for pass_ in passes if pass_.condition.corruption == name] for name in corruptions}
+        covered = {condition for own in alike(measured).values() for condition in own}
+        return cls(corruptions, passes, {pass_ for pass_ in passes if pass_.condition in covered})
 
 
 def _levels(cells: Sequence[Cell]) -> str:
@@ -72,17 +93,14 @@ def _levels(cells: Sequence[Cell]) -> str:
     return f"{levels} ({each})" if each else levels
 
 
-def _rows(
-    cells: Sequence[Cell], pool: str, names: Mapping[NetworkId, str], corruptions: Sequence[str], wanted: Sequence[str]
-) -> list[Row]:
+def _rows(cells: Sequence[Cell], pool: str, names: Mapping[NetworkId, str], wanted: _Wanted) -> list[Row]:
     """The rows of networks that were built and trained alike.
 
     Args:
         cells: Of these networks.
         pool: What tells them from others, after their architecture.
         names: A name of each network.
-        corruptions: The columns.
-        wanted: The corruption of every requested condition, with repetitions.
+        wanted: What each should have been measured under.
     """
     groups: dict[Sort, dict[str, list[Cell]]] = {}
     sorts = sorts_of(cell.network for cell in cells)
@@ -90,7 +108,7 @@ def _rows(
     for cell in cells:
         groups.setdefault(sorts[cell.network.id], {}).setdefault(names[cell.network.id], []).append(cell)
     measured = {
-        sort: [_accuracies(checkpoint_cells, corruptions, wanted) for checkpoint_cells in checkpoints.values()]
+        sort: [_accuracies(checkpoint_cells, wanted) for checkpoint_cells in checkpoints.values()]
         for sort, checkpoints in groups.items()
     }
     rows: list[Row] = []
@@ -184,19 +202,23 @@ def detail(cells: Sequence[Cell]) -> Table:
     return Table(title="Every severity", columns=columns, rows=tuple(rows), notes=notes)
 
 
-def _accuracies(cells: Sequence[Cell], corruptions: Sequence[str], wanted: Sequence[str]) -> tuple[float | None, ...]:
+def _accuracies(cells: Sequence[Cell], wanted: _Wanted) -> tuple[float | None, ...]:
     """Accuracy on clean images, under each corruption and on average over them, and the relative drop; None for missing cells."""
+    over_all, over_shared = _means(cells, wanted.passes), _means(cells, wanted.shared)
+    clean = over_all.get(CLEAN.corruption)
+    corrupted = mean(over_shared.get(name) for name in wanted.corruptions)
+    drop = None if clean is None or corrupted is None or clean == 0 else (clean - corrupted) / clean
+    return (clean, *map(over_all.get, wanted.corruptions), corrupted, drop)
+
+
+def _means(cells: Sequence[Cell], wanted: Set[Pass]) -> dict[str, float]:
+    """The mean accuracy under each corruption over those passes of it that are wanted, if none is missing."""
+    names = [pass_.condition.corruption for pass_ in wanted]
     shares: dict[str, list[float]] = {}
     for cell in cells:
-        shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
-    complete = {
-        name: sum(accuracies) / len(accuracies) for name, accuracies in shares.items() if len(accuracies) == wanted.count(name)
-    }
-    clean = complete.get("clean")
-    each = [complete.get(name) for name in corruptions]
-    corrupted = mean(each)
-    drop = None if clean is None or corrupted is None or clean == 0 else (clean - corrupted) / clean
-    return (clean, *each, corrupted, drop)
+        if cell.pass_ in wanted:
+            shares.setdefault(cell.condition.corruption, []).append(cell.correct / cell.total)
+    return {name: sum(each) / len(each) for name, each in shares.items() if len(each) == names.count(name)}
 
 
 def _difference(one: float | None, other: float | None) -> float | None:

@@ -83,7 +83,7 @@ def scatter(group: Group, *, columns: Columns = 2) -> Figure:
 
 def _mean(group: Group) -> str:
     """What the mean over corruptions covers. Raises: UserError if there is none."""
-    over = mean_over(group, group.corruptions, in_words(group.corruptions))
+    over = mean_over(group.conditions, group.corruptions, in_words(group.corruptions))
     if not over:
         raise UserError(f"{group.title}: the corruptions share no severity, so they have no mean; select some with --noise")
     alike = shared_severities(group.conditions) or group.profile is None
