@@ -63,7 +63,7 @@ _ALWAYS_GIVEN = frozenset(
 _NEVER_VALUES = ("and", "is", "or", "to", "with")
 
 _COMMAND = re.compile(
-    r"larobust (?:baseline|check|compare|eval|fluctuation|forget|list|merge|plot|preview|results|train)\b[^;)`]*"
+    r"larobust (?:baseline|check|compare|corrupt|eval|fluctuation|forget|list|merge|plot|preview|results|train)\b[^;)`]*"
 )
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b(?: ('[^']*'|[^\s'][^\s]*?)(?=[.,;:?)]*(?:\s|$)))?")
 _LITERAL = re.compile(r"'.*'|.*[=:/.*{}\d-].*|[A-Z]{2,}|hf")

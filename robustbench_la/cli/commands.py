@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "eval": Entry("evaluate", "Measure", "Measure accuracy on clean and on corrupted images."),
         "fluctuation": Entry("fluctuation", "Measure", "Measure what noise does inside a network, layer by layer."),
         "preview": Entry("preview", "Measure", "Show images under corruptions, and what networks see."),
+        "corrupt": Entry("corrupt", "Measure", "Write corrupted images, for other programs."),
         "results": Entry("results", "Results", "Show what has been measured."),
         "compare": Entry("compare", "Results", "Compare activations or checkpoints, with tests."),
         "plot": Entry("plot", "Results", "Draw a figure from the results."),

@@ -52,6 +52,13 @@ def profiles(incomplete: str) -> list[str]:
     return _matching(PROFILES, incomplete)
 
 
+def formats_of_images(incomplete: str) -> list[str]:
+    """How ``larobust corrupt`` stores images."""
+    from robustbench_la.writing.layouts import FORMATS
+
+    return _matching(FORMATS, incomplete)
+
+
 def plans(incomplete: str) -> list[str]:
     """The plans that come with larobust; files are left to the shell."""
     from robustbench_la.records.plan_file import shipped_configs

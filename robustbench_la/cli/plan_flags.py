@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, get_type_hints
 
 from robustbench_la.cli import options
 from robustbench_la.cli.streams import say
@@ -148,7 +148,7 @@ def finish(evaluation: Evaluation) -> None:
         raise typer.Exit(LEFT_OUT)
 
 
-def plan_of(config: str | None, flags: Mapping[str, object]) -> EvaluationPlan:
+def plan_of(config: str | None, flags: Mapping[str, object], *, purpose: Literal["eval", "corrupt"] = "eval") -> EvaluationPlan:
     """The plan of a file, overridden by the flags of a command; None overrides nothing."""
     from robustbench_la.records.plan_file import read_plan
 
@@ -159,7 +159,7 @@ def plan_of(config: str | None, flags: Mapping[str, object]) -> EvaluationPlan:
             raise UserError(f"--ckpt-table takes a .csv, .tsv, .yaml or .yml file, not {table}")
         named = flags.get("checkpoints")
         flags["checkpoints"] = [*(named if isinstance(named, list) else ()), table]
-    return read_plan(config, flags)
+    return read_plan(config, flags, purpose=purpose)
 
 
 def check_inputs(plan: EvaluationPlan | TrainingPlan, *, download: bool) -> None:

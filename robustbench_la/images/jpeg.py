@@ -12,8 +12,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def jpeg_bytes(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """One image as a JPEG file, as make_imagenet_c.py and make_tinyimagenet_c.py write it: Pillow's, with ``optimize=True``.
+
+    Args:
+        pixels: uint8 (1 or 3, H, W).
+        quality: 1 to 95; the published sets have 85.
+    """
+    import PIL.Image
+
+    file = io.BytesIO()
+    array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    PIL.Image.fromarray(array).save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()
+
+
 def as_jpeg(images: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Compress images as make_imagenet_c.py and make_tinyimagenet_c.py do: Pillow's JPEG, ``optimize=True``.
+    """Compress images by ``jpeg_bytes``, and read them back.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -26,11 +41,8 @@ def as_jpeg(images: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     import PIL.Image
 
     def one(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        file = io.BytesIO()
-        grey = len(pixels) == 1
-        PIL.Image.fromarray(pixels[0] if grey else pixels.transpose(1, 2, 0)).save(file, "JPEG", quality=quality, optimize=True)
-        read = np.asarray(PIL.Image.open(file))
-        return read[None] if grey else read.transpose(2, 0, 1)
+        read = np.asarray(PIL.Image.open(io.BytesIO(jpeg_bytes(pixels, quality))))
+        return read[None] if len(pixels) == 1 else read.transpose(2, 0, 1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow's codecs release the GIL
         return np.ascontiguousarray(np.stack(list(pool.map(one, images))))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.apply import corrupt
 from robustbench_la.errors import RunError
+from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.jpeg import as_jpeg
 from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
@@ -29,16 +32,34 @@ def corrupted(evaluation: Evaluation, condition: Condition, where: slice) -> Ten
     Returns:
         uint8 (N, C, H, W), on the device of the evaluation.
     """
-    images = torch.from_numpy(evaluation.images.images[where])
-    ids = torch.from_numpy(evaluation.images.ids[where])
-    # Apple GPUs have no float64, which blurs need.
-    device = torch.device("cpu") if evaluation.device.type == "mps" else evaluation.device
-    images = images.to(device)
-    if condition.parameters:
-        images = corrupt(images, condition.corruption, condition.parameters, ids=ids, seed=evaluation.seed)
-        if condition.jpeg is not None:
-            images = torch.from_numpy(as_jpeg(images.cpu().numpy(), condition.jpeg))
+    images = corrupted_images(evaluation.images, condition, where, seed=evaluation.seed, device=evaluation.device)
     return images.to(evaluation.device)
+
+
+def corrupted_images(
+    images: ImageSet, condition: Condition, where: slice | NDArray[np.intp], *, seed: int, device: torch.device
+) -> Tensor:
+    """Corrupt some images of a dataset. What becomes of one does not depend on the others.
+
+    Args:
+        images: The dataset.
+        condition: How to corrupt them.
+        where: The positions of the images.
+        seed: The noise seed.
+        device: Where to compute.
+
+    Returns:
+        uint8 (N, C, H, W), on any device.
+    """
+    batch = torch.from_numpy(images.images[where])
+    ids = torch.from_numpy(images.ids[where])
+    # Apple GPUs have no float64, which blurs need.
+    batch = batch.to("cpu" if device.type == "mps" else device)
+    if condition.parameters:
+        batch = corrupt(batch, condition.corruption, condition.parameters, ids=ids, seed=seed)
+        if condition.jpeg is not None:
+            batch = torch.from_numpy(as_jpeg(batch.cpu().numpy(), condition.jpeg))
+    return batch
 
 
 def finite_logits(network: Network, inputs: Tensor, evaluation: Evaluation) -> Tensor:

@@ -265,20 +265,22 @@ def check_alpha(networks: Sequence[Network], plan: EvaluationPlan) -> None:
 
 def describe(evaluation: Evaluation) -> str:
     """Images, levels, noise seeds, precision and device of an evaluation, in one sentence."""
-    images = evaluation.images
-    channels, height, width = images.images.shape[1:]
-    part = f" of {images.total:,} (partial)" if images.partial else ""
-    where = "in" if images.name == IN_MEMORY else "of"
     seeds = evaluation.seeds
     noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
     custom = custom_levels(evaluation.conditions)
     by_profile = not custom or any(condition.profile for condition in evaluation.conditions)
     levels = " and ".join([*([f"levels of profile {evaluation.profile}"] if by_profile else []), *([custom] if custom else [])])
-    return (
-        f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}; "
-        f"{levels}; {noise}; {evaluation.precision} on {evaluation.device}."
-        + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
+    return f"{describe_images(evaluation.images)}; {levels}; {noise}; {evaluation.precision} on {evaluation.device}." + "".join(
+        f" Left out: {reason}." for reason in evaluation.unmeasurable
     )
+
+
+def describe_images(images: ImageSet) -> str:
+    """How many images of which dataset, and their size."""
+    channels, height, width = images.images.shape[1:]
+    part = f" of {images.total:,} (partial)" if images.partial else ""
+    where = "in" if images.name == IN_MEMORY else "of"
+    return f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}"
 
 
 def key_of(network: Network, condition: Condition, seed: int | None) -> Key:

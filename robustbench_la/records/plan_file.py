@@ -28,14 +28,17 @@ _OF_THE_NETWORK = (
     "interpolation",
 )
 
+_RUNS = {"train": ("arch",), "eval": ("arch", "preprocess", "trust_file"), "corrupt": ()}
+"""What a plan is read for -> its keys that may name code that runs."""
 _RENAMED = {"alpha": "layeract_alpha", "seed": "noise_seed", "seeds": "training_seeds"}
 """Old keys, refused with a message that names the new ones."""
 
 
-def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval"] = "eval") -> Plan:
+def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal["train", "eval", "corrupt"] = "eval") -> Plan:
     """Read a plan, and let flags override it.
 
     What a plan with a training recipe says about the network applies to ``train`` only: for ``eval`` the checkpoints record it.
+    For ``corrupt`` there is no network: what is said of images applies.
 
     Args:
         config: A plan file, or the name of a plan shipped with larobust; None for the defaults.
@@ -69,7 +72,7 @@ def read_plan(config: str | None, flags: Mapping[str, Any], *, purpose: Literal[
     except ValidationError as error:
         raise UserError(("" if config is None else f"{config}: ") + _first_fault(error)) from None
     if config is not None:
-        runs = ("arch",) if purpose == "train" else ("arch", "preprocess", "trust_file")
+        runs = _RUNS[purpose]
         check_code_is_named({name: getattr(plan, name) for name in runs}, given.keys(), source=config)
     return plan
 

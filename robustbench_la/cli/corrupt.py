@@ -1,0 +1,113 @@
+"""``larobust corrupt``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robustbench_la.cli import completion, options, plan_flags
+from robustbench_la.cli.plan_flags import PlanFlags
+from robustbench_la.cli.streams import say
+
+if TYPE_CHECKING:
+    from robustbench_la.writing.preparing import Writing
+    from robustbench_la.writing.write import Written
+
+HELP = """Write corrupted images, in the layouts of ImageNet-C and CIFAR-10-C.
+
+They are the images that `larobust eval` measures on, for other programs. To continue an interrupted run, give the same command
+again: it ends with the same bytes."""
+EXAMPLE = "Example: larobust corrupt --data folder:photos --noise all --severity 1-5 -o photos-c"
+
+Folder = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder to write into.", show_default=False, rich_help_panel=options.OUTPUT
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="png (default): folders as in ImageNet-C, without loss; jpeg85: as JPEG, as there; npy: arrays as in CIFAR-10-C.",
+        autocompletion=completion.formats_of_images,
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+_OF_NETWORKS = (
+    "checkpoints",
+    "checkpoint_table",
+    "keep_going",
+    "arch",
+    "arch_label",
+    "exchange",
+    "key",
+    "trust_file",
+    "allow_code",
+    "activation",
+    "layeract_alpha",
+    "normalize",
+    "preprocess",
+    "labels",
+    "label_map",
+    "amp",
+    "allow_stochastic",
+)
+
+
+@plan_flags.with_plan_flags(*_OF_NETWORKS, "jpeg", "noise_seeds")
+def command(
+    flags: PlanFlags,
+    output: Folder,
+    format_: Format = None,
+    download: options.Download = False,
+    config: options.Config = None,
+) -> None:
+    """Read arguments, write, report."""
+    plan = plan_flags.plan_of(config, flags, purpose="corrupt")
+    from pathlib import Path
+
+    from robustbench_la.progress import bar
+    from robustbench_la.writing import preparing, write
+
+    meter = bar("images")
+    writing = preparing.prepare_writing(plan, Path(output), form=format_, download=download, meter=meter)
+    if plan.data is None:
+        say(f"no --data given: using {writing.images.name}, the default")
+    _announce(writing)
+    try:
+        written = write.write(writing, meter=meter)
+    except KeyboardInterrupt:
+        say(f"{output} is not finished; the same command goes on")
+        raise
+    say(outcome(written, output))
+
+
+def _announce(writing: Writing) -> None:
+    """Say on stderr what will be written, and how much."""
+    from robustbench_la.measuring.session import describe_images
+    from robustbench_la.text import counted
+    from robustbench_la.writing.write import largest_size, size_text
+
+    for remark in writing.images.remarks:
+        say(f"{writing.images.name}: {remark}")
+    most = "" if writing.format == "npy" else "at most "
+    conditions = counted(len(writing.conditions), "condition")
+    say(
+        f"{describe_images(writing.images)}; levels of profile {writing.profile}; noise seed {writing.seed}; {conditions} as "
+        f"{writing.format}, {most}{size_text(largest_size(writing))}."
+        + "".join(f" Left out: {reason}." for reason in writing.unmeasurable)
+    )
+
+
+def outcome(written: Written, output: str) -> str:
+    """One line about what was written."""
+    from robustbench_la.writing.write import size_text
+
+    if not written.images:
+        return f"{output} is finished already ({written.there:,} images)"
+    before = f", {written.there:,} were there" if written.there else ""
+    speed = f"{written.images / written.seconds:,.0f} images/s"
+    return f"{output}: {written.images:,} images, {size_text(written.size)}, in {written.seconds:.1f} s ({speed}){before}"
