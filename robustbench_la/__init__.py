@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from robustbench_la.api.evaluating import EvaluationResult, evaluate
     from robustbench_la.api.fluctuating import FluctuationResult, fluctuation
     from robustbench_la.api.previewing import PreviewResult, preview
-    from robustbench_la.api.settings import Filters, MeasuringSettings, NetworkSettings
+    from robustbench_la.api.settings import Filters, MeasuringSettings, NetworkSettings, WritingSettings
     from robustbench_la.api.storing import StoreView, open_store
+    from robustbench_la.api.writing import WrittenSet, write_corrupted
     from robustbench_la.errors import NotComparableError, RunError, UserError
     from robustbench_la.models.layeract import LAHardSiLU, LASiLU, la_hardsilu, la_silu
 
@@ -45,6 +46,8 @@ __all__ = [
     "RunError",
     "StoreView",
     "UserError",
+    "WritingSettings",
+    "WrittenSet",
     "__version__",
     "check",
     "compare",
@@ -55,6 +58,7 @@ __all__ = [
     "la_silu",
     "open_store",
     "preview",
+    "write_corrupted",
 ]
 
 _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -65,8 +69,9 @@ _HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "robustbench_la.api.evaluating": ("EvaluationResult", "evaluate"),
         "robustbench_la.api.fluctuating": ("FluctuationResult", "fluctuation"),
         "robustbench_la.api.previewing": ("PreviewResult", "preview"),
-        "robustbench_la.api.settings": ("Filters", "MeasuringSettings", "NetworkSettings"),
+        "robustbench_la.api.settings": ("Filters", "MeasuringSettings", "NetworkSettings", "WritingSettings"),
         "robustbench_la.api.storing": ("StoreView", "open_store"),
+        "robustbench_la.api.writing": ("WrittenSet", "write_corrupted"),
         "robustbench_la.errors": ("NotComparableError", "RunError", "UserError"),
         "robustbench_la.models.layeract": ("LAHardSiLU", "LASiLU", "la_hardsilu", "la_silu"),
     }

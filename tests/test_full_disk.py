@@ -68,6 +68,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
         "-o",
         "OUT.pt",
     ),
+    "corrupted images": ("corrupt", "--noise", "gaussian", "--limit", "40", "-o", "OUT.set"),
     "a joined store": ("merge", "store", "-o", "OUT.sqlite"),
 }
 
@@ -80,9 +81,9 @@ def test_a_full_disk_leaves_what_was_there(good: Path, tmp_path: Path, monkeypat
         shutil.copy(path, tmp_path)
     if output == "a baseline":
         shutil.copy(good / "baseline", tmp_path / out)
-    elif not out.endswith(".sqlite"):
+    elif not out.endswith((".sqlite", ".set")):
         (tmp_path / out).write_text("old")
-    elif output != "a joined store":
+    elif output not in ("a joined store", "corrupted images"):
         shutil.copy(good / "store", tmp_path / out)
         assert larobust("forget", "--store", str(tmp_path / out), "--ckpt", "*la_silu*", "--yes").code == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

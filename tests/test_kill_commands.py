@@ -27,7 +27,7 @@ _SLOW = {signal.SIGKILL: 40, signal.SIGTERM: 8, signal.SIGINT: 8}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """A command that writes one file, OUT, from the files of a folder."""
+    """A command that writes one file or folder, OUT, from the files of a folder."""
 
     words: str
     before: str | None = None
@@ -59,6 +59,8 @@ WRITERS = {
     "check --summary": Writer(words=f"check {_JUDGED} --summary OUT.md", before="old", in_one=True),
     "results of eval": Writer(words=f"eval {_BOTH} {_FEW} --no-store -o OUT.json"),
     "layers of fluctuation": Writer(words=f"fluctuation {_BOTH} {_FEW} --no-store --csv OUT.csv", before="old", in_one=True),
+    "corrupt, folders": Writer(words="corrupt --limit 40 --noise gaussian,poisson --batch-size 8 -o OUT"),
+    "corrupt, arrays": Writer(words="corrupt --limit 40 --noise gaussian,poisson --batch-size 8 --format npy -o OUT"),
     "quickstart": Writer(words="quickstart -o checkpoints --store OUT.sqlite"),
 }
 
@@ -86,6 +88,9 @@ def _content(path: Path) -> object:
     """What a file holds, without times; fails where it is damaged, or a record is there twice."""
     if not path.exists():
         return None
+    if path.is_dir():  # of images; what is not finished has a hidden folder
+        paths = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
+        return {name: file.read_bytes() for name, file in paths.items() if not name.startswith(".")}
     if path.suffix == ".sqlite":
         with Store(path, reading=True) as store:
             layers = [(str(row.key), row.layer, row.index) for _, row in store.layers()]
@@ -121,7 +126,7 @@ def test_a_command_killed_at_any_moment_loses_nothing(
     log = folder / "log"
 
     def begin() -> None:
-        out.unlink(missing_ok=True)
+        shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         if writer.before:
             shutil.copy(folder / writer.before, out)
@@ -164,7 +169,7 @@ def test_a_command_killed_at_any_moment_loses_nothing(
         done[sent] += 1
         since += 1
     begin()
-    out.unlink(missing_ok=True)
+    shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
     print(f"{name}:", ", ".join(f"{number} {getattr(one, 'name', one)}" for one, number in done.items()), flush=True)
 
 

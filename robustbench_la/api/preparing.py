@@ -94,12 +94,12 @@ def sources(
             'a network in memory does not record what data it is for; give the name of a dataset (such as "cifar10:data"), '
             "(images, labels), or a torch Dataset"
         )
-    _check_use(data, layout=layout, data_name=data_name, download=download)
+    check_use(data, layout=layout, data_name=data_name, download=download)
     named = f"folder:{data}" if isinstance(data, Path) else data
     return Sources(models=models, data=named, layout=layout, data_name=data_name, download=download)
 
 
-def _check_use(data: Data | None, *, layout: str | None, data_name: str | None, download: bool) -> None:
+def check_use(data: Data | None, *, layout: str | None, data_name: str | None, download: bool) -> None:
     """Raise ArgumentError for what would have no effect on data of this kind."""
     in_memory = data is not None and not isinstance(data, (str, Path))
     if in_memory and download:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from robustbench_la.errors import did_you_mean
 
@@ -88,6 +88,39 @@ class MeasuringSettings(NetworkSettings, total=False):
     """Go on without checkpoint files that cannot be used; the result's notes name them. Otherwise the first is an error."""
     fresh: bool
     """Measure again, and replace, what the store holds."""
+
+
+class WritingSettings(TypedDict, total=False):
+    """Which images ``write_corrupted`` corrupts, and how; the rest is as in ``MeasuringSettings``."""
+
+    profile: str | None
+    """The level table, such as ``"imagenet-c"``; chosen by image size if not given."""
+    frost_textures: str | None
+    """The folder that has the published photographs of frost; those of ``larobust[frost]`` if not given."""
+    noise_seed: int
+    """Seed of the noise; 0 if not given."""
+    limit: int | None
+    """Use only this many images, the first of a fixed permutation."""
+    resize: int | None
+    """Scale the shorter side of each image to this many pixels."""
+    crop: int | None
+    """Cut a square with a side of this many pixels from the centre."""
+    channels: Literal[1, 3] | None
+    """3 repeats grey images in three channels, 1 makes colour images grey."""
+    interpolation: str | None
+    """How images are resized; ``"bilinear"`` if not given."""
+    layout: str | None
+    """The axes of images in memory, if their shape leaves them open: ``"NCHW"``, ``"NHWC"`` ..."""
+    data_name: str | None
+    """What images in memory are called in the record of the set."""
+    download: bool
+    """Fetch a missing dataset, where torchvision can."""
+    device: str | None
+    """``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"``, the default."""
+    batch_size: int | None
+    """Images at a time; chosen by device if not given."""
+    progress: bool | None
+    """False hides the progress bar, which terminals and notebooks show otherwise."""
 
 
 class Filters(TypedDict, total=False):

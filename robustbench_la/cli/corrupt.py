@@ -18,7 +18,7 @@ HELP = """Write corrupted images, in the layouts of ImageNet-C and CIFAR-10-C.
 
 They are the images that `larobust eval` measures on, for other programs. To continue an interrupted run, give the same command
 again: it ends with the same bytes."""
-EXAMPLE = "Example: larobust corrupt --data folder:photos --noise all --severity 1-5 -o photos-c"
+EXAMPLE = "Example: larobust corrupt --data folder:photos --noise all -o photos-c"
 
 Folder = Annotated[
     str,
@@ -69,9 +69,11 @@ def command(
     plan = plan_flags.plan_of(config, flags, purpose="corrupt")
     from pathlib import Path
 
+    from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.writing import preparing, write
 
+    keep_freed_memory()
     meter = bar("images")
     writing = preparing.prepare_writing(plan, Path(output), form=format_, download=download, meter=meter)
     if plan.data is None:

@@ -77,6 +77,8 @@ class ArrayFile:
 
     def finish(self) -> None:
         """Give the file, which is whole now, its name."""
+        if self.final.exists():
+            return
         if self._file is not None:
             os.fsync(self._file.fileno())
         self.close()

@@ -32,26 +32,27 @@ class ClassFolders:
         self._writing, self._condition, self._pool = writing, condition, pool
 
     def missing(self) -> Iterator[tuple[Condition, NDArray[np.intp]]]:
-        """The condition, and the positions of the images that an interrupted run did not write; makes the folders of all."""
-        if self.final.is_dir():
+        """The condition, and the positions of the images that are not there; makes the folders of all."""
+        finished, names = self.final.is_dir(), self._writing.names
+        there = self._there(self.final if finished else self._folder)
+        positions = np.array([position for position, name in enumerate(names) if name not in there], dtype=np.intp)
+        if not len(positions):
             return
-        names = self._writing.names
-        there = self._there()
+        if finished:  # after a loss of power, or somebody removed files
+            self.final.rename(self._folder)
         for folder in {name.rpartition("/")[0] for name in names}:
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        positions = np.array([position for position, name in enumerate(names) if name not in there], dtype=np.intp)
-        if len(positions):
-            yield self._condition, positions
+        yield self._condition, positions
 
-    def _there(self) -> set[str]:
+    def _there(self, folder: Path) -> set[str]:
         """The files that are there, each of them whole: a file gets its name last, and is empty only after a loss of power."""
         names: set[str] = set()
-        for path, _, files in os.walk(self._folder):
+        for path, _, files in os.walk(folder):
             for file in files:
                 if file.startswith(_PART):
                     (Path(path) / file).unlink()
                 elif (Path(path) / file).stat().st_size:
-                    names.add((Path(path) / file).relative_to(self._folder).as_posix())
+                    names.add((Path(path) / file).relative_to(folder).as_posix())
         return names
 
     def store(self, positions: NDArray[np.intp], pixels: NDArray[np.uint8]) -> int:
@@ -76,7 +77,6 @@ class ClassFolders:
 
     def finish(self) -> None:
         """Give the folder, which is whole now, its name."""
-        if hasattr(os, "sync"):  # files that the system has not written yet would be empty after a loss of power
-            os.sync()
-        self.final.parent.mkdir(exist_ok=True)
-        self._folder.rename(self.final)
+        if not self.final.is_dir():
+            self.final.parent.mkdir(exist_ok=True)
+            self._folder.rename(self.final)

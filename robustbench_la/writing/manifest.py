@@ -48,7 +48,7 @@ def read_manifest(output: Path) -> Settings | None:
     except UserError as error:
         raise UserError(f"{path}: {error}; give another folder with -o") from None
     if not isinstance(content, dict) or content.get(_KIND) != _VERSION:
-        raise UserError(f"{path} is not a record of larobust {_KIND} {_VERSION}; give another folder with -o")
+        raise UserError(f"{path} is no {_KIND} {_VERSION}; give another folder with -o")
     return content
 
 
@@ -96,7 +96,14 @@ def _flat(conditions: Mapping[str, Any]) -> dict[str, object]:
 def _versions(kept: object, asked: Mapping[str, str]) -> str:
     kept = kept if isinstance(kept, dict) else {}
     name = next((name for name in asked if kept.get(name) != asked[name]), "")
-    return f"written with {_said(kept.get(name))} as version of {name or 'other libraries'}, not {asked.get(name)}"
+    return f"written with {name} {_said(kept.get(name))}, not {asked.get(name)}" if name else "written with other libraries"
+
+
+def _size(shape: object) -> str:
+    """Height, width and channels in words."""
+    if not isinstance(shape, list) or len(shape) != 3:
+        return "another size"
+    return f"{_said(shape[1])}x{_said(shape[0])} px with {_said(shape[2])} channel{'' if shape[2] == 1 else 's'}"
 
 
 def _said(value: object) -> str:
@@ -110,7 +117,7 @@ _DIFFERENCES: Mapping[str, Callable[[Any, Any], str]] = {
     "profile": lambda kept, asked: f"with levels of profile {_said(kept)}, not {asked}",
     "conditions": _conditions,
     "versions": _versions,
-    "shape": lambda kept, asked: f"of shape {_said(kept)}, not {asked} (height, width, channels)",
+    "shape": lambda kept, asked: f"of {_size(kept)}, not {_size(asked)}",
     "images": lambda kept, asked: f"made of {_said(kept)} images, not of {asked}",
     "fingerprint": lambda kept, asked: "made of images or labels that are not those given",
     "names": lambda kept, asked: "whose files are named otherwise",

@@ -73,13 +73,7 @@ def prepare_writing(
     """
     form = _format(form, plan)
     resolve(plan.device)
-    choice = ImageChoice(
-        plan.data or "digits",
-        resize=plan.resize,
-        crop=plan.crop,
-        channels=plan.channels,
-        interpolation=plan.interpolation or "bilinear",
-    )
+    choice = choice_of(plan, plan.data or "digits")
     _check_apart(output, choice.name)
     check_output(output)
     dataset = decoding.open_dataset(choice, download=download)
@@ -90,6 +84,17 @@ def prepare_writing(
     file = dataset.source.file
     files = None if file is None else [file(index) for index in range(images.total)]
     return writing_of(images, plan, output, form=form, files=files)
+
+
+def choice_of(plan: EvaluationPlan, name: str) -> ImageChoice:
+    """A dataset with the size and channels that a plan gives its images."""
+    return ImageChoice(
+        name,
+        resize=plan.resize,
+        crop=plan.crop,
+        channels=plan.channels,
+        interpolation=plan.interpolation or "bilinear",
+    )
 
 
 def writing_of(

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,7 +16,6 @@ from robustbench_la.errors import RunError
 from robustbench_la.files import write_whole
 from robustbench_la.measuring.forward import corrupted_images
 from robustbench_la.progress import Advance, Meter, silent
-from robustbench_la.text import counted
 from robustbench_la.writing import layouts, manifest
 from robustbench_la.writing.arrays import ArrayFile
 from robustbench_la.writing.class_folders import ClassFolders
@@ -66,6 +65,8 @@ def write(writing: Writing, *, meter: Meter = silent) -> Written:
             total = sum(target.images for target in targets)
             advance = stack.enter_context(meter("corrupting", total))
             done = [_write(target, writing, advance, background) for target in targets]
+            if hasattr(os, "sync"):  # a loss of power now would leave files empty that the system has not written yet
+                os.sync()
     except OSError as error:
         raise RunError(f"cannot write to {output}: {error.strerror or error}; once it can, the same command goes on") from None
     images, size = sum(count for count, _ in done), sum(size for _, size in done)
@@ -89,8 +90,8 @@ def _targets(writing: Writing, unfinished: Path, pool: ThreadPoolExecutor) -> Se
     needed, free = sum(array.bytes_missing for array in arrays), shutil.disk_usage(writing.output).free
     if needed > free:
         raise RunError(
-            f"{counted(len(arrays), 'array')} in {writing.output} take {size_text(needed)} more, but only {size_text(free)} are "
-            "free; make room, or give fewer corruptions or --limit"
+            f"the arrays in {writing.output} take {size_text(needed)} more, but only {size_text(free)} are free; make room, or "
+            "give fewer corruptions or --limit"
         )
     if not (writing.output / LABELS).exists():
         write_whole(writing.output / LABELS, layouts.label_array(writing.images, len(by_name[next(iter(names))])))
@@ -101,9 +102,6 @@ def _write(
     target: ArrayFile | ClassFolders, writing: Writing, advance: Advance, background: ThreadPoolExecutor
 ) -> tuple[int, int]:
     """Write what is missing of one file or folder. Returns the images and bytes written."""
-    if target.final.exists():
-        advance(target.images)
-        return 0, 0
     missing = list(target.missing())
     images, size = sum(len(positions) for _, positions in missing), 0
     advance(target.images - images)
@@ -119,6 +117,7 @@ def _write(
         size += storing.result() if storing else 0
         target.finish()
     finally:
+        wait([storing] if storing else [])
         target.close()
     return images, size
 
@@ -126,7 +125,10 @@ def _write(
 def size_text(size: int) -> str:
     """A number of bytes for readers.
 
-    >>> size_text(3_500_000), size_text(5 * 2**30)
-    ('3.3 MiB', '5.0 GiB')
+    >>> size_text(35_000), size_text(3_500_000), size_text(5 * 2**30)
+    ('34.2 KiB', '3.3 MiB', '5.0 GiB')
     """
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if size >= 2**power:
+            return f"{size / 2**power:.1f} {unit}"
+    return f"{size / 2**10:.1f} KiB"
