@@ -66,7 +66,10 @@ def command(
     config: options.Config = None,
 ) -> None:
     """Read arguments, write, report."""
+    from robustbench_la.models.checkpoints.present import check_present
+
     plan = plan_flags.plan_of(config, flags, purpose="corrupt")
+    check_present((), plan.data, download=download)  # before torch is imported
     from pathlib import Path
 
     from robustbench_la.models.allocator import keep_freed_memory
@@ -89,17 +92,17 @@ def command(
 
 def _announce(writing: Writing) -> None:
     """Say on stderr what will be written, and how much."""
-    from robustbench_la.measuring.session import describe_images
+    from robustbench_la.measuring.session import describe_images, describe_levels
     from robustbench_la.text import counted
     from robustbench_la.writing.write import largest_size, size_text
 
     for remark in writing.images.remarks:
         say(f"{writing.images.name}: {remark}")
     most = "" if writing.format == "npy" else "at most "
-    conditions = counted(len(writing.conditions), "condition")
+    levels = describe_levels(writing.conditions, writing.profile)
     say(
-        f"{describe_images(writing.images)}; levels of profile {writing.profile}; noise seed {writing.seed}; {conditions} as "
-        f"{writing.format}, {most}{size_text(largest_size(writing))}."
+        f"{describe_images(writing.images)}; {levels}; noise seed {writing.seed}; "
+        f"{counted(len(writing.conditions), 'condition')} as {writing.format}, {most}{size_text(largest_size(writing))}."
         + "".join(f" Left out: {reason}." for reason in writing.unmeasurable)
     )
 

@@ -267,12 +267,17 @@ def describe(evaluation: Evaluation) -> str:
     """Images, levels, noise seeds, precision and device of an evaluation, in one sentence."""
     seeds = evaluation.seeds
     noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
-    custom = custom_levels(evaluation.conditions)
-    by_profile = not custom or any(condition.profile for condition in evaluation.conditions)
-    levels = " and ".join([*([f"levels of profile {evaluation.profile}"] if by_profile else []), *([custom] if custom else [])])
+    levels = describe_levels(evaluation.conditions, evaluation.profile)
     return f"{describe_images(evaluation.images)}; {levels}; {noise}; {evaluation.precision} on {evaluation.device}." + "".join(
         f" Left out: {reason}." for reason in evaluation.unmeasurable
     )
+
+
+def describe_levels(conditions: Sequence[Condition], profile: str) -> str:
+    """Where the levels of conditions come from."""
+    custom = custom_levels(conditions)
+    by_profile = not custom or any(condition.profile for condition in conditions)
+    return " and ".join([*([f"levels of profile {profile}"] if by_profile else []), *([custom] if custom else [])])
 
 
 def describe_images(images: ImageSet) -> str:
