@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,15 @@ def test_what_is_compared_is_side_by_side(
     found = [None if heading is None else names.get(heading.text, heading.text) for heading, _ in panel.rows]
     assert found[: len(rows)] == rows
     assert len(panel.rows) == (8 if images == 2 and columns == ["first", "second"] else len(rows))
+
+
+def test_conditions_without_a_clean_image_have_no_column_for_it() -> None:
+    preview = previewed(["1"], severity=["2-3"])
+    without = replace(preview, images=tuple(replace(image, tiles=image.tiles[1:]) for image in preview.images))
+    panel = arranged(without)[0]
+
+    assert [heading.text for heading in panel.columns] == ["severity 2", "severity 3"]
+    assert [len(spots) for _, spots in panel.rows] == [2, 2]
 
 
 def test_images_are_found_by_index_and_by_file(photographs: Path, stray: Path, monkeypatch: pytest.MonkeyPatch) -> None:

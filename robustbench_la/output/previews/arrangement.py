@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from corruptions import CORRUPTIONS
-from robustbench_la.records.cells import Condition
+from robustbench_la.records.cells import CLEAN, Condition
 from robustbench_la.records.previews import Prediction, Preview, PreviewedImage, Tile
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def arranged(preview: Preview) -> tuple[Panel, ...]:
     are laid out like text.
     """
     conditions = preview.conditions
-    names = list(dict.fromkeys(condition.corruption for condition in conditions[1:]))
-    if len(conditions) - 1 > len(names):
+    corrupted = [condition.corruption for condition in conditions if condition != CLEAN]
+    names = list(dict.fromkeys(corrupted))
+    if len(corrupted) > len(names):
         return tuple(_levels_across(image, names) for image in preview.images)
     if len(names) <= _ACROSS:
         return (_corruptions_across(preview),)
@@ -80,20 +81,16 @@ def arranged(preview: Preview) -> tuple[Panel, ...]:
 
 
 def _levels_across(image: PreviewedImage, names: Sequence[str]) -> Panel:
-    clean = image.tiles[0]
-    rows = [(clean, *(tile for tile in image.tiles if tile.condition.corruption == name)) for name in names]
-    columns = [Heading("clean")]
-    says_severity = True
-    for place in range(1, max(map(len, rows))):
-        severities = {row[place].condition.severity for row in rows if place < len(row)}
-        number = severities.pop() if len(severities) == 1 else None
-        says_severity &= number is not None
-        columns.append(Heading("" if number is None else f"severity {number}"))
-    if not says_severity:
-        columns = [Heading("clean"), *(Heading("") for _ in columns[1:])]
+    clean = tuple(tile for tile in image.tiles if tile.condition == CLEAN)  # published sets have none
+    rows = [clean + tuple(tile for tile in image.tiles if tile.condition.corruption == name) for name in names]
+    severities = [
+        _shared_severity([row[place] for row in rows if place < len(row)]) for place in range(len(clean), max(map(len, rows)))
+    ]
+    says_severity = all(severities)
+    columns = [*("clean" for _ in clean), *(severities if says_severity else [""] * len(severities))]
     return Panel(
         title=image.title,
-        columns=tuple(columns),
+        columns=tuple(map(Heading, columns)),
         rows=tuple(
             (_of_corruption(name), tuple(_spot(image, tile) for tile in row)) for name, row in zip(names, rows, strict=True)
         ),
@@ -138,8 +135,8 @@ def _images_across(images: Sequence[PreviewedImage]) -> Panel:
 
 
 def _shared_severity(tiles: Sequence[Tile]) -> str:
-    """The severity of all of them in words; empty if they differ."""
-    severities = {tile.condition.severity for tile in tiles[1:]}
+    """The severity of all corrupted ones in words; empty if they differ."""
+    severities = {tile.condition.severity for tile in tiles if tile.condition != CLEAN}
     severity = severities.pop() if len(severities) == 1 else None
     return "" if severity is None else f"severity {severity}"
 
