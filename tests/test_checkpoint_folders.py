@@ -205,10 +205,11 @@ def test_parts_that_are_elsewhere_or_missing_are_refused(hf_folder, tmp_path):
 
     with pytest.raises(UserError, match=f"parts of the weights are missing: {part}"):
         read_checkpoint(folder)
-    index["weight_map"] = dict.fromkeys(index["weight_map"], "../outside.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match="does not list files of this folder"):
-        read_checkpoint(folder)
+    outside = dict.fromkeys(index["weight_map"], "../outside.safetensors")
+    for listed in (outside, {**index["weight_map"], "more": 7}, {**index["weight_map"], "more": [part]}, [part], {}):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
+        with pytest.raises(UserError, match="does not list files of this folder"):
+            read_checkpoint(folder)
 
 
 @pytest.mark.parametrize(("files", "match"), [

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import robustbench_la as la
 from robustbench_la.errors import UserError
+from robustbench_la.store.connection import Connection
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (
     ("compare", "--store", "STORE"),
@@ -217,6 +218,17 @@ def test_nothing_in_the_schema_runs(good: Path, tmp_path: Path, script: str) -> 
         assert outcome.code == 2, (command, outcome)
         assert str(path) in outcome.stderr
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "setconfig"), reason="needs Python 3.12")
+def test_sqlite_is_in_its_defensive_mode(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "x.sqlite", factory=Connection)
+    connection.executescript("CREATE TABLE t (x); CREATE VIEW v AS SELECT 1; PRAGMA writable_schema = ON")
+
+    for statement in ("DELETE FROM sqlite_master", "UPDATE sqlite_master SET sql = ''", "SELECT * FROM v"):
+        with pytest.raises(sqlite3.Error, match=r"may not be modified|prohibited"):
+            connection.execute(statement)
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,10 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         if (folder / f"{name}.index.json").is_file():
             index = read_config(folder / f"{name}.index.json").get("weight_map")
-            parts = sorted(set(index.values())) if isinstance(index, dict) and index else []
-            if not parts or not all(isinstance(part, str) and Path(part).name == part for part in parts):
+            listed = list(index.values()) if isinstance(index, dict) else []
+            if not listed or not all(isinstance(part, str) and Path(part).name == part for part in listed):
                 raise UserError(f"{name}.index.json does not list files of this folder")
+            parts = sorted(set(listed))
             if gone := [part for part in parts if not (folder / part).is_file()]:
                 raise UserError(f"parts of the weights are missing: {', '.join(gone[:3])}")
             return [folder / part for part in parts]

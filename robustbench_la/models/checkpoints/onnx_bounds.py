@@ -18,7 +18,7 @@ _LARGEST = 2**25
 """Values of a tensor between two operators, for one image: 64 channels of 724 x 724 values."""
 _TIMES = 32
 """How many times as many images show whether tensors grow faster than their number."""
-_MEGABYTES, _SECONDS = 128, 2
+_MEGABYTES, _SECONDS = 128, 1.5
 """What any file may take where it is tried; larger ones, and those of larger images, may take more."""
 _MOST_FUNCTIONS = 500
 _SHAPES = 1000
@@ -79,11 +79,11 @@ class OnnxBounds:
             return
         images, inputs = max(1, *shape[:1]), 4 * math.prod(shape[1:]) / 2**20
         megabytes = int(_MEGABYTES + 4 * self._megabytes + 256 * images * inputs)
-        seconds = int(_SECONDS + images * (self._megabytes + inputs) / 16)
+        seconds = round(_SECONDS + images * (self._megabytes + inputs) / 16, 1)
         if not runs_within(self._path, self._dtype, shape, megabytes=megabytes, seconds=seconds):
             raise UserError(
-                f"does not run on inputs of {_times(shape)} values within {megabytes:,} MB and {seconds} s of the processor, as "
-                "networks of images with a file of this size do"
+                f"does not run on inputs of {_times(shape)} values within {megabytes:,} MB and {seconds:g} s of the processor, "
+                "as networks of images with a file of this size do"
             )
         self._allowed.add(shape)
 
