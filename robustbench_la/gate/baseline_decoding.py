@@ -163,7 +163,9 @@ def _condition(row: object, where: str, seeds: range) -> tuple[Condition, int | 
     else:
         named = condition.severity in SEVERITIES and condition.profile is not None
         own = condition.severity is None and condition.profile is None
-        right = len(condition.parameters) > 0 and seed in seeds and (named or own)
+        here = len(condition.parameters) > 0 and seed in seeds and (named or own)
+        read = not condition.parameters and seed is None and (named or condition.severity is None) and condition.jpeg is None
+        right = here if condition.prebuilt is None else read and bool(condition.profile)
     if not right:
         refuse(f"{where}: {condition} with severity {condition.severity} and noise seed {seed} does not fit the plan")
     if condition.parameters:

@@ -130,12 +130,14 @@ def _check_noise(asked: Sequence[Answers], measured: Mapping[Pass, Answers]) -> 
 
 def _is_meant_as(other: Condition, condition: Condition) -> bool:
     """Whether a condition is the same severity, or the same custom level, as another one with other draws, levels or JPEG."""
-    custom = condition.severity is None
+    custom = condition.is_custom
     alike = (other.corruption, other.severity) == (condition.corruption, condition.severity)
     return alike and (not custom or other.parameters == condition.parameters)
 
 
 def _level_in_words(condition: Condition) -> str:
+    if condition.prebuilt is not None:
+        return f"images of {condition.profile} ({condition.prebuilt[:8]})"
     parts = [f"{condition.level_text} ({condition.profile or 'custom'})"]
     parts += [f"JPEG {condition.jpeg}"] * (condition.jpeg is not None)
     parts += [f"noise version {condition.noise_version}"] * (condition.noise_version != NOISE_VERSION)

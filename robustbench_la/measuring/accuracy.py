@@ -17,7 +17,7 @@ from robustbench_la.measuring.session import Evaluation, key_of
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.records import calibration
-from robustbench_la.records.cells import CLEAN, Cell, Condition, Key, Pass
+from robustbench_la.records.cells import Cell, Condition, Key, Pass
 from robustbench_la.records.packing import pack_classes
 
 
@@ -97,7 +97,7 @@ def _cell(network: Network, condition: Condition, answers: _Answers, labels: np.
     correct = answers.predicted == labels
     return Cell(
         network=network.record,
-        pass_=Pass(condition, None if condition == CLEAN else seed),
+        pass_=Pass(condition, seed if condition.parameters else None),
         correct=int(correct.sum()),
         correct_top5=None if answers.in_top5 is None else int(answers.in_top5.sum()),
         total=len(labels),

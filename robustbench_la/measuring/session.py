@@ -52,10 +52,10 @@ class Evaluation:
 
     @property
     def passes(self) -> list[Pass]:
-        """Conditions and noise seeds in the order of measurement; clean images, which have no noise, once."""
-        noisy = [condition for condition in self.conditions if condition != CLEAN]
-        clean = [Pass(CLEAN, None)] * (CLEAN in self.conditions)
-        return clean + [Pass(condition, seed) for seed in self.seeds for condition in noisy]
+        """Conditions and noise seeds in the order of measurement; clean and published images, without noise of ours, once."""
+        once = [Pass(condition, None) for condition in self.conditions if not condition.parameters]
+        noisy = [condition for condition in self.conditions if condition.parameters]
+        return once + [Pass(condition, seed) for seed in self.seeds for condition in noisy]
 
     @property
     def seeds(self) -> range:

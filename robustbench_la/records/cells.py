@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from corruptions import CORRUPTIONS, NOISE_VERSION
 from corruptions.registry import Level
 from robustbench_la.records.networks import NetworkId, NetworkRecord
 
+Source = Literal["prebuilt", "generated"]
+"""Where corrupted images come from: read from a published set, or corrupted by larobust."""
 SCHEMA = 2
 """Version of the JSON documents that contain records."""
 
@@ -20,19 +22,23 @@ class Condition:
     """What is done to the images: nothing, or one corruption at one level."""
 
     corruption: str
-    """A name of corruptions.CORRUPTIONS, or ``clean``."""
+    """A name of corruptions.CORRUPTIONS or of a published set, or ``clean``."""
     severity: int | None
-    """1 to 5 under a profile; 0 for clean; None for a custom level."""
+    """1 to 5 under a profile; 0 for clean; None for a custom level, and in a published set that has a single level."""
     parameters: Level
-    """The physical level, one number per parameter of the corruption; empty for clean."""
+    """The physical level, one number per parameter of the corruption; empty for clean, and for images of a published set."""
     profile: str | None
-    """The level table of the severity; None for clean and for a custom level."""
+    """The level table of the severity, or the name of a published set; None for clean and for a custom level."""
     noise_version: int = NOISE_VERSION
     """How its random words were keyed, see ``corruptions.NOISE_VERSION``; the current version if nothing is random."""
     jpeg: int | None = None
     """The quality of the JPEG as which corrupted images were stored first; None if they were not."""
+    prebuilt: str | None = None
+    """The digest of the images of a published set; None for images that were corrupted here, and for clean ones."""
 
     def __str__(self) -> str:
+        if self.prebuilt is not None:
+            return f"{self.corruption}{f' {self.severity}' if self.severity else ''}, {self.profile}"
         if not self.parameters:
             return self.corruption
         text = f"{self.corruption}={self.level_text}" if self.severity is None else f"{self.corruption} {self.severity}"
@@ -40,8 +46,18 @@ class Condition:
 
     @property
     def is_random(self) -> bool:
-        """Whether random words were drawn."""
-        return self.corruption in CORRUPTIONS and CORRUPTIONS[self.corruption].random
+        """Whether random words were drawn here."""
+        return self.prebuilt is None and self.corruption in CORRUPTIONS and CORRUPTIONS[self.corruption].random
+
+    @property
+    def source(self) -> Source:
+        """Whether the images are read from a published set."""
+        return "generated" if self.prebuilt is None else "prebuilt"
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a custom level, instead of a severity or a published set."""
+        return self.severity is None and self.prebuilt is None
 
     @property
     def parameter(self) -> float | None:
@@ -68,6 +84,7 @@ class Condition:
             "parameters": dict(zip(_parameter_names(self.corruption, len(self.parameters)), self.parameters, strict=True)),
             "noise_version": self.noise_version,
             "jpeg": self.jpeg,
+            "prebuilt": self.prebuilt,
         }
 
 
@@ -107,7 +124,7 @@ class Pass(NamedTuple):
 
     condition: Condition
     noise_seed: int | None
-    """None for clean images."""
+    """None for clean images, and for those of published sets."""
 
 
 class Key(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from robustbench_la.records.cells import Condition, encode_level
+from robustbench_la.records.cells import CLEAN, Condition, encode_level
 
 _SHORT = 6
 """The largest number of corruptions that are listed by name where the rest can be called the others."""
@@ -73,7 +73,7 @@ def custom_levels(conditions: Iterable[Condition]) -> str:
     """
     custom: dict[str, dict[str, None]] = {}
     for condition in conditions:
-        if condition.parameters and condition.severity is None:
+        if condition.is_custom:
             custom.setdefault(condition.corruption, {})[encode_level(condition.parameters)] = None
     count = sum(map(len, custom.values()))
     if count > _NAMED:
@@ -86,15 +86,15 @@ def _by_name(conditions: Iterable[Condition]) -> dict[str, list[Condition]]:
     """The conditions of each corruption; clean images have no level."""
     by_name: dict[str, list[Condition]] = {}
     for condition in conditions:
-        if condition.parameters:
+        if condition != CLEAN:
             by_name.setdefault(condition.corruption, []).append(condition)
     return by_name
 
 
 def _levels(conditions: Sequence[Condition]) -> str:
     severities = sorted({condition.severity for condition in conditions if condition.severity is not None})
-    custom = sorted({condition.parameters for condition in conditions if condition.severity is None})
+    custom = sorted({condition.parameters for condition in conditions if condition.is_custom})
     words = [severities_in_words(severities)] if severities else []
     if custom:
         words.append(f"level{'s' * (len(custom) > 1)} {', '.join(map(encode_level, custom))}")
-    return " and ".join(words)
+    return " and ".join(words) or "its only level"

@@ -82,6 +82,8 @@ def pass_of(*values: Any) -> Pass:
     seed, level = row.pop("noise_seed"), decode_level(row.pop("parameters"))
     if row["severity"] not in (None, 0, 1, 2, 3, 4, 5):
         raise DamagedRowError(f"severity is {row['severity']}")
+    if row["prebuilt"] is not None and (level or row["profile"] is None or seed is not None):
+        raise DamagedRowError("images of a published set have no level and no noise seed")
     return Pass(Condition(**row, parameters=level), seed)
 
 

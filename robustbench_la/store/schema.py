@@ -121,6 +121,16 @@ _JPEG = (
 )
 # Before, the random words of injected noise did not depend on its level.
 _INJECTED = ("UPDATE layers SET noise_version = 1 WHERE corruption LIKE 'inject:%'",)
+_KEY_WITH_PREBUILT = _KEY_WITH_JPEG.replace("ifnull(jpeg, -1),", "ifnull(jpeg, -1), ifnull(prebuilt, ''),")
+_PREBUILT = (
+    *(
+        statement
+        for table in ("cells", "layers")
+        for statement in (f"DROP INDEX one_{table[:-1]}", f"ALTER TABLE {table} ADD COLUMN prebuilt TEXT")
+    ),
+    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_PREBUILT})",
+    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_PREBUILT}, layer, position)",
+)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -132,6 +142,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     network_columns("stochastic"),
     _JPEG,
     _INJECTED,
+    _PREBUILT,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 
@@ -146,7 +157,8 @@ JOINED = "JOIN networks n ON n.id = c.network JOIN settings s ON s.id = c.settin
 KEY_MATCHES = """network = :network AND dataset = :dataset AND precision = :precision AND corruption = :corruption
     AND ifnull(severity, -1) = ifnull(:severity, -1) AND ifnull(profile, '') = ifnull(:profile, '')
     AND parameters = :parameters AND noise_version = :noise_version
-    AND ifnull(jpeg, -1) = ifnull(:jpeg, -1) AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
+    AND ifnull(jpeg, -1) = ifnull(:jpeg, -1) AND ifnull(prebuilt, '') = ifnull(:prebuilt, '')
+    AND ifnull(noise_seed, '') = ifnull(:noise_seed, '')"""
 """Finds a cell with the index ``one_cell``."""
 
 NETWORK_MATCHES = " AND ".join(
@@ -214,7 +226,7 @@ class Selection:
             values.append(_words(self.data))
         if self.corruptions or self.levels:
             named = f"c.corruption IN ({', '.join('?' * len(self.corruptions))})"
-            at_level = ["c.corruption = ? AND c.parameters = ? AND c.severity IS NULL"] * len(self.levels)
+            at_level = ["c.corruption = ? AND c.parameters = ? AND c.severity IS NULL AND c.prebuilt IS NULL"] * len(self.levels)
             clauses.append(f"({' OR '.join([named, *at_level])})")
             values += [*self.corruptions, *(value for name, level in self.levels for value in (name, encode_level(level)))]
         exact: tuple[tuple[str, tuple[object, ...]], ...] = (
@@ -234,7 +246,7 @@ class Selection:
 
     def fits(self, condition: Condition) -> bool:
         """Whether a condition matches the filter's corruptions, levels and severities."""
-        at_level = condition.severity is None and (condition.corruption, condition.parameters) in self.levels
+        at_level = condition.is_custom and (condition.corruption, condition.parameters) in self.levels
         named = condition.corruption in self.corruptions or at_level or not (self.corruptions or self.levels)
         return named and (not self.severities or condition.severity in self.severities)
 

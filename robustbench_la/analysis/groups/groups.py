@@ -7,13 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from corruptions import NOISE_VERSION
 from robustbench_la.activations import in_order
 from robustbench_la.analysis.groups.gaps import require_complete
+from robustbench_la.analysis.groups.series import (
+    Series,
+    drawn_by,
+    files_of,
+    is_drawn_by,
+    levels_of,
+    noise_versions,
+    series_among,
+    stored_as,
+)
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.analysis.groups.variants import Variant, variant_of
-from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting
-from robustbench_la.records.level_words import custom_levels, levels_in_words
+from robustbench_la.records.cells import CLEAN, Condition, Pass, RunSetting, Source
+from robustbench_la.records.level_words import levels_in_words
 from robustbench_la.records.networks import IDENTITY, NetworkId, NetworkRecord
 
 if TYPE_CHECKING:
@@ -53,6 +62,8 @@ class Group:
     """How the noise was drawn, see ``Condition``."""
     jpeg: int | None
     """The quality of the JPEG as which corrupted images were stored; None if they were not."""
+    source: Source
+    """Whether the corrupted images are those of a published set, which ``profile`` then names."""
     data: tuple[str, ...]
     """Names under which the dataset was measured."""
     images: int
@@ -82,7 +93,7 @@ class Group:
         partial = f" of {self.dataset_images:,} (partial)" if self.images < self.dataset_images else ""
         parts = [f"{self.architecture} on {' = '.join(self.data)}", f"{self.images:,}{partial} images"]
         if self.corruptions:
-            parts.append(f"levels of {self.profile}" if self.profile else custom_levels(self.conditions))
+            parts.append(levels_of(self.profile, self.conditions))
         parts += drawn_by(self.noise_version) + stored_as(self.jpeg)
         if self.precision != "float32":
             parts.append(self.precision)
@@ -141,14 +152,14 @@ def group(stored: Iterable[Stored], *, allow_missing: bool = False, across: bool
     found = []
     for entries in shared.values():
         corrupted = [entry.cell.condition for entry in entries if entry.cell.condition != CLEAN]
-        series = dict.fromkeys((condition.profile, condition.jpeg) for condition in corrupted)
+        series_of = series_among(corrupted)
         network, setting = entries[0].cell.network, entries[0].setting
         changed = codes[comparable_key(network, setting, code=False)] > 1 and not across
         common = traits(network, setting, () if across else SHARED)
-        for profile, jpeg in series or ((None, None),):
-            under = [condition for condition in corrupted if (condition.profile, condition.jpeg) == (profile, jpeg)]
+        for series in dict.fromkeys(series_of.values()) or (Series(),):
+            under = [condition for condition in corrupted if series_of[condition] == series]
             found += [
-                (replace(_group(entries, profile, jpeg, version), code_changed=changed), common)
+                (replace(_group(entries, series, series_of, version), code_changed=changed), common | files_of(under))
                 for version in noise_versions(under)
             ]
     titles = distinguished([each.subject for each, _ in found], [common for _, common in found])
@@ -167,7 +178,8 @@ def group_alike(stored: Sequence[Stored], *, allow_missing: bool = False) -> lis
     """
     alike: dict[object, list[Group]] = {}
     for each in group(stored, allow_missing=allow_missing):
-        key = (each.fingerprint, each.precision, each.profile, each.jpeg, each.noise_version, frozenset(each.passes))
+        levels = (each.profile, each.jpeg, each.source, each.noise_version)
+        key = (each.fingerprint, each.precision, *levels, frozenset(each.passes))
         alike.setdefault(key, []).append(each)
     joined: list[Group] = []
     for groups in alike.values():
@@ -204,27 +216,7 @@ def comparable_key(network: NetworkRecord, setting: RunSetting, *, code: bool = 
     return (*shared.values(), setting.fingerprint, setting.precision)
 
 
-def noise_versions(conditions: Iterable[Condition]) -> list[int]:
-    """How the noise of these conditions was drawn: draws of different versions are never mixed."""
-    return list(dict.fromkeys(condition.noise_version for condition in conditions if condition.is_random)) or [NOISE_VERSION]
-
-
-def drawn_by(version: int) -> list[str]:
-    """What the title of a group says about noise that this version of larobust would draw in another way."""
-    return [] if version == NOISE_VERSION else [f"noise drawn by an earlier larobust (noise version {version})"]
-
-
-def stored_as(jpeg: int | None) -> list[str]:
-    """What the title of a group says about the format of corrupted images."""
-    return [] if jpeg is None else [f"corrupted images stored as JPEG {jpeg}"]
-
-
-def is_drawn_by(condition: Condition, version: int) -> bool:
-    """Whether a condition belongs to the noise of a version; what is not random belongs to all."""
-    return condition.noise_version == version or not condition.is_random
-
-
-def _group(stored: Sequence[Stored], profile: str | None, jpeg: int | None, noise_version: int) -> Group:
+def _group(stored: Sequence[Stored], series: Series, series_of: Mapping[Condition, Series], noise_version: int) -> Group:
     networks: dict[NetworkId, list[Stored]] = {}
     for entry in stored:
         networks.setdefault(entry.cell.network.id, []).append(entry)
@@ -234,8 +226,7 @@ def _group(stored: Sequence[Stored], profile: str | None, jpeg: int | None, nois
         at_profile = [
             entry
             for entry in corrupted
-            if (entry.cell.condition.profile, entry.cell.condition.jpeg) == (profile, jpeg)
-            and is_drawn_by(entry.cell.condition, noise_version)
+            if series_of[entry.cell.condition] == series and is_drawn_by(entry.cell.condition, noise_version)
         ]
         if (
             at_profile or not corrupted
@@ -257,9 +248,10 @@ def _group(stored: Sequence[Stored], profile: str | None, jpeg: int | None, nois
     return Group(
         fingerprint=setting.fingerprint,
         precision=setting.precision,
-        profile=profile,
+        profile=series.profile,
         noise_version=noise_version,
-        jpeg=jpeg,
+        jpeg=series.jpeg,
+        source=series.source,
         data=tuple(sorted({entry.setting.data for entry in stored})),
         images=setting.images,
         dataset_images=setting.dataset_images,

@@ -10,17 +10,13 @@ from robustbench_la.analysis.groups.groups import (
     SHARED,
     Group,
     comparable_key,
-    drawn_by,
     group,
     group_alike,
-    is_drawn_by,
-    noise_versions,
     require_complete_group,
-    stored_as,
 )
+from robustbench_la.analysis.groups.series import drawn_by, is_drawn_by, levels_of, noise_versions, stored_as
 from robustbench_la.analysis.groups.titles import distinguished, named_apart, traits
 from robustbench_la.errors import UserError
-from robustbench_la.records.level_words import custom_levels
 from robustbench_la.store.layer_rows import LayerRow, networks
 
 if TYPE_CHECKING:
@@ -76,7 +72,9 @@ def layers_of_one(
     shared: dict[tuple[object, ...], tuple[RunSetting, list[LayerRow]]] = {}
     for setting, row in stored:
         key = comparable_key(row.network, setting)
-        shared.setdefault((*key, row.condition.profile, row.condition.jpeg, row.noise_seed), (setting, []))[1].append(row)
+        condition = row.condition
+        levels = (condition.profile, condition.jpeg, condition.source)
+        shared.setdefault((*key, *levels, row.noise_seed), (setting, []))[1].append(row)
     groups = [
         (setting, [row for row in rows if is_drawn_by(row.condition, version)])
         for setting, rows in shared.values()
@@ -97,8 +95,7 @@ def layers_of_one(
 def _title(setting: RunSetting, rows: Sequence[LayerRow], *, seeds: bool) -> str:
     row = rows[0]
     partial = f" of {setting.dataset_images:,} (partial)" if setting.partial else ""
-    profile = row.condition.profile
-    levels = f"levels of {profile}" if profile else custom_levels(each.condition for each in rows)
+    levels = levels_of(row.condition.profile, [each.condition for each in rows])
     parts = [f"{row.network.design} on {setting.data}", f"{setting.images:,}{partial} images", levels]
     parts += drawn_by(*noise_versions(each.condition for each in rows)) + stored_as(row.condition.jpeg)
     parts += [f"noise seed {row.noise_seed}"] * seeds + [setting.precision] * (setting.precision != "float32")

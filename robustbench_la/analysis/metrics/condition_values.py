@@ -50,7 +50,8 @@ class ConditionValues:
         for condition in self.conditions:
             if condition.corruption == corruption:
                 if condition.severity is None:
-                    raise ValueError("this metric is defined over severities, but these are custom levels")
+                    levels = "these are custom levels" if condition.is_custom else "the set has none"
+                    raise ValueError(f"this metric is defined over severities, but {levels}")
                 values[condition.severity] = self.rows[row][condition]
         return values
 

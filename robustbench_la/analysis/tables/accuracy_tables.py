@@ -33,7 +33,7 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
         The table, with accuracies as fractions.
     """
     conditions = list(dict.fromkeys(cell.condition for cell in cells))
-    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition.parameters))
+    corruptions = list(dict.fromkeys(condition.corruption for condition in conditions if condition != CLEAN))
     wanted = _Wanted.of(cells, corruptions)
     names, pools = _names(cells), pools_of(cell.network for cell in cells)
     rows = [

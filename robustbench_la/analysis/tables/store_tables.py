@@ -92,7 +92,7 @@ def every_cell(cells: Sequence[Stored]) -> Table:
                     cell.network.activation,
                     stored.setting.data,
                     cell.condition.corruption,
-                    "custom" if cell.condition.severity is None else cell.condition.severity,
+                    "custom" if cell.condition.is_custom else cell.condition.severity,
                     cell.condition.level,
                     cell.noise_seed,
                     Estimate(cell.correct / cell.total, *wilson(cell.correct, cell.total)),

@@ -85,7 +85,8 @@ def _check(group: Group, metric: str) -> None:
     if not group.corruptions:
         raise UserError(f"{group.title}: only clean images were measured, so there is no severity to draw against")
     if any(condition.severity is None for condition in group.conditions):
-        raise UserError(f"{group.title}: these are custom levels, not severities; draw groups or scatter")
+        levels = "these are custom levels, not severities" if group.source == "generated" else "the set has no severities"
+        raise UserError(f"{group.title}: {levels}; draw groups or scatter")
 
 
 def _across(panels: int, columns: Columns) -> int:
