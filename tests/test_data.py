@@ -154,6 +154,13 @@ def test_folders_that_a_class_links_to_are_read_once_each(grey_folder, tmp_path_
         folders.image_files(grey_folder / "cat")
 
 
+def test_a_link_back_to_the_dataset_gives_a_class_no_images_of_others(grey_folder):
+    (grey_folder / "cat" / "back").symlink_to(grey_folder)
+    (grey_folder / "dog" / "up").symlink_to("../..")
+
+    assert sorted(load(ImageChoice(f"folder:{grey_folder}")).labels) == [0, 1, 1]
+
+
 def test_images_of_unequal_size_are_refused_with_both_names(grey_folder):
     _picture(grey_folder / "dog" / "wide.png", size=(12, 8))
 

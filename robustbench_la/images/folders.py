@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -85,8 +86,14 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def _folders_of(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The folder of a class and all below it, with what each holds; then those that links lead to, each once, so that it ends."""
+    """The folder of a class and all below it, with what each holds; then those that links lead to, each once, so that it ends.
+
+    Links back to a folder around the class are not followed, or it would get the images of the others.
+    """
     entered: set[tuple[int, int]] = set()
+    for around in (folder.absolute().parent, *folder.resolve().parents):
+        with contextlib.suppress(OSError):
+            entered.add(_identity_of(around.stat()))
     starts, most = [str(folder)], math.inf
     while starts:
         links: list[str] = []
@@ -108,9 +115,12 @@ def _folders_of(folder: Path) -> Iterator[tuple[str, list[str]]]:
 def _identity(path: str) -> tuple[int, int]:
     """What a folder is, whatever path leads to it."""
     try:
-        status = os.stat(path)  # noqa: PTH116
+        return _identity_of(os.stat(path))  # noqa: PTH116
     except OSError as error:
         _unreadable(error)
+
+
+def _identity_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
