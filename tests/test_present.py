@@ -16,7 +16,7 @@ _WITHOUT_TORCH = (
     "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; from robustbench_la.cli import main; "
     "sys.argv = ['larobust', *sys.argv[1:]]; main()"
 )
-COMMANDS = ("eval --ckpt", "fluctuation --noise gaussian --ckpt", "baseline --ckpt")
+COMMANDS = ("eval --ckpt", "fluctuation --noise gaussian --ckpt", "baseline --ckpt", "preview --ckpt")
 WRONG = {
     "pipe": "a named pipe",
     "/dev/zero": "a device",
@@ -62,6 +62,10 @@ def test_a_missing_folder_of_images_is_refused_without_torch(folder: Path, comma
     (folder / "model.pt").write_bytes(b"not read")
 
     assert "absent" in _refusal(folder, *command.split(), "--data", "folder:absent")
+
+
+def test_a_missing_image_is_refused_without_torch(folder: Path) -> None:
+    assert "--image absent.png: no such file" in _refusal(folder, "preview", "--image", "absent.png")
 
 
 def test_a_check_refuses_a_pipe_without_torch(folder: Path, digits_pair: list[Path]) -> None:

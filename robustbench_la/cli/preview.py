@@ -73,12 +73,14 @@ def command(flags: PlanFlags, download: options.Download = False, image: Image =
     _check_use(flags)
     from pathlib import Path
 
-    from robustbench_la.measuring.preview import check_size, prepare_preview, preview_of
     from robustbench_la.output.previews.files import check_path, save
 
     path, words = Path(output), image or []
     check_path(path)
     _check_place(path, plan, words)
+    _check_inputs(plan, words, download=download)
+    from robustbench_la.measuring.preview import check_size, prepare_preview, preview_of
+
     evaluation = prepare_preview(plan, words, download=download, go_on=plan_flags.go_on_without(plan))
     check_size(evaluation)
     _announce(plan, evaluation, words)
@@ -99,6 +101,16 @@ def _check_use(flags: PlanFlags) -> None:
     for name in _ABOUT_NETWORKS:
         if plan_flags.is_given(given.get(name)):
             raise UserError(f"{as_flags({name: True}).strip()} is about a network, and none is given; add --ckpt, or omit it")
+
+
+def _check_inputs(plan: EvaluationPlan, words: Sequence[str], *, download: bool) -> None:
+    """Raise UserError for what is not there, before torch is imported."""
+    import sys
+
+    from robustbench_la.images.chosen import places_of
+
+    plan_flags.check_inputs(plan, download=download)
+    places_of(words, sys.maxsize, "")
 
 
 def _check_place(path: Path, plan: EvaluationPlan, words: Sequence[str]) -> None:

@@ -12,7 +12,14 @@ from robustbench_la.images.chosen import UNLABELLED, are_files, chosen_images, f
 from robustbench_la.images.decoding import ImageSet, UndecodedImages, open_dataset
 from robustbench_la.measuring.forward import corrupted, finite_logits
 from robustbench_la.measuring.loading import GoOn
-from robustbench_la.measuring.session import Evaluation, choice_for, evaluation_of, prepare_evaluation, with_labels
+from robustbench_la.measuring.session import (
+    Evaluation,
+    choice_for,
+    describe_levels,
+    evaluation_of,
+    prepare_evaluation,
+    with_labels,
+)
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.names import check_names
 from robustbench_la.records.plan import EvaluationPlan
@@ -125,7 +132,7 @@ def about(evaluation: Evaluation) -> str:
     origin = f" of {images.name}" if images.total > len(images.ids) or images.classes else ""
     return (
         f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; "
-        f"levels of profile {evaluation.profile}; noise seed {evaluation.seed}."
+        f"{describe_levels(evaluation.conditions, evaluation.profile)}; noise seed {evaluation.seed}."
         + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
     )
 
