@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -12,7 +13,7 @@ import torch
 import torchvision
 
 from robustbench_la.errors import UserError
-from robustbench_la.images import cifar, datasets, decoding, folders
+from robustbench_la.images import cifar, datasets, folders, storage
 from robustbench_la.images.decoding import ImageChoice, load
 
 
@@ -415,7 +416,7 @@ def test_a_fingerprint_does_not_depend_on_name_or_place():
 
 def test_images_above_the_size_limit_are_mapped_and_the_same(grey_folder, monkeypatch):
     in_memory = load(ImageChoice(f"folder:{grey_folder}"))
-    monkeypatch.setattr(decoding, "_IN_MEMORY", 0)
+    monkeypatch.setattr(storage, "_IN_MEMORY", 0)
 
     mapped = load(ImageChoice(f"folder:{grey_folder}"))
 
@@ -424,6 +425,25 @@ def test_images_above_the_size_limit_are_mapped_and_the_same(grey_folder, monkey
     assert np.array_equal(mapped.images, in_memory.images)
     assert mapped.fingerprint() == in_memory.fingerprint()
     assert torch.from_numpy(mapped.images).sum() == in_memory.images.sum()  # without torch's warning of read-only arrays
+
+
+def resident(array: np.ndarray) -> int:
+    """KiB of an array's mapped file that count as memory of this process."""
+    entry = Path("/proc/self/smaps").read_text().partition(f"{array.ctypes.data:x}-")[2]
+    return int(entry.partition("Rss:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").is_file(), reason="needs Linux")
+def test_mapped_images_that_were_read_take_no_memory_once_they_are_given_back(monkeypatch):
+    monkeypatch.setattr(storage, "_IN_MEMORY", 0)
+    images = storage.room_for((64, 3, 64, 64))
+    images[:] = 7
+    assert resident(images) > 700
+
+    storage.give_back(images)
+
+    assert resident(images) == 0
+    assert (images == 7).all()
 
 
 def test_an_array_dataset_can_be_resized():

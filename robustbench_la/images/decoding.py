@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from robustbench_la.errors import RunError, UserError, first_line, lookup
+from robustbench_la.errors import UserError, first_line, lookup
 from robustbench_la.files import at_home
 from robustbench_la.images.datasets import DATASETS
 from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import Source, Split
+from robustbench_la.images.storage import GIVEN_BACK, give_back, room_for
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_IN_MEMORY = 512 * 2**20
-"""Bytes above which the decoded images go into a memory-mapped temporary file."""
 IN_MEMORY = "memory"
 """The name of arrays that a Python program gives without a name."""
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
@@ -101,6 +98,7 @@ class ImageSet:
         step = max(1, 2**24 // max(1, self.images[:1].nbytes))
         for start in range(0, len(self.images), step):
             digest.update(self.images[start : start + step].tobytes())
+            give_back(self.images)
         return digest.hexdigest()
 
 
@@ -242,7 +240,7 @@ def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: 
     """The images with these ids, (N, C, H, W), decoded in threads (the decoders release the GIL)."""
     with contextlib.ExitStack() as stack, silenced(), meter("decoding", len(ids)) as advance:
         first = _pixels(source, int(ids[0]), choice)
-        images = room_for((len(ids), *first.shape))
+        images, step = room_for((len(ids), *first.shape)), max(1, GIVEN_BACK // first.nbytes)
         pool = ThreadPoolExecutor(os.cpu_count())
         stack.callback(pool.shutdown, cancel_futures=True)  # after an error or Ctrl-C, do not wait for the rest
         decoded = pool.map(lambda index: _pixels(source, index, choice), map(int, ids))
@@ -253,6 +251,8 @@ def _decode(source: Source, ids: NDArray[np.int64], choice: ImageChoice, meter: 
                     f"{source.describe(index)} is {size_text(array)}; give --resize and --crop"
                 )
             images[position] = array
+            if position % step == 0:
+                give_back(images)
             advance(1)
     return images
 
@@ -261,20 +261,3 @@ def size_text(array: NDArray[np.uint8]) -> str:
     """The size of an image (C, H, W), as errors state it."""
     channels, height, width = array.shape
     return f"{width}x{height} px with {channels} channel{'s' if channels > 1 else ''}"
-
-
-def room_for(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """An uninitialised uint8 array in memory, or in an unnamed temporary file if it is large."""
-    import numpy as np
-
-    size = math.prod(shape)
-    if size <= _IN_MEMORY:
-        return np.empty(shape, dtype=np.uint8)
-    try:
-        with tempfile.TemporaryFile(prefix="larobust-") as file:  # unnamed; the mapping keeps it alive
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
-    except OSError as error:
-        room = f"{size / 2**30:.1f} GiB of decoded images in {tempfile.gettempdir()}"
-        raise RunError(f"no room for {room}: {error.strerror}") from None

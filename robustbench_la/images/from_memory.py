@@ -12,12 +12,12 @@ from robustbench_la.images.decoding import (
     ImageSet,
     UndecodedImages,
     chosen_ids,
-    room_for,
     size_text,
 )
 from robustbench_la.images.layout import layout_of
 from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import from_array
+from robustbench_la.images.storage import GIVEN_BACK, give_back, room_for
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -161,13 +161,15 @@ def _from_dataset(
         for position, index in enumerate(map(int, ids)):
             pixels, label = _item(data, index, choice, layout)
             if images is None:
-                images = room_for((len(ids), *pixels.shape))
+                images, step = room_for((len(ids), *pixels.shape)), max(1, GIVEN_BACK // max(1, pixels.nbytes))
             if pixels.shape != images.shape[1:]:
                 raise ArgumentError(
                     f"the images differ in size: image {ids[0]} is {size_text(images[0])}, image {index} is {size_text(pixels)}; "
                     "give resize= and crop="
                 )
             images[position] = pixels
+            if position % step == 0:
+                give_back(images)
             labels.append(label)
             advance(1)
     assert images is not None

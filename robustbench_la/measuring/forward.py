@@ -11,6 +11,7 @@ from corruptions.apply import corrupt
 from robustbench_la.errors import RunError
 from robustbench_la.images.decoding import ImageSet
 from robustbench_la.images.jpeg import as_jpeg
+from robustbench_la.images.storage import give_back
 from robustbench_la.measuring.running import run_network
 from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.checkpoints.network import Network
@@ -51,6 +52,7 @@ def corrupted_images(
     Returns:
         uint8 (N, C, H, W), on any device.
     """
+    give_back(images.images)  # what the batch before this one read
     batch = torch.from_numpy(images.images[where])
     ids = torch.from_numpy(images.ids[where])
     # Apple GPUs have no float64, which blurs need.
