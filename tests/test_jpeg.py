@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from corruptions import corrupt, level_of
+from corruptions.compression import libjpeg_version, through_jpeg
 from robustbench_la import cli
 from robustbench_la.analysis.groups.groups import group
 from robustbench_la.images.jpeg import as_jpeg
@@ -52,6 +53,25 @@ def test_images_are_those_that_pillow_writes_and_reads(channels: int) -> None:
             file, "JPEG", quality=85, optimize=True
         )
         assert np.array_equal(np.asarray(PIL.Image.open(file)), after[0] if channels == 1 else after.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (5, 4), (4, 5), (16, 9), (33, 47), (31, 260)])
+def test_the_bytes_of_libjpeg_follow_without_a_file(channels: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(height)
+    rough = rng.integers(0, 256, (2, channels, height, width), dtype=np.uint8)
+    images = np.concatenate([rough, rough // 8 + np.arange(width, dtype=np.uint8) % 200])
+    result = np.empty_like(images)
+    for quality in (1, 5, 7, 15, 25, 49, 50, 65, 80, 85, 95, 100):
+        through_jpeg(images, quality, result)
+        for after, before in zip(result, images, strict=True):
+            file = io.BytesIO()
+            PIL.Image.fromarray(before[0] if channels == 1 else before.transpose(1, 2, 0)).save(file, "JPEG", quality=quality)
+            read = np.asarray(PIL.Image.open(file))
+
+            assert np.array_equal(after if channels == 3 else after[0], read.transpose(2, 0, 1) if channels == 3 else read), (
+                f"not the bytes of {libjpeg_version()}; on other machines they are those of libjpeg-turbo 3.2.0"
+            )
 
 
 def test_the_step_comes_after_the_corruption_and_leaves_clean_images_alone(larobust: Run) -> None:
