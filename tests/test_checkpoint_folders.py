@@ -205,6 +205,9 @@ def test_parts_that_are_elsewhere_or_missing_are_refused(hf_folder, tmp_path):
 
     with pytest.raises(UserError, match=f"parts of the weights are missing: {part}"):
         read_checkpoint(folder)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"weight": "a" * 5000}}))
+    with pytest.raises(UserError, match="parts of the weights are missing: aaa"):
+        read_checkpoint(folder)
     outside = dict.fromkeys(index["weight_map"], "../outside.safetensors")
     for listed in (outside, {**index["weight_map"], "more": 7}, {**index["weight_map"], "more": [part]}, [part], {}):
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))

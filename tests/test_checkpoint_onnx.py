@@ -112,6 +112,28 @@ def test_operators_that_onnx_does_not_define_are_refused(onnx, tmp_path):
         read_checkpoint(tmp_path / "net.onnx")
 
 
+@pytest.mark.parametrize("place", ["absent.bin", "", "a" * 5000, "a\0b", "."])
+def test_weights_in_what_is_no_file_are_refused(onnx, tmp_path, place):
+    model = _model(onnx)
+    onnx.external_data_helper.set_external_data(model.graph.initializer[1], location=place)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match="which is not next to it"):
+        read_checkpoint(tmp_path / "net.onnx")
+
+
+def test_weights_outside_the_folder_are_refused_behind_a_link(onnx, tmp_path):
+    (tmp_path / "outside.bin").write_bytes(_weights(4, 10).tobytes())
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "link.bin").symlink_to(tmp_path / "outside.bin")
+    model = _model(onnx)
+    onnx.external_data_helper.set_external_data(model.graph.initializer[1], location="link.bin")
+    (tmp_path / "net" / "net.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(UserError, match="asks for weights outside its folder"):
+        read_checkpoint(tmp_path / "net" / "net.onnx")
+
+
 @pytest.mark.parametrize("place", ["../outside.bin", "/etc/passwd", "sub/../../outside.bin"])
 def test_weights_outside_the_folder_are_refused(onnx, tmp_path, place):
     (tmp_path / "outside.bin").write_bytes(_weights(4, 10).tobytes())

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError
+from robustbench_la.files import is_there
 from robustbench_la.models.architectures import HUGGING_FACE
 from robustbench_la.models.bounded import no_larger_than
 from robustbench_la.models.checkpoints import preprocessing
@@ -111,7 +112,7 @@ def weight_files(folder: Path) -> list[Path]:
             if not listed or not all(isinstance(part, str) and Path(part).name == part for part in listed):
                 raise UserError(f"{name}.index.json does not list files of this folder")
             parts = sorted(set(listed))
-            if gone := [part for part in parts if not (folder / part).is_file()]:
+            if gone := [part for part in parts if not is_there(folder / part)]:
                 raise UserError(f"parts of the weights are missing: {', '.join(gone[:3])}")
             return [folder / part for part in parts]
     others = sorted(path for pattern in _OTHER_WEIGHTS for path in folder.glob(pattern))

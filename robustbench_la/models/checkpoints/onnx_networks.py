@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_la.errors import UserError, first_line
-from robustbench_la.files import read_regular
+from robustbench_la.files import is_there, read_regular
 from robustbench_la.models.checkpoints.onnx_bounds import OnnxBounds, nodes_of
 from robustbench_la.models.checkpoints.whole import WholeNetwork
 from robustbench_la.models.libraries import library
@@ -123,11 +124,13 @@ def _external(model: Any, path: Path) -> list[Path]:
                     if entry.key == "location":
                         names.add(entry.value)
     for name in sorted(names):
-        target = (folder / name).resolve()
-        if not target.is_relative_to(folder) or Path(name).is_absolute():
-            raise UserError(f"asks for weights outside its folder ({name}), which are not read")
-        if not target.is_file():
-            raise UserError(f"its weights are in {name}, which is not next to it")
+        outside = UserError(f"asks for weights outside its folder ({name}), which are not read")
+        if Path(name).is_absolute() or not Path(os.path.normpath(folder / name)).is_relative_to(folder):
+            raise outside
+        if not is_there(folder / name):
+            raise UserError(f"its weights are in {name or 'a file without a name'}, which is not next to it")
+        if not (folder / name).resolve().is_relative_to(folder):  # by a link
+            raise outside
     return [folder / name for name in sorted(names)]
 
 
