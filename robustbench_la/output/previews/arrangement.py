@@ -91,9 +91,7 @@ def _levels_across(image: PreviewedImage, names: Sequence[str]) -> Panel:
     return Panel(
         title=image.title,
         columns=tuple(map(Heading, columns)),
-        rows=tuple(
-            (_of_corruption(name), tuple(_spot(image, tile) for tile in row)) for name, row in zip(names, rows, strict=True)
-        ),
+        rows=tuple((_of_corruption(row[-1].condition), tuple(_spot(image, tile) for tile in row)) for row in rows),
         says_severity=says_severity,
     )
 
@@ -106,7 +104,7 @@ def _corruptions_across(preview: Preview) -> Panel:
     )
     return Panel(
         title=", ".join(filter(None, (preview.images[0].title if single else "", shared))),
-        columns=tuple(_of_corruption(condition.corruption) for condition in preview.conditions),
+        columns=tuple(_of_corruption(condition) for condition in preview.conditions),
         rows=rows,
         says_severity=bool(shared),
     )
@@ -129,7 +127,7 @@ def _images_across(images: Sequence[PreviewedImage]) -> Panel:
     return Panel(
         title=shared,
         columns=tuple(map(_of_image, images)),
-        rows=tuple((_of_corruption(tiles[0].condition.corruption), tuple(map(_spot, images, tiles))) for tiles in by_condition),
+        rows=tuple((_of_corruption(tiles[0].condition), tuple(map(_spot, images, tiles))) for tiles in by_condition),
         says_severity=bool(shared),
     )
 
@@ -141,10 +139,11 @@ def _shared_severity(tiles: Sequence[Tile]) -> str:
     return "" if severity is None else f"severity {severity}"
 
 
-def _of_corruption(name: str) -> Heading:
-    """The name of a corruption in words, and those of its parameters."""
-    entry = CORRUPTIONS.get(name)
-    return Heading(in_words(name), "/".join(parameter.name for parameter in entry.parameters) if entry else "")
+def _of_corruption(condition: Condition) -> Heading:
+    """The name of a corruption in words, and those of the parameters whose values are shown."""
+    entry = CORRUPTIONS.get(condition.corruption) if condition.parameters else None
+    small = "/".join(parameter.name for parameter in entry.parameters) if entry else ""
+    return Heading(in_words(condition.corruption), small)
 
 
 def _of_image(image: PreviewedImage) -> Heading:

@@ -12,6 +12,7 @@ from robustbench_la.output.figures.style import GREY, WIDTHS, themed
 from robustbench_la.output.previews.arrangement import Heading, Panel, Spot
 from robustbench_la.output.previews.words import cut, fitted, width_of
 from robustbench_la.records.previews import Prediction
+from robustbench_la.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,8 @@ _GAP, _MARGIN = 12, 24
 _TITLE, _NAME, _SMALL, _NOTE = 8.0, 7.0, 5.5, 5.5
 """Sizes of the text, in points."""
 _LINE = 1.25
+_LONGEST_WORD = 60
+"""Characters beside a row; those that are cut need not be measured."""
 RIGHT, WRONG = "#1a7f37", "#c62828"
 MARKS = {True: "✓", False: "✗", None: "→"}
 
@@ -156,7 +159,9 @@ def _add_panel(sheet: Sheet, panel: Panel, *, largest: int) -> None:
 
 
 def _heading_width(heading: Heading) -> int:
-    return min(max(width_of(word, _NAME) for word in heading.text.split() or [""]), 4 * _LARGE // 3) + _GAP
+    """Dots beside which no word of it has to be cut, unless it is as wide as a tile."""
+    words = [*((word, _NAME) for word in heading.text.split()), *((f"{part}/", _SMALL) for part in heading.small.split("/"))]
+    return min(max(width_of(printable(word)[:_LONGEST_WORD], size) for word, size in words), _LARGE) + _GAP
 
 
 def _add_heading(sheet: Sheet, x: float, y: int, heading: Heading, width: int) -> int:
