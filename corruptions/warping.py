@@ -94,8 +94,8 @@ def smooth_field(
 ) -> None:
     """Smooth fields, float64 (2, H, W), in place by the filters of their columns and rows, and multiply them by ``size``."""
     count, height, width = fields.shape
-    columns = np.empty((height, width))
-    sums = np.empty(width)
+    columns = np.empty((width, height))  # with rows and columns exchanged, so that both loops add whole lines
+    sums, tall = np.empty(width), np.empty(height)
     for field in range(count):
         values = fields[field]
         for row in range(height):
@@ -104,15 +104,16 @@ def smooth_field(
                 weight, line = down[row, source], values[source]
                 for column in range(width):
                     sums[column] += weight * line[column]
-            columns[row] = sums
-        for row in range(height):
-            sums[:] = 0.0
-            for source in range(width):
-                value, line = columns[row, source], across[source]
-                for column in range(first_column[source], last_column[source]):
-                    sums[column] += value * line[column]
             for column in range(width):
-                values[row, column] = np.float64(np.float32(sums[column] * size))
+                columns[column, row] = sums[column]
+        for column in range(width):
+            tall[:] = 0.0
+            for source in range(first_column[column], last_column[column]):
+                weight, line = across[source, column], columns[source]
+                for row in range(height):
+                    tall[row] += weight * line[row]
+            for row in range(height):
+                values[row, column] = np.float64(np.float32(tall[row] * size))
 
 
 @kernel("void(uint8[:, :, ::1], float64[:, ::1], float64[:, :, ::1], uint8[:, :, ::1])")
@@ -127,12 +128,15 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], fields: NDArray[
     """
     channels, height, width = image.shape
     moved = np.empty((channels, height, width), np.float32)
+    steps_x, steps_y = np.empty(width, np.int64), np.empty(width, np.int64)
+    for column in range(width):
+        steps_x[column] = np.int64(np.rint(matrix[0, 0] * column * 1024.0))
+        steps_y[column] = np.int64(np.rint(matrix[1, 0] * column * 1024.0))
     for row in range(height):
         start_x = np.int64(np.rint((matrix[0, 1] * row + matrix[0, 2]) * 1024.0)) + 16
         start_y = np.int64(np.rint((matrix[1, 1] * row + matrix[1, 2]) * 1024.0)) + 16
         for column in range(width):
-            x = (start_x + np.int64(np.rint(matrix[0, 0] * column * 1024.0))) >> 5
-            y = (start_y + np.int64(np.rint(matrix[1, 0] * column * 1024.0))) >> 5
+            x, y = (start_x + steps_x[column]) >> 5, (start_y + steps_y[column]) >> 5
             right, down = np.float32((x & 31) / 32.0), np.float32((y & 31) / 32.0)
             left, top = _inside(x >> 5, width), _inside(y >> 5, height)
             other, bottom = _inside((x >> 5) + 1, width), _inside((y >> 5) + 1, height)
@@ -163,6 +167,8 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], fields: NDArray[
 @register_jitable
 def _inside(position: Whole, size: int) -> Whole:
     """Mirrored at the centres of the outermost pixels, which are not repeated."""
+    if 0 <= position < size:  # nearly always, and a division would take ten times as long
+        return position
     if size == 1:
         return 0
     position = position % (2 * size - 2)
@@ -172,5 +178,7 @@ def _inside(position: Whole, size: int) -> Whole:
 @register_jitable
 def _folded(position: Whole, size: int) -> Whole:
     """Mirrored at the edges of the outermost pixels, which are repeated."""
+    if 0 <= position < size:
+        return position
     position = position % (2 * size)
     return position if position < size else 2 * size - 1 - position
