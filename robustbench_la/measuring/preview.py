@@ -130,9 +130,11 @@ def about(evaluation: Evaluation) -> str:
     qualities = {condition.jpeg for condition in evaluation.conditions if condition.jpeg is not None}
     stored = f", stored as JPEG of quality {qualities.pop()}" if qualities else ""
     origin = f" of {images.name}" if images.total > len(images.ids) or images.classes else ""
+    levels = f"{describe_levels(evaluation.conditions, evaluation.profile)}; noise seed {evaluation.seed}"
+    if getattr(images, "published", None) is not None:
+        levels = "as in " + " and ".join(dict.fromkeys(str(one.profile) for one in evaluation.conditions if one.profile))
     return (
-        f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; "
-        f"{describe_levels(evaluation.conditions, evaluation.profile)}; noise seed {evaluation.seed}."
+        f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; {levels}."
         + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
     )
 
