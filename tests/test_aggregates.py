@@ -253,7 +253,14 @@ def test_severities_that_nobody_was_measured_at_are_named_corruption_by_corrupti
     with pytest.raises(ValueError, match=r"missing cells: frost 1 5, fog 3$"):
         columns("unnormalised-mce", cells)
     with pytest.raises(ValueError, match="over severities 1 to 5, but frost was measured at 2, 3, 4 only"):
-        columns("mce", cells)
+        columns("mce", {"frost": cells["frost"]})
+
+
+def test_corruptions_measured_at_some_severities_only_have_no_corruption_error_and_there_is_no_mce() -> None:
+    cells = random_cells(COMMON)
+    del cells["fog"][3]
+
+    assert set(columns("mce", cells)) == set(COMMON) - {"fog"}
 
 
 @pytest.mark.parametrize("gap", [None, math.nan, "absent"])

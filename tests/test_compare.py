@@ -29,7 +29,7 @@ from robustbench_la.analysis.tables.table import Column, Estimate, Row, Table
 from robustbench_la.errors import UserError
 from robustbench_la.output.formats import FORMATS
 from robustbench_la.output.terminal import plain
-from robustbench_la.records.cells import CLEAN, Condition
+from robustbench_la.records.cells import CLEAN, IMAGENET, Condition
 from robustbench_la.store.schema import Selection
 from robustbench_la.store.store import Store
 
@@ -160,11 +160,18 @@ EVERYTHING = (CLEAN, *(hard(name, k) for names in GROUP_MEMBERS.values() for nam
 
 
 def test_every_figure_is_the_mean_over_seeds_of_its_definition(path) -> None:
-    answers = fill(path, EVERYTHING, seeds=(11, 22), activations=("la_silu", "silu", "relu"))
+    imagenet = {"label_set": IMAGENET}
+    answers = fill(path, EVERYTHING, seeds=(11, 22), activations=("la_silu", "silu", "relu"), **imagenet)
 
     others = {
         name: fill(
-            path, EVERYTHING, seeds=(11,), activations=("silu", "relu"), architecture=name, name=f"{name}/{{activation}}.pt"
+            path,
+            EVERYTHING,
+            seeds=(11,),
+            activations=("silu", "relu"),
+            architecture=name,
+            name=f"{name}/{{activation}}.pt",
+            **imagenet,
         )
         for name in ("cnn", "wide")
     }
@@ -238,7 +245,7 @@ def test_what_was_not_measured_is_refused_by_name_or_shown_as_a_gap(path) -> Non
     assert "means never cover only a part" in " ".join(table.notes)
     with pytest.raises(UserError, match="unnormalised mCE needs all 15"):
         tables(path, Request(metric="unnormalised-mce", allow_missing=True))
-    with pytest.raises(UserError, match="--reference"):
+    with pytest.raises(UserError, match="the errors of AlexNet on ImageNet-C are those at the levels of imagenet-c"):
         tables(path, Request(metric="mce", allow_missing=True))
 
 

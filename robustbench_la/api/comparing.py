@@ -72,7 +72,7 @@ def compare(
         detail: What a column is; if not given, corruption, or group next to published numbers.
         against: ``"counterpart"``, ``"best"``, ``"both"``, ``"none"``; by checkpoint also ``"first"``, or a checkpoint.
         layers: Whether to compare the fluctuation inside networks, as ``fluctuation`` measured it, in place of accuracies.
-        reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"``.
+        reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"`` (if not given).
         published: Published numbers to show next to the measured ones: a file, or ``"published"`` (the paper's).
         columns: Only these columns, in this order.
         sort: Best of this column first.

@@ -41,9 +41,11 @@ class EvaluationResult(ShownAsTables):
     def tables(self, *, detail: bool = False) -> list[Table]:
         """The tables, as data. detail: also one with every severity, top-5 and loss."""
         from robustbench_la.analysis.tables import accuracy_tables
+        from robustbench_la.analysis.tables.convention_table import conventions
 
         summary = accuracy_tables.summary(self.cells, about=self.about, as_given=True)
-        return [summary, *([accuracy_tables.detail(self.cells)] if detail else [])]
+        details = [accuracy_tables.detail(self.cells)] if detail else []
+        return [summary, *conventions(self.cells, self.setting), *details]
 
     def remarks(self) -> tuple[str, ...]:
         """What was assumed of the networks."""

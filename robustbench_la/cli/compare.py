@@ -32,7 +32,8 @@ MetricName = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="top1, top5, nll, ece, mce, relative-mce, unnormalised-mce, effective, relative or area.",
+        help="top1, top5, nll, ece, mean-15, mean-19, robustbench, mce, relative-mce, unnormalised-mce, effective, relative or "
+        "area.",
         rich_help_panel=TABLE,
     ),
 ]
@@ -72,7 +73,12 @@ AgainstName = Annotated[
 ]
 Reference = Annotated[
     str | None,
-    typer.Option("--reference", metavar="CKPT", help="What mCE is relative to: a checkpoint, or alexnet.", rich_help_panel=TESTS),
+    typer.Option(
+        "--reference",
+        metavar="CKPT",
+        help="What mCE is relative to: a checkpoint, or alexnet (default alexnet).",
+        rich_help_panel=TESTS,
+    ),
 ]
 Interval = Annotated[bool, options.switch("--interval", help="Show 95 % intervals.", panel=TESTS)]
 Tests = Annotated[bool, options.switch("--tests", help="Add a table of every difference, its test and p-value.", panel=TESTS)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from robustbench_la.measuring.resume import Results
     from robustbench_la.measuring.session import Evaluation
-    from robustbench_la.records.cells import Cell
+    from robustbench_la.records.cells import Cell, RunSetting
 
 HELP = """Measure accuracy on clean and on corrupted images.
 
@@ -89,7 +89,7 @@ def measure_and_print(
     if as_json:
         print(text)
     elif results.records:
-        print_tables(results.records, provenance.about(evaluation), detail=detail)
+        print_tables(results.records, results.setting, provenance.about(evaluation), detail=detail)
     for remark in order_remarks(evaluation.images, results.records):
         say(remark)
     if output and text:  # last: if it cannot be written, the numbers stand on the screen
@@ -114,9 +114,11 @@ def _document(evaluation: Evaluation, results: Results[Cell], *, interrupted: bo
     return json_text({**document, **more})
 
 
-def print_tables(cells: Sequence[Cell], about: str, *, detail: bool) -> None:
+def print_tables(cells: Sequence[Cell], setting: RunSetting, about: str, *, detail: bool) -> None:
     """The tables on stdout."""
     from robustbench_la.analysis.tables import accuracy_tables
+    from robustbench_la.analysis.tables.convention_table import conventions
     from robustbench_la.output import terminal
 
-    terminal.show([accuracy_tables.summary(cells, about=about), *([accuracy_tables.detail(cells)] if detail else [])])
+    details = [accuracy_tables.detail(cells)] if detail else []
+    terminal.show([accuracy_tables.summary(cells, about=about), *conventions(cells, setting), *details])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from robustbench_la.errors import UserError, first_line, lookup
 from robustbench_la.files import at_home
 from robustbench_la.images.datasets import DATASETS
+from robustbench_la.images.label_sets import label_set_of
 from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import Source, Split
@@ -82,6 +83,8 @@ class ImageSet:
     """As in ``ImageChoice``."""
     remarks: tuple[str, ...] = ()
     """What was done to images or labels, for the user to read."""
+    label_set: str = ""
+    """As in ``RunSetting``."""
     files: tuple[str, ...] = field(default=(), repr=False)
     """Paths within the dataset, (N,); empty if the images are not files."""
 
@@ -166,6 +169,7 @@ class UndecodedImages:
             resize=self.choice.resize,
             crop=self.choice.crop,
             remarks=self.remarks,
+            label_set=label_set_of(source.classes, source.labels) if source.label_set is None else source.label_set,
             files=() if source.file is None else tuple(map(source.file, ids.tolist())),
         )
 

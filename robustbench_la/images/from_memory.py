@@ -14,6 +14,7 @@ from robustbench_la.images.decoding import (
     chosen_ids,
     size_text,
 )
+from robustbench_la.images.label_sets import label_set_of
 from robustbench_la.images.layout import layout_of
 from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import from_array
@@ -174,6 +175,7 @@ def _from_dataset(
             advance(1)
     assert images is not None
     checked = _labels(labels, len(ids))
+    inner = getattr(data, "dataset", data)  # of a Subset
     names = _numbered(checked) if classes is None else tuple(map(str, classes))
     if len(names) <= checked.max():
         raise ArgumentError(f"the Dataset names {len(names)} classes, but contains the label {checked.max()}")
@@ -183,6 +185,7 @@ def _from_dataset(
         labels=checked,
         ids=ids,
         classes=names,
+        label_set=label_set_of(getattr(inner, "wnids", names), getattr(inner, "targets", labels)),
         total=len(data),
         resize=choice.resize,
         crop=choice.crop,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from robustbench_la.errors import UserError, first_line
 from robustbench_la.images.folders import class_folders, from_files, image_files
+from robustbench_la.images.label_sets import label_set_of
 from robustbench_la.images.source import Source, Split
 
 _NAMES = "meta.bin"
@@ -31,7 +33,8 @@ def open_imagenet(root: Path, split: Split, download: bool) -> Source:
     samples = [(path, label) for label, folder in enumerate(folders) for path in image_files(folder)]
     if not samples:
         raise _unreadable(root, f"{root / part} holds no class sub-folders")
-    return from_files(root / part, samples, tuple(names[folder.name] for folder in folders), resize=256, crop=224)
+    source = from_files(root / part, samples, tuple(names[folder.name] for folder in folders), resize=256, crop=224)
+    return replace(source, label_set=label_set_of([folder.name for folder in folders], source.labels))
 
 
 def _unreadable(root: Path, reason: str) -> UserError:

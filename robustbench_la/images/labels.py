@@ -11,11 +11,11 @@ from types import MappingProxyType
 from robustbench_la.errors import UnfitError, UserError, did_you_mean, lookup
 from robustbench_la.files import at_home, similar_files
 from robustbench_la.images.decoding import UndecodedImages
+from robustbench_la.images.label_sets import WORDNET_IDS
 from robustbench_la.untrusted.content import CONTROL, named, place, read_text
 
-LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": "imagenet-1k-wnids.txt"})
-"""Names of maps, with the files in this folder that hold them, one name of a folder per output. The WordNet ids are those of the
-ImageNet-1k challenge, ILSVRC 2012, in their order (sorted), as listed in timm's ``imagenet_synsets.txt``."""
+LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": WORDNET_IDS})
+"""Names of maps, with the files in this folder that hold them, one name of a folder per output."""
 _WORDNET = re.compile(r"n\d{8}")
 _SHOWN = 6
 _MOST_CLASSES = 65_536

@@ -34,6 +34,8 @@ class Source:
     """Default for the side of the centre crop, in pixels."""
     file: Callable[[int], str] | None = None
     """The path of the image with a given id within the dataset; None if the images are not files."""
+    label_set: str | None = None
+    """As in ``RunSetting``, where the names of classes do not tell."""
     array: NDArray[np.uint8] | None = field(default=None, repr=False)
     """All images (N, C, H, W), if the dataset already is an array."""
 

@@ -56,6 +56,7 @@ def setting(evaluation: Evaluation, *, started: datetime.datetime) -> RunSetting
         commit=git[0] if git else None,
         dirty=git[1] if git else None,
         assumed=_assumed(evaluation.networks),
+        label_set=images.label_set,
     )
 
 
@@ -101,6 +102,7 @@ def collect(evaluation: Evaluation, shared: RunSetting, *, wall_time_s: float) -
             **{name: value for name, value in prepared.items() if name not in kept},
             "shape": list(images.images.shape[1:]),
             "classes": len(images.classes),
+            "label_set": shared.label_set,
         },
         seed=evaluation.seed,
         noise_seeds=list(range(evaluation.seed, evaluation.seed + evaluation.noise_seeds)),

@@ -13,6 +13,8 @@ from robustbench_la.records.networks import NetworkId, NetworkRecord
 
 Source = Literal["prebuilt", "generated"]
 """Where corrupted images come from: read from a published set, or corrupted by larobust."""
+IMAGENET = "imagenet-1k"
+"""Stands for images of all 1,000 classes of ImageNet, as their classes say, in ``RunSetting.label_set``."""
 SCHEMA = 2
 """Version of the JSON documents that contain records."""
 
@@ -233,6 +235,8 @@ class RunSetting(ImageSetting):
     assumed: tuple[str, ...] = ()
     """What neither a file nor the user said about the networks, a statement each: ``normalization none``, ``layeract_alpha
     1e-05``; with the names of the networks if it was assumed for some of them only."""
+    label_set: str | None = None
+    """IMAGENET if the dataset has images of all its classes; empty for other classes; None if an older larobust measured it."""
 
     @property
     def partial(self) -> bool:

@@ -131,6 +131,7 @@ _PREBUILT = (
     f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_PREBUILT})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_PREBUILT}, layer, position)",
 )
+_LABEL_SET = ("ALTER TABLE settings ADD COLUMN label_set TEXT",)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -143,6 +144,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _JPEG,
     _INJECTED,
     _PREBUILT,
+    _LABEL_SET,
 )
 """MIGRATIONS[n] takes a file from schema n to n + 1; an empty file has schema 0. Released migrations are never changed."""
 

@@ -16,7 +16,7 @@ from robustbench_la.analysis.comparison.tests_table import evidence
 from robustbench_la.analysis.groups.groups import Group, group, group_alike
 from robustbench_la.analysis.metrics.columns import ALEXNET_REFERENCE, metric_columns, reference_of
 from robustbench_la.analysis.metrics.condition_values import Reference
-from robustbench_la.analysis.metrics.metrics import METRICS
+from robustbench_la.analysis.metrics.metrics import METRICS, top1
 from robustbench_la.analysis.tables.table import Table
 from robustbench_la.errors import UserError
 
@@ -70,12 +70,15 @@ def _tables(
     group: Group, request: Request, answers_of: Callable[[Group], Answers], published: Sequence[Published], used: set[int]
 ) -> list[Table]:
     measured = metric_columns(group, request.metric, request.detail, _reference(group, request))
-    tested = request.by == "checkpoint" and request.metric == "top1"
+    chosen = METRICS[request.metric]
+    tested = request.by == "checkpoint" and chosen.of_cell is top1 and not chosen.derived
     if request.by == "checkpoint" and not tested:
         measured = replace(measured, members={})  # other metrics of single networks have no test
     over_images = ImageDifferences(answers_of(group), group) if request.by == "checkpoint" else None
     contest = held(group, request, measured, over_images)
     columns, rows = contest.columns, list(contest.rows)
+    asked = [measured.definitions[column.name] for column in columns if column.name in measured.definitions]
+    measured = replace(measured, notes=(*measured.notes, *([" ".join(asked)] if asked and not chosen.named_mean else [])))
     if request.metric == "top1" and request.by == "activation":
         labels = len(label_columns(group, request))
         for index, entry in enumerate(published):
@@ -87,7 +90,7 @@ def _tables(
                     if any(column.name in entry.rows[name] and entry.fitting(group, column.name) for column in columns)
                 ]
     shown = tuple(replace(column, intervals=request.intervals) for column in columns)
-    title = f"{METRICS[request.metric].title}: {group.title}"
+    title = f"{chosen.title}: {group.title}"
     notes = comparison_notes(group, request, measured, contest.contenders, contest.contrasts, rows, published)
     table = Table(title=title, columns=(*label_columns(group, request), *shown), rows=tuple(rows), notes=notes, paths=group.paths)
     return [table, *(evidence(table) if request.tests else ())]
@@ -96,9 +99,6 @@ def _tables(
 def _reference(group: Group, request: Request) -> Reference | None:
     if not METRICS[request.metric].needs_reference:
         return None
-    wanted = request.reference
-    if wanted is None:
-        raise UserError(f"--metric {request.metric} needs a reference; specify a checkpoint or alexnet with --reference")
-    if wanted == "alexnet":
+    if request.reference in (None, "alexnet"):
         return ALEXNET_REFERENCE
-    return reference_of(group, named(group, wanted, "--reference"))
+    return reference_of(group, named(group, request.reference, "--reference"))

@@ -45,7 +45,7 @@ def held(group: Group, request: Request, measured: MetricColumns, over_images: O
         UserError: If a column is unknown, or two networks share activation and training seed.
         ValueError: If not exactly one checkpoint has the name that all others are to be compared with.
     """
-    columns = chosen_columns(measured.columns, request, measured.repeated)
+    columns = chosen_columns(measured.columns, request, measured.repeated, measured.absent)
     contenders = contenders_of(group, request.by)
     opponent = _opponent(contenders, group, request)
     if opponent is not None:

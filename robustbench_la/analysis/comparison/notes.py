@@ -18,6 +18,10 @@ from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
 from robustbench_la.analysis.tables.table import Estimate, Evidence, Row
 from robustbench_la.text import assumptions
 
+_IMAGENET_C_JPEG = 85
+"""The quality of the JPEGs of the published ImageNet-C."""
+_ALEXNET_SIZE = 224
+
 
 def comparison_notes(
     group: Group,
@@ -32,7 +36,7 @@ def comparison_notes(
     """What readers need to know to understand the table of a group, one note per string. unit: of differences, if it varies."""
     notes = list(measured.notes)
     if METRICS[request.metric].needs_reference:
-        notes.append(f"Reference: {'AlexNet, ImageNet-C at 224 px' if request.reference == 'alexnet' else request.reference}.")
+        notes.append(_reference_note(group, request.reference or "alexnet"))
     seeds = group.noise_seeds
     if request.by == "activation" and any(len(contender.indices) > 1 for contender in contenders):
         interval = "; below it, the 95 % t-interval of the mean" if request.intervals else ""
@@ -57,6 +61,20 @@ def comparison_notes(
     shown = [column.name for column in measured.columns]
     notes += [entry.note(group, shown) for entry in published if entry.fits(group)]
     return tuple(notes)
+
+
+def _reference_note(group: Group, reference: str) -> str:
+    """What corruption errors are relative to, and in what these images are not those that AlexNet's errors were measured on."""
+    if reference != "alexnet":
+        return f"Reference: {reference}."
+    note = "Reference: AlexNet's errors on the published ImageNet-C, 224 px (Hendrycks & Dietterich 2019; clean: torchvision's)."
+    others = []
+    if group.source == "generated" and group.jpeg != _IMAGENET_C_JPEG:
+        stored = "were not stored as JPEG" if group.jpeg is None else f"were stored as JPEG {group.jpeg}"
+        others.append(f"these images {stored}, those of ImageNet-C as JPEG {_IMAGENET_C_JPEG} (--jpeg {_IMAGENET_C_JPEG})")
+    crops = {stored.setting.crop for results in group.networks for stored in results.cells.values()} - {None, _ALEXNET_SIZE}
+    others += [f"these images are {crop} px wide" for crop in crops]
+    return " ".join([note, *([f"Not the same: {'; '.join(others)}."] if others else [])])
 
 
 def _network_notes(group: Group, request: Request, contenders: Sequence[Contender]) -> list[str]:

@@ -57,7 +57,7 @@ class Request:
     opponent: str | None = None
     """The checkpoint that all others are compared with: FIRST, or a word as in Selection.checkpoints; None if there is none."""
     reference: str | None = None
-    """What corruption errors are relative to: ``alexnet``, or a checkpoint as in Selection.checkpoints."""
+    """What corruption errors are relative to: a checkpoint as in Selection.checkpoints, or AlexNet (``alexnet``, None)."""
     columns: tuple[str, ...] = ()
     """Names of the columns to show, in this order; empty for all."""
     sort: str | None = None
@@ -75,13 +75,16 @@ def without_effect(*, metric: str, detail: object, reference: object, published:
     return next((name for name, value in given.items() if value), None)
 
 
-def chosen_columns(columns: Sequence[Column], request: Request, repeated: Sequence[Column] = ()) -> tuple[Column, ...]:
+def chosen_columns(
+    columns: Sequence[Column], request: Request, repeated: Sequence[Column] = (), absent: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Column, ...]:
     """The requested columns, in the requested order.
 
     Args:
         columns: All columns of the comparison.
         request: What to show.
-        repeated: Further columns, which say what others say and are shown only on request.
+        repeated: Further columns, which are shown only on request.
+        absent: Columns that there could be -> why they are not there.
 
     Returns:
         The columns to show.
@@ -89,6 +92,10 @@ def chosen_columns(columns: Sequence[Column], request: Request, repeated: Sequen
     Raises:
         UserError: If a requested column does not exist.
     """
+    reasons = {plain_name(name): reason for name, reason in absent.items()}
+    for wanted in (*request.columns, request.sort or ""):
+        if plain_name(wanted) in reasons:
+            raise UserError(f"no column {wanted!r}: {reasons[plain_name(wanted)]}")
     if not request.columns:
         return (*columns, *(column for column in repeated if plain_name(column.name) == plain_name(request.sort or "")))
     named = {plain_name(column.name): column for column in (*columns, *repeated)}

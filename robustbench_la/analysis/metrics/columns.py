@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from robustbench_la.analysis.groups.groups import Group, NetworkResults
 from robustbench_la.analysis.metrics.condition_values import ConditionValues, Reference
 from robustbench_la.analysis.metrics.definitions import column_notes
-from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR
-from robustbench_la.analysis.metrics.means import MEAN, Detail, Values, mean, mean_columns, weights_of
+from robustbench_la.analysis.metrics.imagenet_c import ALEXNET, ALEXNET_CLEAN_ERROR, COMMON
+from robustbench_la.analysis.metrics.means import MEAN, Detail, Values, mean, weighted_means, weights_of
 from robustbench_la.analysis.metrics.metrics import METRICS, Metric, top1
+from robustbench_la.analysis.metrics.named_means import NAMED_MEANS, lacks, named_columns
 from robustbench_la.analysis.tables.table import Column
 from robustbench_la.records.cells import CLEAN, Condition, Pass
 
@@ -32,7 +33,12 @@ class MetricColumns:
     """Column -> conditions and their weights; empty if the columns are not means over conditions."""
     notes: tuple[str, ...]
     repeated: tuple[Column, ...] = ()
-    """Columns that say what another one says, such as the mean over a single corruption: shown only on request."""
+    """Columns that are shown only on request: those that say what another one says, such as the mean over a single corruption,
+    and means that have a name."""
+    definitions: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What columns shown on request are, a sentence each."""
+    absent: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Columns that the conditions do not allow -> the reason."""
 
 
 def metric_columns(group: Group, metric: str, detail: Detail, reference: Reference | None = None) -> MetricColumns:
@@ -63,17 +69,20 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
         return ConditionValues(group=group, conditions=conditions, rows=rows, reference=reference)
 
     def rows_of(chosen: Callable[[Condition], Sequence[int | None]]) -> list[Values]:
-        return (entry.derived or mean_columns)(values_of(chosen), detail)
+        values = values_of(chosen)
+        return entry.derived(values, detail) if entry.derived else weighted_means(values, members)
 
+    on_request = [] if entry.derived else named_columns(conditions)
+    members = {} if entry.derived else _members(entry, conditions, detail)
     rows = rows_of(lambda condition: seeds[condition])
     remarks = entry.remarks(values_of(lambda condition: seeds[condition]), detail) if entry.remarks else []
     seeds_per_condition = [set(condition_seeds) for condition, condition_seeds in seeds.items() if condition != CLEAN]
     common = sorted(seed for seed in set.intersection(*seeds_per_condition) if seed is not None) if seeds_per_condition else []
     draws = [rows_of(_chooser(seed)) for seed in common] if len(common) > 1 else []
     noise = tuple(_deviations([rows_of_seed[index] for rows_of_seed in draws]) for index in range(len(rows) if draws else 0))
-    members = {} if entry.derived else weights_of(conditions, detail)
     every = list(dict.fromkeys(name for row in rows for name in row))
-    names = [name for name in every if name != MEAN or not _is_repeated(name, every, members, rows)]
+    usual = [name for name in every if entry.named_mean or name not in on_request]
+    names = [name for name in usual if name != MEAN or not _is_repeated(name, usual, members, rows)]
     columns = {name: Column(name=name, kind=entry.kind, better=entry.better) for name in every}
     return MetricColumns(
         columns=tuple(columns[name] for name in names),
@@ -82,7 +91,29 @@ def metric_columns(group: Group, metric: str, detail: Detail, reference: Referen
         noise=noise,
         members=members,
         notes=(*column_notes(group, entry, detail, names), *remarks),
+        definitions={one.column: f"{one.column}: {one.definition}." for one in NAMED_MEANS.values() if one.column in on_request},
+        absent=_absent(entry, conditions, every),
     )
+
+
+def _members(metric: Metric, conditions: Sequence[Condition], detail: Detail) -> dict[str, dict[Condition, float]]:
+    """The conditions of each column and their weights. Raises ValueError if those of the metric's only mean are not all there."""
+    if metric.named_mean is None:
+        return weights_of(conditions, detail) | named_columns(conditions)
+    if reason := metric.named_mean.missing(conditions):
+        raise ValueError(reason)
+    clean = {str(CLEAN): {CLEAN: 1.0}} if CLEAN in conditions else {}
+    return clean | {metric.named_mean.column: metric.named_mean.weights(conditions)}
+
+
+def _absent(metric: Metric, conditions: Sequence[Condition], names: Sequence[str]) -> dict[str, str]:
+    """Why columns that users may know are not there."""
+    if metric.needs_reference:
+        lacking = f"it needs 15 corruptions at severities 1 to 5; not measured: {lacks(conditions, COMMON)}"
+        return {name: lacking for name in ("mCE", "relative mCE") if not {"mCE", "relative mCE"} & set(names)}
+    if metric.derived or metric.named_mean:
+        return {}
+    return {one.column: reason for one in NAMED_MEANS.values() if (reason := one.missing(conditions))}
 
 
 def _is_repeated(

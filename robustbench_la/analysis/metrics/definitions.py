@@ -8,6 +8,7 @@ from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics.imagenet_c import COMMON, GROUP_MEMBERS
 from robustbench_la.analysis.metrics.means import MEAN, PAPER_TOTAL, Detail, alike
 from robustbench_la.analysis.metrics.metrics import Metric
+from robustbench_la.analysis.metrics.named_means import lacks
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.level_words import corruptions_by_levels, levels_in_words, severities_in_words, shared_severities
 
@@ -40,8 +41,7 @@ def column_notes(group: Group, metric: Metric, detail: Detail, names: Sequence[s
             over = "the 19 corruptions and, as a twentieth, the clean images, as in the paper"
             notes.append(mean_note(PAPER_TOTAL, group.conditions, group.corruptions, over))
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):
-        missing = [name for name in COMMON if name not in group.corruptions]
-        notes.append(f"No mCE: it needs 15 corruptions at severities 1 to 5; not measured: {_list(missing)}.")
+        notes.append(f"No mCE: it needs 15 corruptions at severities 1 to 5; not measured: {lacks(group.conditions, COMMON)}.")
     return (" ".join(notes),)
 
 
@@ -84,7 +84,3 @@ def levels(group: Group) -> str:
 def in_words(corruptions: Sequence[str]) -> str:
     """Corruptions by name, or their number if they are many."""
     return ", ".join(corruptions) if len(corruptions) <= _SHORT else f"all {len(corruptions)} corruptions"
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "some severities"

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from robustbench_la.activations import ACTIVATIONS
+from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.metrics import formulas
 from robustbench_la.analysis.metrics.condition_values import ConditionValues
 from robustbench_la.analysis.metrics.imagenet_c import COMMON, SEVERITIES
 from robustbench_la.analysis.metrics.means import MEAN, Detail, Values, mean, mean_columns
-from robustbench_la.records.cells import CLEAN
+from robustbench_la.records.cells import CLEAN, IMAGENET
+
+_IMAGENET_C = "imagenet-c"
+"""The level table of ImageNet-C, and the name of the published set."""
+_BY_NAME = ("imagenet:", "imagenet-c:")
+"""Datasets whose names alone say that they are ImageNet's."""
 
 
 def corruption_errors(accuracies: ConditionValues, detail: Detail) -> list[Values]:
@@ -29,13 +35,14 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
     if relative and (reference.clean_error is None or CLEAN not in accuracies.conditions):
         raise ValueError("relative corruption errors need clean accuracies of both the networks and the reference")
     clean_reference = reference.clean_error if relative and reference.clean_error is not None else 0.0
-    names = [name for name in accuracies.group.corruptions if name in reference.errors]
-    if not names:
+    known = [name for name in accuracies.group.corruptions if name in reference.errors]
+    if not known:
         raise ValueError(f"the reference {reference.name} was measured under none of these corruptions")
-    if reference.profile is not None and accuracies.group.profile != reference.profile:
-        levels = f"those of {accuracies.group.profile}" if accuracies.group.profile else "custom levels"
-        raise ValueError(f"the errors of {reference.name} are those at the levels of {reference.profile}, but these are {levels}")
-    _require_severities(accuracies, names, "corruption errors are defined")
+    if reference.profile is not None and (reason := not_imagenet_c(accuracies.group)):
+        raise ValueError(f"the errors of {reference.name} are those {reason}")
+    names = [name for name in known if sorted(accuracies.by_severity(0, name)) == list(SEVERITIES)]
+    if not names:
+        _require_severities(accuracies, known, "corruption errors are defined")
     rows: list[Values] = []
     for index, row in enumerate(accuracies.rows):
         errors = accuracies.errors(index)
@@ -52,10 +59,24 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
                     reference_clean_error=clean_reference,
                     severities=tuple(sorted(errors[name])),
                 )
-        if all(name in names and sorted(errors[name]) == list(SEVERITIES) for name in COMMON):
+        if all(name in names for name in COMMON):
             values["relative mCE" if relative else "mCE"] = mean(values[name] for name in COMMON)
         rows.append(values)
     return rows
+
+
+def not_imagenet_c(group: Group) -> str:
+    """Which conditions errors on ImageNet-C belong to, and what these are instead, in words; empty if these are the same."""
+    if group.profile != _IMAGENET_C:
+        levels = f"those of {group.profile}" if group.profile else "custom levels"
+        return f"at the levels of {_IMAGENET_C}, but these are {levels}"
+    recorded = {stored.setting.label_set for results in group.networks for stored in results.cells.values()}
+    if IMAGENET in recorded or (recorded == {None} and all(name.startswith(_BY_NAME) for name in group.data)):
+        return ""
+    what = f"on ImageNet's 1,000 classes, but those of {' = '.join(group.data)}"
+    if recorded == {None}:
+        return f"{what} were not recorded by the larobust that measured them; measure them again with --fresh"
+    return f"{what} are others, or not all of them"
 
 
 def _require_severities(accuracies: ConditionValues, names: Sequence[str], what: str) -> None:

@@ -95,7 +95,11 @@ def alike(by_name: Mapping[str, Sequence[Condition]]) -> dict[str, list[Conditio
 
 def mean_columns(table: ConditionValues, detail: Detail) -> list[Values]:
     """The columns of ``weights_of``, for each network."""
-    members = weights_of(table.conditions, detail)
+    return weighted_means(table, weights_of(table.conditions, detail))
+
+
+def weighted_means(table: ConditionValues, members: Mapping[str, Mapping[Condition, float]]) -> list[Values]:
+    """Columns that are means over conditions with these weights, for each network."""
     return [{column: _weighted(row, weights) for column, weights in members.items()} for row in table.rows]
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from robustbench_la.analysis.metrics import derived, formulas
 from robustbench_la.analysis.metrics.condition_values import ConditionValues
 from robustbench_la.analysis.metrics.means import MEAN, Detail, Values
+from robustbench_la.analysis.metrics.named_means import NAMED_MEANS, NamedMean
 from robustbench_la.records import calibration
 from robustbench_la.records.cells import Cell
 
@@ -30,6 +31,8 @@ class Metric:
     needs_reference: bool = False
     across: bool = False
     """Whether it is defined over networks of several architectures, which then share a table."""
+    named_mean: NamedMean | None = None
+    """The one mean that is shown, if the metric is a mean known by name."""
     remarks: Callable[[ConditionValues, Detail], list[str]] | None = None
     """What readers must know of the numbers at hand, a sentence each."""
 
@@ -50,6 +53,18 @@ def _ece(cell: Cell) -> float | None:
     if not cell.calibration:
         return None
     return calibration.expected_calibration_error(calibration.unpack(cell.calibration))
+
+
+def _mean_accuracy(one: NamedMean) -> Metric:
+    return Metric(
+        title="Mean accuracy",
+        kind="percent",
+        better="higher",
+        of_cell=top1,
+        of_means=False,
+        named_mean=one,
+        definition=f"Top-1 accuracy in %. {one.column}: {one.definition}.",
+    )
 
 
 _CE = "CE: sum of errors over severities, divided by that of the reference; mCE: mean over the 15 common corruptions"
@@ -145,6 +160,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             "severity axis scaled to 1; in %. "
             f"{MEAN.capitalize()}: mean over corruptions.",
         ),
+        **{name: _mean_accuracy(one) for name, one in NAMED_MEANS.items()},
     }
 )
 """The values of `larobust compare --metric`."""

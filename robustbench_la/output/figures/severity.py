@@ -79,8 +79,9 @@ def severity(group: Group, *, metric: str = "top1", columns: Columns = 2) -> Fig
 
 def _check(group: Group, metric: str) -> None:
     """Raise UserError unless the metric can be drawn against severity."""
-    if lookup(METRICS, metric, kind="metric").derived:
-        known = ", ".join(name for name, other in METRICS.items() if not other.derived)
+    entry = lookup(METRICS, metric, kind="metric")
+    if entry.derived or entry.named_mean:
+        known = ", ".join(name for name, other in METRICS.items() if not (other.derived or other.named_mean))
         raise UserError(f"{metric} is not known of each severity on its own; those that are: {known}")
     if not group.corruptions:
         raise UserError(f"{group.title}: only clean images were measured, so there is no severity to draw against")
