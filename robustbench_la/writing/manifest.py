@@ -73,13 +73,10 @@ def check_same(output: Path, settings: Settings) -> None:
 
 def _conditions(kept: object, asked: Mapping[str, Mapping[str, object]]) -> str:
     """How sets of conditions differ: by the first that only one of them has, or that has another level."""
-    kept = kept if isinstance(kept, dict) else {}
-    old, new = _flat(kept), _flat(asked)
-    for name in old.keys() - new.keys():
-        return f"of other corruptions or severities (also {quoted(min(old.keys() - new.keys()))})" if name else ""
-    for name in new:
-        if name not in old:
-            return f"of other corruptions or severities (not {quoted(name)})"
+    old, new = _flat(kept if isinstance(kept, dict) else {}), _flat(asked)
+    for word, more in (("also", old.keys() - new.keys()), ("not", new.keys() - old.keys())):
+        if more:
+            return f"of other corruptions or severities ({word} {quoted(min(more))})"
     changed = next((name for name in new if new[name] != old[name]), None)
     return f"with another level of {changed}" if changed else "of corruptions in another order"
 
