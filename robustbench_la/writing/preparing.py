@@ -181,7 +181,7 @@ def _conditions(plan: EvaluationPlan, form: str, height: int, width: int) -> tup
 def _known_before(plan: EvaluationPlan, form: str, conditions: Sequence[Condition], size: tuple[int, int]) -> dict[str, object]:
     """The settings that are known before the images are decoded."""
     libraries = {"larobust": robustbench_la.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
-    if form == "jpeg85" or any(one.corruption == "jpeg_compression" for one in conditions):
+    if form == "jpeg85":
         libraries |= dict([libjpeg_version().split()])
     if form == "png":
         libraries["zlib"] = str(features.version("zlib_ng") or features.version("zlib"))
