@@ -133,10 +133,8 @@ def about(evaluation: Evaluation) -> str:
     levels = f"{describe_levels(evaluation.conditions, evaluation.profile)}; noise seed {evaluation.seed}"
     if getattr(images, "published", None) is not None:
         levels = "as in " + " and ".join(dict.fromkeys(str(one.profile) for one in evaluation.conditions if one.profile))
-    return (
-        f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; {levels}."
-        + "".join(f" Left out: {reason}." for reason in evaluation.unmeasurable)
-    )
+    left_out = f" Left out: {'; '.join(evaluation.unmeasurable)}." if evaluation.unmeasurable else ""
+    return f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; {levels}.{left_out}"
 
 
 def _predictions(network: Network, batch: Tensor, evaluation: Evaluation) -> list[Prediction]:
