@@ -134,7 +134,8 @@ def about(evaluation: Evaluation) -> str:
     if getattr(images, "published", None) is not None:
         levels = "as in " + " and ".join(dict.fromkeys(str(one.profile) for one in evaluation.conditions if one.profile))
     left_out = f" Left out: {'; '.join(evaluation.unmeasurable)}." if evaluation.unmeasurable else ""
-    return f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}; {levels}.{left_out}"
+    shown = f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}"
+    return f"{shown}; {levels}.{left_out}"
 
 
 def _predictions(network: Network, batch: Tensor, evaluation: Evaluation) -> list[Prediction]:
