@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from robustbench_la.analysis.comparison.of_store import compare_store
 from robustbench_la.api.display import ShownAsTables, frame
 from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.selecting import one_of, selection_of, words_of
@@ -56,6 +57,7 @@ def compare(
     layers: bool = False,
     reference: str | None = None,
     published: str | None = None,
+    source: str | None = None,
     columns: Iterable[str] = (),
     sort: str | None = None,
     intervals: bool = False,
@@ -74,6 +76,7 @@ def compare(
         layers: Whether to compare the fluctuation inside networks, as ``fluctuation`` measured it, in place of accuracies.
         reference: What corruption errors are relative to: a checkpoint, or ``"alexnet"`` (if not given).
         published: Published numbers to show next to the measured ones: a file, or ``"published"`` (the paper's).
+        source: ``"prebuilt"`` (published images) or ``"generated"`` ones only; ``"prebuilt,generated"`` puts them side by side.
         columns: Only these columns, in this order.
         sort: Best of this column first.
         intervals: Whether to show 95 % intervals.
@@ -95,10 +98,8 @@ def compare(
     ['Top-1 accuracy: Sequential on digits, 100 of 500 (partial) images, levels of cifar-c']
     """
     check_keywords(compare, filters, Filters)
-    from robustbench_la.analysis.comparison.of_store import compare_store
-
     request = replace(
-        _request(by, metric, detail, against, reference, published, layers=layers),
+        _request(by, metric, detail, against, reference, published, source, layers=layers),
         columns=words_of(columns),
         sort=sort,
         intervals=intervals,
@@ -109,10 +110,19 @@ def compare(
 
 
 def _request(
-    by: str, metric: str, detail: str | None, against: str, reference: str | None, published: str | None, *, layers: bool
+    by: str,
+    metric: str,
+    detail: str | None,
+    against: str,
+    reference: str | None,
+    published: str | None,
+    source: str | None,
+    *,
+    layers: bool,
 ) -> Request:
     """What these words ask for. Raises: ArgumentError for one that is unknown, or would have no effect."""
     from robustbench_la.analysis.comparison.request import AGAINST, BYS, DETAILS, Request, against_of, without_effect
+    from robustbench_la.analysis.comparison.source_comparison import sources_of
 
     row = one_of("by", by, BYS)
     if row == "activation":
@@ -128,6 +138,7 @@ def _request(
         against=rivals,
         opponent=opponent,
         reference=reference,
+        sources=() if source is None else sources_of(source),
         layers=layers,
     )
 

@@ -61,6 +61,15 @@ PublishedFile = Annotated[
         rich_help_panel=TABLE,
     ),
 ]
+SourceNames = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="WORDS",
+        help="Only prebuilt (published) or generated images; prebuilt,generated: published ones beside ours, image by image.",
+        rich_help_panel=TABLE,
+    ),
+]
 AgainstName = Annotated[
     str,
     typer.Option(
@@ -111,6 +120,7 @@ def command(
     against: AgainstName = "both",
     reference: Reference = None,
     published: PublishedFile = None,
+    source: SourceNames = None,
     columns: Columns = None,
     sort: Sort = None,
     interval: Interval = False,
@@ -131,6 +141,7 @@ def command(
     """Read arguments, read the store, print or write."""
     from robustbench_la.analysis.comparison.of_store import compare_store
     from robustbench_la.analysis.comparison.request import BYS, DETAILS, Request, against_of, without_effect
+    from robustbench_la.analysis.comparison.source_comparison import sources_of
     from robustbench_la.analysis.metrics.metrics import METRICS
     from robustbench_la.errors import UserError
     from robustbench_la.store.filters import select
@@ -149,6 +160,7 @@ def command(
         intervals=interval,
         tests=tests or (by == "checkpoint" and not layers),
         layers=layers,
+        sources=sources_of(source) if source is not None else (),
         allow_missing=allow_missing,
     )
     unused = without_effect(metric=metric, detail=detail, reference=reference, published=published)

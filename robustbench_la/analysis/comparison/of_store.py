@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.comparison.comparison import compare
 from robustbench_la.analysis.comparison.layer_comparison import compare_layers
 from robustbench_la.analysis.comparison.published import Published, read_published
-from robustbench_la.errors import NothingSelectedError
+from robustbench_la.analysis.comparison.source_comparison import compare_sources
+from robustbench_la.errors import NothingSelectedError, UserError
 from robustbench_la.files import exists
+from robustbench_la.records.cells import CLEAN
 from robustbench_la.records.plan_file import shipped_configs
 from robustbench_la.store.store import Store
 
@@ -37,6 +40,9 @@ def compare_store(path: Path, selection: Selection, request: Request, published:
         NothingSelectedError: If the store holds nothing of the selection.
         UserError: As ``compare``.
     """
+    if request.sources and (request.layers or (len(request.sources) > 1 and request.metric != "top1")):
+        what = "--layers" if request.layers else f"--metric {request.metric}"
+        raise UserError(f"--source compares top-1 accuracy on images of several sources, so {what} cannot go with it")
     entries = _published(published, selection)
     with Store(path, reading=True) as opened:
         if request.layers:
@@ -51,6 +57,14 @@ def compare_store(path: Path, selection: Selection, request: Request, published:
         if not cells:
             raise NothingSelectedError(
                 f"{path} holds no cell that matches (`larobust eval` adds cells); `larobust results` shows what it holds"
+            )
+
+        if request.sources:
+            cells = [one for one in cells if one.cell.condition == CLEAN or one.cell.condition.source in request.sources]
+        if len(request.sources) > 1:
+            labels = functools.cache(opened.labels)
+            return compare_sources(
+                cells, request, labels, lambda stored: opened.predictions(stored) == labels(stored.setting.fingerprint)
             )
 
         def answers_of(group: Group) -> Answers:

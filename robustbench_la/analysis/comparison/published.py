@@ -37,8 +37,8 @@ class Published:
         """Whether a group has this architecture and the complete dataset, as it is, at the levels of CIFAR-C."""
         names = {name.split(":")[0] for name in group.data}
         whole = group.images == group.dataset_images and self.images in (None, group.images) and not group.resized
-        whole = whole and group.jpeg is None
-        return whole and self.architecture == group.architecture and names == {self.data} and group.profile in (None, _PROFILE)
+        whole = whole and group.jpeg is None and self.architecture == group.architecture
+        return whole and names <= {self.data, f"{self.data}-c"} and group.profile in (None, _PROFILE, f"{self.data}-c")
 
     def fitting(self, group: Group, column: str) -> bool:
         """Whether a column of the group's table is a mean over the same conditions as the published one of its name."""

@@ -66,6 +66,8 @@ class Request:
     """Whether to add a table of every difference with its test."""
     layers: bool = False
     """Whether to compare layer records in place of accuracies."""
+    sources: tuple[str, ...] = ()
+    """Only images of these sources; both: published images beside those corrupted here; none: each in tables of its own."""
     allow_missing: bool = False
 
 
