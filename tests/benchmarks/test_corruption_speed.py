@@ -12,9 +12,11 @@ import time
 import types
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -30,6 +32,8 @@ _REPAIRS = {
 }
 """What newer versions of its dependencies have broken in the package."""
 COUNTS = {32: 64, 224: 4}
+SLOW = {"glass_blur": 2}
+"""Of how many images the package is timed where one takes it up to seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +52,23 @@ def peer() -> types.ModuleType:
     return module
 
 
-def seconds(function: Callable[[], object]) -> float:
-    began = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of one call, in seconds: by the clock, which other programs prolong, and of the processor."""
+
+    wall: float
+    processor: float
+
+
+def timed(function: Callable[[], object]) -> Timing:
+    began, began_processor = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - began
+    return Timing(time.perf_counter() - began, time.process_time() - began_processor)
+
+
+def best_of(function: Callable[[], object], times: int) -> Timing:
+    found = [timed(function) for _ in range(times)]
+    return Timing(min(each.wall for each in found), min(each.processor for each in found))
 
 
 @pytest.mark.parametrize("side", COUNTS)
@@ -62,16 +79,14 @@ def test_every_corruption_against_imagecorruptions(benchmark, told: list[str], p
     count = COUNTS[side]
     images = np.kron(rng.integers(0, 256, (count, side // 8, side // 8, 3)), np.ones((1, 8, 8, 1))).astype(np.uint8)
     batch, ids = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.arange(count)
-    ratios = {}
+    walls, processors = {}, {}
     for name, entry in CORRUPTIONS.items():
         if entry.missing() is not None:
             continue
         level = level_of(name, severity=3, profile="imagenet-c")  # the only levels that the package has
-        theirs, pictures = getattr(peer, name), images
+        theirs, pictures = getattr(peer, name), list(images)[: SLOW.get(name, count)]
         if name in ("jpeg_compression", "pixelate", "glass_blur", "motion_blur", "frost", "snow", "spatter"):
-            import PIL.Image
-
-            pictures = [PIL.Image.fromarray(image) for image in images]  # type: ignore[assignment]
+            pictures = [PIL.Image.fromarray(image) for image in pictures]  # type: ignore[misc]
 
         def ours_once(name: str = name, level: tuple[float, ...] = level) -> object:
             return corrupt(batch, name, level, ids=ids)
@@ -82,13 +97,23 @@ def test_every_corruption_against_imagecorruptions(benchmark, told: list[str], p
                 return [np.uint8(theirs(image, 3)) for image in pictures]  # type: ignore[attr-defined]
 
         ours_once(), theirs_once()
-        pairs = [(min(seconds(ours_once) for _ in range(3)), seconds(theirs_once)) for _ in range(3)]
-        ratios[name] = statistics.median(slow / fast for fast, slow in pairs)
-        told.append(f"{name}, {side} px, over imagecorruptions: {ratios[name]:.1f}  ({1e3 * pairs[0][0] / count:.2f} ms/image)")
+        rounds = [(best_of(ours_once, 3), best_of(theirs_once, 1 if name in SLOW else 2)) for _ in range(3)]
+        more = len(pictures) / count
+        walls[name] = statistics.median(slow.wall / fast.wall for fast, slow in rounds) / more
+        processors[name] = statistics.median(slow.processor / fast.processor for fast, slow in rounds) / more
+        own = count / statistics.median(fast.wall for fast, _ in rounds)
+        other = len(pictures) / statistics.median(slow.wall for _, slow in rounds)
+        told.append(
+            f"{name:18} {side:3} px: {own:9,.0f} images/s, imagecorruptions {other:8,.0f}; "
+            f"{walls[name]:7.1f} by the clock, {processors[name]:7.1f} of processor time"
+        )
     torch.set_num_threads(before)
-    mean = statistics.geometric_mean(ratios.values())
-    told.append(f"geometric mean of {len(ratios)}, {side} px: {mean:.1f} (aim: {'>= 15' if side == 32 else '>= 8'})")
-    benchmark.extra_info["ratios"] = ratios
+    mean, of_processor = statistics.geometric_mean(walls.values()), statistics.geometric_mean(processors.values())
+    told.append(
+        f"geometric mean of {len(walls)}, {side} px: {mean:.1f} by the clock (aim: {'>= 15' if side == 32 else '>= 8'}), "
+        f"{of_processor:.1f} of processor time"
+    )
+    benchmark.extra_info["ratios"] = walls
     benchmark.pedantic(lambda: None, rounds=1)
 
 
