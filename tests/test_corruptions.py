@@ -69,6 +69,23 @@ def test_the_number_of_threads_changes_no_pixel(entry) -> None:
 
 
 @by_corruption
+@pytest.mark.parametrize("channels", [1, 3])
+def test_threads_and_batches_change_no_pixel_of_large_images(entry, channels: int) -> None:
+    images, ids = pictures(3, channels, 96, 224), torch.tensor([4, 0, 2**40])
+    level = entry.levels["imagenet-c"][2]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        single = [corrupt(images[i : i + 1], entry.name, level, ids=ids[i : i + 1]) for i in range(3)]
+        torch.set_num_threads(2)
+        whole = corrupt(images, entry.name, level, ids=ids)
+    finally:
+        torch.set_num_threads(before)
+
+    assert torch.equal(torch.cat(single), whole)
+
+
+@by_corruption
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("side", [32, 224])
 def test_the_device_changes_no_pixel(entry, side: int) -> None:
