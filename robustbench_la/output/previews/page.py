@@ -52,6 +52,7 @@ def _templates() -> Environment:
         "breakable": _breakable,
         "picture": _picture,
         "room": _room,
+        "narrow": _narrow,
         "marked": marked,
     }
     return environment
@@ -81,10 +82,14 @@ def _picture(pixels: NDArray[np.uint8]) -> Markup:
     return Markup('src="data:image/png;base64,{}" width="{}" height="{}"{}').format(data, width, height, enlarged)
 
 
-def _room(panel: Panel) -> str:
-    """How wide a panel may be, so that small images are enlarged and large ones are not; and its tiles across on a phone."""
+def _room(panel: Panel) -> int:
+    """Pixels of the screen that a panel takes at most, so that small images are enlarged, and large ones are not."""
     pixels = panel.rows[0][1][0].pixels
     height, width = len(pixels), len(pixels[0])
     tile = max(width, _ENLARGED) if max(height, width) <= _SMALL else width
-    most = panel.across * (tile + 8) + (128 if panel.rows[0][0] else 0)
-    return f"max-width: {most}px; --narrow: {2 if panel.across in (2, 4) else min(panel.across, 3)}"
+    return panel.across * (tile + 8) + (128 if panel.rows[0][0] else 0)
+
+
+def _narrow(panel: Panel) -> int:
+    """Tiles side by side on a phone."""
+    return 2 if panel.across in (2, 4) else min(panel.across, 3)
