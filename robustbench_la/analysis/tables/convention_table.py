@@ -48,7 +48,8 @@ def _table(of: Group) -> Table | None:
             shown = {column.name: column for column in measured.columns if column.name in ("clean", name)}
             columns |= shown
             rows = [row | {c: values[c] for c in shown} for row, values in zip(rows, measured.rows, strict=True)]
-            notes.append(METRICS[metric].definition)
+            definition = METRICS[metric].definition
+            notes.append(definition.removeprefix("Top-1 accuracy in %. ") if notes else definition)
     if not notes:
         return None
     return Table(
