@@ -92,7 +92,7 @@ def command(
 
 def _announce(writing: Writing) -> None:
     """Say on stderr what will be written, and how much."""
-    from robustbench_la.measuring.session import describe_images, describe_levels
+    from robustbench_la.measuring.descriptions import describe_images, describe_levels
     from robustbench_la.text import counted
     from robustbench_la.writing.write import largest_size, size_text
 

@@ -197,7 +197,7 @@ def check_outputs(outputs: Sequence[Path], plan: EvaluationPlan, config: str | N
 
 def announce(evaluation: Evaluation, counts: str) -> None:
     """Report on stderr what will be measured, and how checkpoints were made to fit."""
-    from robustbench_la.measuring.session import describe
+    from robustbench_la.measuring.descriptions import describe
 
     announce_networks(evaluation)
     say(f"{describe(evaluation)} {counts}, {evaluation.batch_size} images at a time.")

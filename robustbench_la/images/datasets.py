@@ -12,7 +12,9 @@ from robustbench_la.images.cifar import cifar_reader
 from robustbench_la.images.folders import open_folder
 from robustbench_la.images.imagenet import open_imagenet
 from robustbench_la.images.mnist import mnist_reader
+from robustbench_la.images.published.table import READERS
 from robustbench_la.images.source import Source, Split, from_array
+from robustbench_la.records.published_sets import PUBLISHED_SETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
             needs_root=True,
             open=open_folder,
         ),
+        **{name: Dataset(summary=PUBLISHED_SETS[name], needs_root=True, open=reader) for name, reader in READERS.items()},
     }
 )
 

@@ -18,10 +18,13 @@ from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import Source, Split
 from robustbench_la.images.storage import GIVEN_BACK, give_back, room_for
 from robustbench_la.progress import Meter, silent
+from robustbench_la.records.published_sets import is_published
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from robustbench_la.images.published.base import PublishedSet
 
 IN_MEMORY = "memory"
 """The name of arrays that a Python program gives without a name."""
@@ -70,7 +73,7 @@ class ImageSet:
     name: str
     """The dataset as given, such as ``mnist:data``."""
     images: NDArray[np.uint8]
-    """(N, C, H, W)."""
+    """(N, C, H, W); of a published corrupted set only a few, under one condition."""
     labels: NDArray[np.int64]
     """(N,), each below the number of classes."""
     ids: NDArray[np.int64]
@@ -87,6 +90,8 @@ class ImageSet:
     """As in ``RunSetting``."""
     files: tuple[str, ...] = field(default=(), repr=False)
     """Paths within the dataset, (N,); empty if the images are not files."""
+    published: PublishedSet | None = field(default=None, repr=False)
+    """What reads the images of each condition, if this is a published corrupted set."""
 
     @property
     def partial(self) -> bool:
@@ -94,7 +99,11 @@ class ImageSet:
         return len(self.ids) < self.total
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, ids, labels and pixels: identifies the images that are measured on."""
+        """SHA-256 of shape, ids, labels and pixels, which in published sets ``Condition.prebuilt`` identifies instead."""
+        if self.published is not None:
+            shape = (self.published.name, len(self.ids), *self.images.shape[1:])
+            digest = hashlib.sha256(repr((shape, len(self.classes))).encode())
+            return hashlib.sha256(digest.digest() + self.ids.tobytes() + self.labels.tobytes()).hexdigest()
         digest = hashlib.sha256(repr((self.images.shape, len(self.classes))).encode())
         for array in (self.ids, self.labels):
             digest.update(array.tobytes())
@@ -129,6 +138,8 @@ class UndecodedImages:
 
     def shape(self) -> Shape:
         """Number of classes and image size, from the first image only."""
+        if self.source.published is not None:
+            return Shape(len(self.source.classes), *self.source.published.shape)
         with silenced():
             channels, height, width = _pixels(self.source, 0, self.choice).shape
         return Shape(len(self.source.classes), channels, height, width)
@@ -155,7 +166,9 @@ class UndecodedImages:
 
         source = self.source
         ids = chosen_ids(len(source.labels), limit)
-        if source.array is not None and not self.choice.changes:
+        if source.published is not None:
+            images = source.published.sample(ids)
+        elif source.array is not None and not self.choice.changes:
             images = np.ascontiguousarray(source.array[ids])
         else:
             images = _decode(source, ids, self.choice, meter)
@@ -171,6 +184,7 @@ class UndecodedImages:
             remarks=self.remarks,
             label_set=label_set_of(source.classes, source.labels) if source.label_set is None else source.label_set,
             files=() if source.file is None else tuple(map(source.file, ids.tolist())),
+            published=source.published,
         )
 
 
@@ -190,6 +204,8 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
     """
     kind, _, root = choice.name.partition(":")
     dataset = lookup(DATASETS, kind, kind="dataset")
+    if split == "train" and is_published(choice.name):
+        raise UserError(f"{kind} holds corrupted test images, on which nothing is trained; give other --data")
     if dataset.needs_root != bool(root):
         problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
@@ -199,6 +215,8 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         raise
     except (OSError, RuntimeError, ValueError) as error:  # no folder can have such a name, or nobody may read it
         raise UserError(f"cannot read {choice.name}: {getattr(error, 'strerror', None) or first_line(error)}") from None
+    if source.published is not None:
+        return UndecodedImages(choice, source, source.published.remarks)
     resize, crop = choice.resize or source.resize, choice.crop or source.crop
     return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(source.mode, choice))
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from robustbench_la.images.published.base import PublishedSet
+
 Split = Literal["train", "test"]
 
 
@@ -38,6 +40,8 @@ class Source:
     """As in ``RunSetting``, where the names of classes do not tell."""
     array: NDArray[np.uint8] | None = field(default=None, repr=False)
     """All images (N, C, H, W), if the dataset already is an array."""
+    published: PublishedSet | None = field(default=None, repr=False)
+    """What reads the images of each condition, if this is a published corrupted set."""
 
 
 def from_array(images: NDArray[np.uint8], labels: Sequence[int], classes: tuple[str, ...]) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Iterator
 
+from robustbench_la.errors import UserError
 from robustbench_la.measuring.forward import corrupted
 from robustbench_la.measuring.layer_options import FluctuationOptions
 from robustbench_la.measuring.layer_pass import ROWS, LayerPass, padded
@@ -23,6 +24,8 @@ _NETWORKS = 16
 
 def conditions_of(evaluation: Evaluation, options: FluctuationOptions) -> list[Condition]:
     """The conditions that ``measure_layers`` uses: the injections, or else every condition except clean."""
+    if CLEAN not in evaluation.conditions and evaluation.images.published is not None:
+        raise UserError(f"fluctuation compares with clean images, and {evaluation.images.name} holds no clean images")
     injected = [injection.condition for injection in options.injections]
     return injected or [condition for condition in evaluation.conditions if condition != CLEAN]
 

@@ -115,6 +115,7 @@ def prepare_by_baseline(
     if other_noise:
         return ready
     conditions = tuple(map(_renewed if renew else _checked, conditions))
+    _check_published(conditions, ready.evaluation)
     profile = baseline.profile or ready.evaluation.profile
     return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
 
@@ -139,6 +140,8 @@ def _noise(conditions: Sequence[Condition], profile: str | None, *, severities: 
     words = dict.fromkeys(one.corruption if one.severity else f"{one.corruption}={encode_level(one.parameters)}" for one in noisy)
     levels = sorted({str(one.severity) for one in noisy if one.severity is not None})
     jpeg = next((one.jpeg for one in noisy), None)
+    if any(one.prebuilt is not None for one in noisy):
+        profile, words = None, dict.fromkeys(one.corruption for one in noisy)
     return {"noise": list(words), "jpeg": jpeg, "profile": profile, "severity": (levels or None) if severities else None}
 
 
@@ -182,12 +185,25 @@ def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
     return dataclasses.replace(snapshot, content=content)
 
 
+def _check_published(conditions: Sequence[Condition], evaluation: Evaluation) -> None:
+    """Raise NotComparableError if the images of a published set are not those of the baseline."""
+    published = evaluation.images.published
+    for one in conditions:
+        if one.prebuilt is None:
+            continue
+        if published is None or one.severity not in published.held.get(one.corruption, ()):
+            raise NotComparableError(f"not comparable; {evaluation.images.name} does not hold {one} of the baseline")
+        if published.identify(one.corruption, one.severity)[0] != one.prebuilt:
+            raise NotComparableError(f"not comparable; the images of {one} are others than those of the baseline")
+
+
 def _renewed(condition: Condition) -> Condition:
     """The same severity or custom level, with the levels and draws of this version of larobust; checked."""
     from corruptions import NOISE_VERSION, PROFILES, level_of
 
     renewed = dataclasses.replace(condition, noise_version=NOISE_VERSION)
-    if condition.severity is None or condition.profile is None or condition.profile not in PROFILES:
+    ours = condition.prebuilt is None and condition.profile in PROFILES
+    if condition.severity is None or condition.profile is None or not ours:
         return _checked(renewed)
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)
     return dataclasses.replace(renewed, parameters=level)
@@ -203,8 +219,8 @@ def _checked(condition: Condition) -> Condition:
             f"version {condition.noise_version}, here {NOISE_VERSION}); make the baseline again with: larobust baseline --update"
         )
     check_available(condition)
-    if condition.severity is None or condition.profile is None:  # clean, or a custom level
-        return condition
+    if condition.severity is None or condition.profile is None or condition.prebuilt is not None:
+        return condition  # clean, a custom level, or images of a published set
     if condition.profile not in PROFILES:
         raise NotComparableError(f"not comparable; {condition} of the baseline has an unknown profile, {condition.profile}")
     level = level_of(condition.corruption, severity=condition.severity, profile=condition.profile)

@@ -14,7 +14,8 @@ import torch
 
 import robustbench_la
 from corruptions.compression import libjpeg_version
-from robustbench_la.measuring.session import Evaluation, describe
+from robustbench_la.measuring.descriptions import describe
+from robustbench_la.measuring.session import Evaluation
 from robustbench_la.models.checkpoints.network import Network
 from robustbench_la.models.user_code import PACKAGES
 from robustbench_la.records.cells import ImageSetting, Provenance, RunSetting

@@ -15,6 +15,7 @@ from robustbench_la.images.labels import check_class_names, names_of_outputs, re
 from robustbench_la.measuring.available import conditions_here
 from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
 from robustbench_la.measuring.outputs import channels_remedy, labels_hint
+from robustbench_la.measuring.published_conditions import read_conditions
 from robustbench_la.measuring.shortcuts import padding_checked
 from robustbench_la.measuring.trial import tried
 from robustbench_la.models.checkpoints.file import CheckpointFile
@@ -24,8 +25,8 @@ from robustbench_la.models.names import check_names
 from robustbench_la.models.preprocess import Preprocess
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.cells import CLEAN, Condition, Key, Pass
-from robustbench_la.records.level_words import custom_levels
 from robustbench_la.records.plan import EvaluationPlan
+from robustbench_la.records.published_sets import is_published
 from robustbench_la.text import counted, quoted
 
 
@@ -36,7 +37,7 @@ class Evaluation:
     networks: tuple[Network, ...]
     images: ImageSet
     conditions: tuple[Condition, ...]
-    """Clean first."""
+    """Clean first, unless a published set holds no clean images."""
     profile: str
     seed: int
     """Of the noise; the first if there are several."""
@@ -113,7 +114,10 @@ def prepare_evaluation(
 
     networks = load_networks(checkpoints, shape, without, check=check)
     check_alpha(networks, plan)
-    conditions_here(plan, height=shape.height, width=shape.width)
+    if dataset.source.published is None:
+        conditions_here(plan, height=shape.height, width=shape.width)
+    else:
+        read_conditions(plan, dataset.source.published, meter)
     # Last, because it may take minutes.
     images = dataset.decode(limit=plan.limit, meter=meter) if decode is None else decode(dataset)
     return replace(evaluation_of(networks, images, plan), left_out=tuple(left_out))
@@ -141,7 +145,11 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     for network in networks:
         check_fit(network, shape, images.name)
     check_alpha(networks, plan)
-    conditions, unmeasurable = conditions_here(plan, height=height, width=width)
+    published = images.published
+    if published is None:
+        conditions, unmeasurable = conditions_here(plan, height=height, width=width)
+    else:
+        conditions, unmeasurable = read_conditions(plan, published)
     for network in networks:
         network.model.to(device)
     settled = tuple(
@@ -151,8 +159,8 @@ def evaluation_of(networks: Sequence[Network], images: ImageSet, plan: Evaluatio
     return Evaluation(
         networks=settled,
         images=images,
-        conditions=(CLEAN, *conditions),
-        profile=plan.profile or profile_for(height, width),
+        conditions=(*([CLEAN] if published is None or published.clean else []), *conditions),
+        profile=plan.profile or profile_for(height, width) if published is None else published.name,
         seed=plan.noise_seed,
         device=device,
         batch_size=plan.batch_size or batch_size_for(device, height * width),
@@ -194,6 +202,8 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
     Raises:
         UserError: If the plan does not decide between checkpoints that differ.
     """
+    if plan.data is not None and is_published(plan.data):
+        return ImageChoice(plan.data)
     recorded = {file.images for file in files if file.images is not None}
     names, sizes = {choice.name for choice in recorded} - {""}, {replace(choice, name="") for choice in recorded}
     if plan.data is None and len(names) > 1:
@@ -261,31 +271,6 @@ def check_alpha(networks: Sequence[Network], plan: EvaluationPlan) -> None:
     if plan.layeract_alpha is not None and all(network.level == "element" for network in networks):
         names = ", ".join(dict.fromkeys(network.record.activation for network in networks))
         raise UserError(f"--layeract-alpha is {plan.layeract_alpha:g}, but no network has a LayerAct ({names}); omit it")
-
-
-def describe(evaluation: Evaluation) -> str:
-    """Images, levels, noise seeds, precision and device of an evaluation, in one sentence."""
-    seeds = evaluation.seeds
-    noise = f"noise seed {seeds[0]}" if len(seeds) == 1 else f"noise seeds {seeds[0]} to {seeds[-1]}"
-    levels = describe_levels(evaluation.conditions, evaluation.profile)
-    return f"{describe_images(evaluation.images)}; {levels}; {noise}; {evaluation.precision} on {evaluation.device}." + "".join(
-        f" Left out: {reason}." for reason in evaluation.unmeasurable
-    )
-
-
-def describe_levels(conditions: Sequence[Condition], profile: str) -> str:
-    """Where the levels of conditions come from."""
-    custom = custom_levels(conditions)
-    by_profile = not custom or any(condition.profile for condition in conditions)
-    return " and ".join([*([f"levels of profile {profile}"] if by_profile else []), *([custom] if custom else [])])
-
-
-def describe_images(images: ImageSet) -> str:
-    """How many images of which dataset, and their size."""
-    channels, height, width = images.images.shape[1:]
-    part = f" of {images.total:,} (partial)" if images.partial else ""
-    where = "in" if images.name == IN_MEMORY else "of"
-    return f"{len(images.ids):,}{part} images {where} {images.name}, {width}x{height} px, {counted(channels, 'channel')}"
 
 
 def key_of(network: Network, condition: Condition, seed: int | None) -> Key:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationInfo, field_validator, model_validator
 
 from corruptions.registry import SEVERITIES
 from robustbench_la.errors import UserError, lookup
 from robustbench_la.other_activations import check_label
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.noise_words import parse_noise, parse_severities
+from robustbench_la.records.published_sets import is_published
 
 
 def _as_list(value: object) -> object:
@@ -174,8 +175,9 @@ class EvaluationPlan(_SharedPlan):
 
     @field_validator("noise", mode="after")
     @classmethod
-    def _noise(cls, value: list[str]) -> list[str]:
-        parse_noise(value)
+    def _noise(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if not is_published(info.data.get("data")):  # a published set may hold corruptions that larobust does not know
+            parse_noise(value)
         return value
 
     def clean_only(self) -> Self:

@@ -1,0 +1,1 @@
+"""Published corrupted sets, read as they are: one module per layout."""

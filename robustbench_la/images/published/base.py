@@ -1,0 +1,76 @@
+"""What every layout of a published corrupted set gives: which conditions it holds, their identity, and some images of one."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from robustbench_la.errors import UserError
+from robustbench_la.images.source import Source
+from robustbench_la.progress import Meter, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+"""Of a corruption; files and folders with other names are none."""
+SAMPLE = 64
+"""The number of images that stand for all of them where a network is tried."""
+
+
+class PublishedSet(ABC):
+    """An opened set. Nothing of it is in memory but its labels and names."""
+
+    name: str
+    """The kind of the set, such as ``cifar10-c``."""
+    labels: Sequence[int]
+    """Of the images of every condition, which are all in one order."""
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    """Channels, height and width."""
+    held: Mapping[str, tuple[int | None, ...]]
+    """Corruption -> its severities; a single None where it has one level."""
+    clean: bool = False
+    """Whether the set holds the clean images, too."""
+    remarks: tuple[str, ...] = ()
+
+    @abstractmethod
+    def identify(self, corruption: str, severity: int | None, meter: Meter = silent) -> tuple[str, bool]:
+        """The digest of the images of a condition, and whether they are not the published ones.
+
+        Raises:
+            UserError: If they cannot be read, or do not fit the set.
+        """
+
+    @abstractmethod
+    def read(self, corruption: str, severity: int | None, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of a condition with these ids, (N, C, H, W).
+
+        Raises:
+            UserError: If they cannot be read.
+        """
+
+    def sample(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Some of the images with these ids, under the first condition of the set."""
+        corruption, severities = next(iter(self.held.items()))
+        return self.read(corruption, severities[0], ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE])
+
+
+def source_of(published: PublishedSet) -> Source:
+    """A published set as a dataset, whose images are read per condition only."""
+
+    def image(index: int) -> Image:
+        raise UserError(f"the images of {published.name} are corrupted already: only eval, baseline and check take them")
+
+    return Source(
+        labels=published.labels,
+        classes=published.classes,
+        mode="L" if published.shape[0] == 1 else "RGB",
+        image=image,
+        describe=lambda index: f"image {index}",
+        published=published,
+    )
