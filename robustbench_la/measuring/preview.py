@@ -10,12 +10,12 @@ from torch import Tensor
 from robustbench_la.errors import UserError
 from robustbench_la.images.chosen import UNLABELLED, are_files, chosen_images, files_alone
 from robustbench_la.images.decoding import ImageSet, UndecodedImages, open_dataset
+from robustbench_la.measuring.descriptions import describe_levels
 from robustbench_la.measuring.forward import corrupted, finite_logits
 from robustbench_la.measuring.loading import GoOn
 from robustbench_la.measuring.session import (
     Evaluation,
     choice_for,
-    describe_levels,
     evaluation_of,
     prepare_evaluation,
     with_labels,
