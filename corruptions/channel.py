@@ -67,7 +67,7 @@ class Channel:
     def _on_cpu(self, images: Tensor, keys: Tensor) -> Tensor:
         """The same with a compiled loop, on as many threads as torch uses."""
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
-        values, sampled = images.flatten(1).numpy(), result.view(len(images), -1).numpy()
+        values, sampled = images.flatten(1).contiguous().numpy(), result.view(len(images), -1).numpy()
         table = self._tables[torch.device("cpu")].numpy()
         numbers = keys.contiguous().numpy().view(np.uint64)
         in_pieces(len(values), values.shape[1], lambda part: sample_values(values[part], numbers[part], table, sampled[part]))

@@ -86,6 +86,14 @@ def test_threads_and_batches_change_no_pixel_of_large_images(entry, channels: in
 
 
 @by_corruption
+def test_images_may_be_a_part_of_a_larger_array(entry) -> None:
+    images, ids = pictures(4, 3, 20, 18)[::2, :, :, ::2], torch.tensor([4, 0])
+    seen, copied = (corrupt(each, entry.name, entry.levels["cifar-c"][2], ids=ids) for each in (images, images.contiguous()))
+
+    assert torch.equal(seen, copied)
+
+
+@by_corruption
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("side", [32, 224])
 def test_the_device_changes_no_pixel(entry, side: int) -> None:
