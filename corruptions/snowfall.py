@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from corruptions.kernels import LEVELS, LEVELS32, LUMINANCE, kernel
@@ -11,6 +12,7 @@ from corruptions.resizing import zoom_axis
 from corruptions.whole_draws import normals, uniforms
 
 _AXIS = "int64[::1], int64[::1], float64[::1], float64[::1]"
+_RED, _GREEN, _BLUE = (np.float64(np.float32(share)) for share in LUMINANCE)
 
 
 def snow_images(
@@ -88,10 +90,17 @@ def add_snow(image: NDArray[np.uint8], layer: NDArray[np.uint8], share: float, r
     for row in range(height):
         for column in range(width):
             red, green, blue = image[0, row, column], image[last // 2, row, column], image[last, row, column]
-            luminance = np.float32(LEVELS32[red] * LUMINANCE[0] + LEVELS32[green] * LUMINANCE[1] + LEVELS32[blue] * LUMINANCE[2])
-            pale = luminance * np.float32(1.5) + np.float32(0.5)
+            pale = _luminance(LEVELS32[red], LEVELS32[green], LEVELS32[blue]) * np.float32(1.5) + np.float32(0.5)
             one, two = LEVELS[layer[row, column]], LEVELS[layer[height - 1 - row, width - 1 - column]]
             for channel in range(channels):
                 value = LEVELS32[image[channel, row, column]]
                 mixed = kept * value + other * max(value, pale)
                 result[channel, row, column] = np.uint8(min(max(np.float64(mixed) + one + two, 0.0), 1.0) * 255.0)
+
+
+@register_jitable
+def _luminance(red: np.float32, green: np.float32, blue: np.float32) -> np.float32:
+    """As by OpenCV in float32: green is rounded, then red and blue are added by a fused multiplication, which rounds once."""
+    total = np.float32(np.float64(green) * _GREEN)
+    total = np.float32(np.float64(red) * _RED + np.float64(total))
+    return np.float32(np.float64(blue) * _BLUE + np.float64(total))

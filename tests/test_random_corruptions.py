@@ -173,7 +173,7 @@ def elastic_transform(image: Image, draws: Draws, size: float, sigma: float, jit
 REFERENCES: dict[str, Callable[..., Image]] = {
     function.__name__: function for function in (fog, glass_blur, motion_blur, snow, spatter, elastic_transform)
 }
-DIFFERING = {"snow": 1e-4, "elastic_transform": 1e-3}
+DIFFERING = {"elastic_transform": 1e-3}
 """The fraction of bytes that may differ from OpenCV's."""
 by_name = pytest.mark.parametrize("name", REFERENCES)
 
@@ -211,6 +211,13 @@ def test_an_image_is_that_of_the_formula_for_the_same_draws(name: str, profile: 
 def test_images_of_any_shape_follow_the_formula(name: str, height: int, width: int) -> None:
     for level in CORRUPTIONS[name].levels["tiny-c"][1::2]:
         compare(pictures(height, width), name, level)
+
+
+def test_snow_on_a_colourless_photograph_is_that_of_the_formula() -> None:
+    """Three equal channels often give a whole grey level, whose byte hangs on the last bit of the luminance."""
+    colourless = np.repeat(pictures(64, 64, 4)[..., :1], 3, axis=-1)
+    for level in CORRUPTIONS["snow"].levels["tiny-c"]:
+        compare(colourless, "snow", level)
 
 
 @by_name

@@ -29,8 +29,8 @@ _SNOW_LARGE = (
     channels=(1, 3),
     fidelity=Fidelity(
         "equal in law",
-        "Equal to the published steps for the same draws, except for fewer than 1 byte in 10,000, which differs by 1 where "
-        "OpenCV rounds the luminance in another order. A grey image is its own luminance.",
+        "Equal bytes to the published steps for the same draws; the luminance is rounded as by OpenCV with fused multiplications "
+        "(AVX2). A grey image counts as a colour image of three equal channels.",
     ),
     source=_SOURCE,
     cifar_c=(
