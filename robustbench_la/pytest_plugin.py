@@ -212,9 +212,10 @@ class Gate(pytest.Collector):
             if idle and "results" in self.given:
                 raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would have no effect")
             noise, severity = _option(config, "noise"), _option(config, "severity")
-            self.only = only_these(select(noise=noise, severities=severity)) if noise or severity else None
             self.rules: Rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
             self.known: Snapshot = baseline.read_baseline(Path(self.name))
+            if noise or severity:
+                self.only = only_these(select(noise=noise, severities=severity, of=self.known.corruptions))
             judge.check_rules(self.known, self.rules, self.only)
         except UserError as error:
             raise pytest.UsageError(f"larobust: {error}") from None

@@ -142,11 +142,11 @@ def check(
     check_keywords(check, settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
     rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
-    only = only_these(selection_of({"noise": noise, "severity": severity}))
     said = {name: plain(value) for name, value in settings.items() if name in NetworkPlan.model_fields}
     said["normalize"] = normalize_text(settings.get("normalize"))
     named = {"checkpoints": plain(model) if isinstance(model, (str, Path)) else "model.pt", **said}
     recorded = _read(Path(baseline), named | {"data": data if isinstance(data, str) else None}, rules)
+    only = only_these(selection_of({"noise": noise, "severity": severity}, recorded.corruptions))
     check_rules(recorded, rules, only)
     flags = {name: plain(value) for name, value in settings.items() if name in EvaluationPlan.model_fields}
     normalize = normalize_text(settings.get("normalize")) or (recorded.network.normalization if given.modules else None)

@@ -106,7 +106,7 @@ def compare(
         tests=(by == "checkpoint" and not layers) if tests is None else tests,
         allow_missing=allow_missing,
     )
-    return Comparison(compared=tuple(compare_store(Path(store), selection_of(filters), request, published)))
+    return Comparison(compared=tuple(compare_store(Path(store), selection_of(filters, Path(store)), request, published)))
 
 
 def _request(

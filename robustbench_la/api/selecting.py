@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from robustbench_la.api.settings import Filters, Numbers, Only
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 Word = TypeVar("Word", bound=str)
 
 
-def selection_of(filters: Filters) -> Selection:
-    """The selection that filters describe.
+def selection_of(filters: Filters, of: Path | Collection[str]) -> Selection:
+    """The selection that filters describe, from a store or from what has these corruptions.
 
     Raises:
         ArgumentError: For unknown corruptions, levels and severities.
@@ -31,6 +33,7 @@ def selection_of(filters: Filters) -> Selection:
             words_of(filters.get("noise")),
             map(str, _several(filters.get("severity"))),
             map(int, _several(filters.get("noise_seed"))),
+            of=of,
         )
     except UserError as error:
         raise ArgumentError(str(error)) from None

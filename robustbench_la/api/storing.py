@@ -90,7 +90,7 @@ def open_store(path: str | Path, **filters: Unpack[Filters]) -> StoreView:
     from robustbench_la.store.store import Store
 
     check_keywords(open_store, filters, Filters)
-    selection = selection_of(filters)
+    selection = selection_of(filters, Path(path))
     Store(Path(path), reading=True).close()
     return StoreView(path=Path(path), selection=selection)
 

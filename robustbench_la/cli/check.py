@@ -170,7 +170,7 @@ def command(
         rules = parse_rules(max_drop or (), max_rise or (), alpha)
         outputs = Outputs(junit, summary, json_)
         outputs.check({"the baseline": baseline, "what is judged": one, "the store": results})
-        verdict = _verdict(Path(baseline), source, rules, _filter(noise, severity), allow_missing=allow_missing_baseline)
+        verdict = _verdict(Path(baseline), source, rules, allow_missing=allow_missing_baseline)
         failures = outputs.publish(verdict, strict=strict)
     if verdict.failing(strict=strict):  # whatever happened to the reports
         for failure in failures:
@@ -212,9 +212,7 @@ class _Source:
         return from_store(Path(self.results), known, self.ckpt, given)
 
 
-def _verdict(
-    path: Path, source: _Source, rules: Rules, only: Callable[[Condition], bool] | None, *, allow_missing: bool
-) -> Verdict:
+def _verdict(path: Path, source: _Source, rules: Rules, *, allow_missing: bool) -> Verdict:
     from robustbench_la.files import is_missing
     from robustbench_la.gate import baseline as baselines
     from robustbench_la.gate.judge import check_rules, judge
@@ -230,6 +228,7 @@ def _verdict(
     if "fluctuation" in rules.named and not known.fluctuations:
         remedy = f"larobust baseline --ckpt {known.network.checkpoint} -o {path}"  # what is judged would become the baseline
         raise UserError(f"{path} holds no fluctuation; add it with: {remedy} --fluctuation --update")
+    only = _filter(known, source.only)
     check_rules(known, rules, only)  # before anything is measured
     now = source.snapshot(known, only)
     if "fluctuation" in rules.named and not now.fluctuations:
@@ -237,14 +236,14 @@ def _verdict(
     return judge(known, now, rules, only=only)
 
 
-def _filter(noise: list[str] | None, severity: list[str] | None) -> Callable[[Condition], bool] | None:
-    """Which conditions are meant; None for all."""
-    if not noise and not severity:
+def _filter(known: Snapshot, words: Mapping[str, list[str] | None]) -> Callable[[Condition], bool] | None:
+    """Which conditions of a baseline are meant; None for all."""
+    if not any(words.values()):
         return None
     from robustbench_la.gate.selection import only_these
     from robustbench_la.store.filters import select
 
-    return only_these(select(noise=noise, severities=severity))
+    return only_these(select(noise=words["noise"], severities=words["severity"], of=known.corruptions))
 
 
 def _measured(known: Snapshot, flags: dict[str, object]) -> Snapshot:

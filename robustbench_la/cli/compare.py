@@ -170,7 +170,7 @@ def command(
         raise UserError(f"--metric {metric} is relative to nothing, so --reference would do nothing")
     path = options.store_path(store)
     publish = _publisher(format_, output, path, show_paths=show_paths)
-    publish(compare_store(path, select(ckpt, activation, arch, data, noise, severity, noise_seed), request, published))
+    publish(compare_store(path, select(ckpt, activation, arch, data, noise, severity, noise_seed, of=path), request, published))
 
 
 def _publisher(format_: str | None, output: str | None, store: Path, *, show_paths: bool) -> Callable[[Sequence[Table]], None]:

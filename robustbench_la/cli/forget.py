@@ -38,8 +38,8 @@ def command(
     from robustbench_la.store.schema import EVERYTHING
     from robustbench_la.store.store import Store
 
-    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     path = options.store_path(store)
+    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed, of=path)
     if selection == EVERYTHING:
         raise UserError(f"nothing to forget; give a filter such as --ckpt or --noise (to forget everything, delete {path})")
     with Store(path, reading=True) as opened:

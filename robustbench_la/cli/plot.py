@@ -118,7 +118,7 @@ def command(
     if is_same(path, results):
         raise UserError(f"-o {output} would overwrite the store")
     read = partial(_cells, across=figure_kind.across) if figure_kind.drawn_from == "cells" else _layers
-    records, about = read(results, select(*filters), group, allow_missing=allow_missing)
+    records, about = read(results, select(*filters, of=results), group, allow_missing=allow_missing)
     style.save(figure_kind.draw(records, **about, **drawing), path)
     say(f"{output} written")
 

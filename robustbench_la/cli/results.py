@@ -42,8 +42,8 @@ def command(
 
     if json_ and csv_:
         raise UserError("give --json or --csv, not both")
-    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed)
     path = options.store_path(store)
+    selection = select(ckpt, activation, arch, data, noise, severity, noise_seed, of=path)
     with Store(path, reading=True) as opened:
         cells, layers = opened.cells(selection), opened.layers(selection, statistics=json_)
     if json_ or csv_:

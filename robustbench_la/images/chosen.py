@@ -44,7 +44,7 @@ def chosen_images(dataset: UndecodedImages, words: Sequence[str], *, limit: int)
     source = dataset.source
     total = len(source.labels)
     wanted = places_of(words, total, dataset.choice.name) if words else list(map(int, chosen_ids(total, limit)))
-    if getattr(source, "published", None) is not None and any(isinstance(place, Path) for place in wanted):
+    if source.published is not None and any(isinstance(place, Path) for place in wanted):
         raise UserError(f"{dataset.choice.name} holds images that are corrupted already; give --image an index in it, not a file")
     known = _ids_by_file(source) if any(isinstance(place, Path) for place in wanted) else {}
     places = [known.get(os.path.realpath(place), place) if isinstance(place, Path) else place for place in wanted]

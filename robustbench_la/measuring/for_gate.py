@@ -178,8 +178,13 @@ def measure_snapshot(
 
 
 def with_content(snapshot: Snapshot, ready: Prepared) -> Snapshot:
-    """A snapshot with the content of each of its images, so that another set of images can be told from it image by image."""
+    """A snapshot with the content of each of its images, so that another set of images can be told from it image by image.
+
+    That of published images is in their conditions.
+    """
     images = ready.evaluation.images
+    if images.published is not None:
+        return snapshot
     classes = images.classes if images.files else ()
     content = ImageDigests(digests=digests_of(images.images), names=images.files, classes=classes)
     return dataclasses.replace(snapshot, content=content)

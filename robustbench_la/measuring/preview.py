@@ -131,7 +131,7 @@ def about(evaluation: Evaluation) -> str:
     stored = f", stored as JPEG of quality {qualities.pop()}" if qualities else ""
     origin = f" of {images.name}" if images.total > len(images.ids) or images.classes else ""
     levels = f"{describe_levels(evaluation.conditions, evaluation.profile)}; noise seed {evaluation.seed}"
-    if getattr(images, "published", None) is not None:
+    if images.published is not None:
         levels = "as in " + " and ".join(dict.fromkeys(str(one.profile) for one in evaluation.conditions if one.profile))
     left_out = f" Left out: {'; '.join(evaluation.unmeasurable)}." if evaluation.unmeasurable else ""
     shown = f"{counted(len(images.ids), 'image')}{origin}, {width}x{height} px, {counted(channels, 'channel')}{stored}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 
 from corruptions.registry import Level
 from robustbench_la.errors import UserError, did_you_mean
@@ -64,11 +65,14 @@ def parse_noise(words: list[str]) -> list[tuple[str, tuple[Level, ...]]]:
     return noise
 
 
-def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, Level], ...]]:
+def parse_noise_filter(
+    words: list[str], others: Callable[[], Collection[str]] = tuple
+) -> tuple[tuple[str, ...], tuple[tuple[str, Level], ...]]:
     """Parse a filter of results, in the notation of ``parse_noise``.
 
     Args:
         words: Such as ``clean,poisson`` or ``gaussian=0.05``.
+        others: Gives the corruptions that results have, which those of published sets may; asked for words that are not ours.
 
     Returns:
         Names of corruptions (or ``clean``) at every level; and pairs of a corruption and a custom level.
@@ -79,11 +83,11 @@ def parse_noise_filter(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[s
     >>> parse_noise_filter(["clean,poisson", "gaussian=0.05"])
     (('clean', 'shot_noise'), (('gaussian_noise', (0.05,)),))
     """
-    noise = _read(words)
+    noise = _read(words, others)
     return tuple(name for name, level in noise if level is None), tuple((name, level) for name, level in noise if level)
 
 
-def _read(words: list[str]) -> list[tuple[str, Level | None]]:
+def _read(words: list[str], others: Callable[[], Collection[str]] = tuple) -> list[tuple[str, Level | None]]:
     """The named corruptions, each with one custom level or without a level; and ``clean``."""
     from corruptions import CORRUPTIONS, names_of
     from corruptions.registry import names_with_level
@@ -96,6 +100,8 @@ def _read(words: list[str]) -> list[tuple[str, Level | None]]:
         elif not equals:
             name, text = part, ""
         names = ("clean",) if part == "clean" else names_with_level(name) if equals or text else names_of(name)
+        if not (names or equals or text) and name in others():
+            names = (name,)
         if not names:
             raise UserError(_unknown(part))
         if not (equals or text):

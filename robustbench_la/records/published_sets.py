@@ -16,7 +16,7 @@ PUBLISHED_SETS: Mapping[str, str] = MappingProxyType(
         "mnist-c": "MNIST-C as published: <corruption>/test_images.npy and test_labels.npy",
     }
 )
-"""Name -> what it is, for ``larobust list data``."""
+"""Name -> what it is, for ``larobust list datasets``."""
 
 
 def is_published(data: str | None) -> bool:

@@ -66,6 +66,11 @@ class Snapshot(ImageSetting):
         """Number of images measured on."""
         return len(self.labels)
 
+    @property
+    def corruptions(self) -> frozenset[str]:
+        """The names of those that were measured."""
+        return frozenset(answers.condition.corruption for answers in self.answers)
+
     def correct(self, answers: Answers) -> NDArray[np.bool_]:
         """Which images were classified correctly, (N,)."""
         correct: NDArray[np.bool_] = answers.predictions == self.labels

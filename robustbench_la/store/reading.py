@@ -78,6 +78,12 @@ class Reader:
                     raise ValueError(f"{cell.total} images instead of the {stored.setting.images} of its run")
             yield stored
 
+    def corruptions(self) -> frozenset[str]:
+        """The names of the corruptions of all cells and layer records. Raises UserError if the store is damaged."""
+        with explained(self._path):
+            names = self._connection.execute("SELECT corruption FROM cells UNION SELECT corruption FROM layers").fetchall()
+        return frozenset(str(name) for (name,) in names)
+
     def layers(
         self, selection: Selection = EVERYTHING, *, statistics: bool = True, after: int = 0, most: int = -1
     ) -> Iterator[tuple[int, RunSetting, LayerRow]]:

@@ -119,6 +119,10 @@ class Store:
         """
         return list(self.reader.cells(selection, predictions=predictions))
 
+    def corruptions(self) -> frozenset[str]:
+        """The names of the corruptions of all cells and layer records."""
+        return self.reader.corruptions()
+
     def predictions(self, stored: Stored) -> NDArray[np.uint16]:
         """The predicted class of each image of a cell, in the order of the ids: (N,)."""
         return self.reader.predictions(stored)

@@ -20,6 +20,7 @@ from robustbench_la.records.cells import CLEAN
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from robustbench_la.records.cells import RunSetting
     from robustbench_la.store.store import Stored
 
 SOURCES = ("prebuilt", "generated")
@@ -35,8 +36,17 @@ class _Side:
     """What one network was measured under, from one source."""
 
     series: _Series
+    labels: bytes
+    """Of all images, in order."""
+    setting: RunSetting
     cells: Mapping[Unit, Sequence[Stored]]
     """One cell per noise seed."""
+
+    def has_the_images_of(self, other: _Side) -> bool:
+        """Whether both have the same labels in the same order: parts of equally many, or all of a set that is such a part."""
+        one, two = self.setting, other.setting
+        whole = one.images == one.dataset_images or two.images == two.dataset_images
+        return self.labels == other.labels and (whole or one.dataset_images == two.dataset_images)
 
 
 def sources_of(words: str) -> tuple[str, ...]:
@@ -75,10 +85,10 @@ def compare_sources(
     pairs: dict[tuple[object, ...], list[tuple[Stored, _Side, _Side]]] = {}
     for entries in by_network.values():
         sides = _sides(entries, labels_of)
-        for key, prebuilt in sides["prebuilt"]:
-            for other, generated in sides["generated"]:
-                if key == other and set(prebuilt.cells) & set(generated.cells):
-                    place = (key, prebuilt.series, generated.series)
+        for prebuilt in sides["prebuilt"]:
+            for generated in sides["generated"]:
+                if prebuilt.has_the_images_of(generated) and set(prebuilt.cells) & set(generated.cells):
+                    place = (prebuilt.labels, prebuilt.series, generated.series)
                     pairs.setdefault(place, []).append((entries[0], generated, prebuilt))
     if not pairs:
         raise UserError(_nothing(list(by_network.values())))
@@ -99,23 +109,23 @@ def _nothing(by_network: Sequence[Sequence[Stored]]) -> str:
     )
 
 
-def _sides(entries: Sequence[Stored], labels_of: Callable[[str], NDArray[np.uint16]]) -> dict[str, list[tuple[object, _Side]]]:
-    """What one network was measured under, by source; each with what must be equal for its images to be paired."""
-    sides: dict[str, list[tuple[object, _Side]]] = {source: [] for source in SOURCES}
+def _sides(entries: Sequence[Stored], labels_of: Callable[[str], NDArray[np.uint16]]) -> dict[str, list[_Side]]:
+    """What one network was measured under, by source."""
+    sides: dict[str, list[_Side]] = {source: [] for source in SOURCES}
     kinds: dict[tuple[object, ...], list[Stored]] = {}
     for entry in entries:
         condition = entry.cell.condition
         kinds.setdefault((entry.setting.fingerprint, condition.source, condition.profile, condition.jpeg), []).append(entry)
     for (fingerprint, source, profile, jpeg), measured in kinds.items():
-        setting = measured[0].setting
-        images = (labels_of(str(fingerprint)).tobytes(), setting.dataset_images)
+        setting, labels = measured[0].setting, labels_of(str(fingerprint)).tobytes()
         for version in noise_versions(entry.cell.condition for entry in measured):
             cells: dict[Unit, list[Stored]] = {}
             for entry in measured:
                 condition = entry.cell.condition
                 if is_drawn_by(condition, version) and condition.severity is not None:
                     cells.setdefault((condition.corruption, condition.severity), []).append(entry)
-            sides[str(source)].append((images, _Side(series=(profile, jpeg, version), cells=cells)))  # type: ignore[arg-type]
+            series = (profile, jpeg, version)
+            sides[str(source)].append(_Side(series=series, labels=labels, setting=setting, cells=cells))  # type: ignore[arg-type]
     return sides
 
 
@@ -146,12 +156,12 @@ def _table(members: Sequence[tuple[Stored, _Side, _Side]], request: Request, rig
         Column(name="p", kind="number"),
         Column(name="p (Holm)", kind="number"),
     )
-    first, generated, prebuilt = members[0]
+    _, generated, prebuilt = members[0]
     return Table(
         title=f"Generated and prebuilt images: {_what(generated)} and images of {prebuilt.series[0]}",
         columns=columns,
         rows=shown,
-        notes=_notes(first, generated, prebuilt),
+        notes=_notes(generated, prebuilt),
     )
 
 
@@ -184,15 +194,16 @@ def _compared(units: Sequence[Unit], generated: _Side, prebuilt: _Side, right: R
     return float(ours.mean()), float(theirs.mean()), Estimate(spread.mean, spread.low, spread.high, evidence=evidence)
 
 
-def _notes(first: Stored, generated: _Side, prebuilt: _Side) -> tuple[str, ...]:
-    setting = first.setting
+def _notes(generated: _Side, prebuilt: _Side) -> tuple[str, ...]:
+    setting = generated.setting
     seeds = {cell.cell.noise_seed for cells in generated.cells.values() for cell in cells}
     averaged = f", averaged over {len(seeds)} noise seeds" if len(seeds) > 1 else ""
     notes = [
         f"Top-1 accuracy in % on {setting.images:,} images: generated here ({_what(generated)}{averaged}) and read "
-        f"from the published {prebuilt.series[0]}, at the severities that both have. Difference: generated − prebuilt in points, "
+        f"from {prebuilt.series[0]}, at the severities that both have. Difference: generated − prebuilt in points, "
         "with its 95 % interval; one condition and one seed: McNemar's exact test, else a paired t-test over images. p (Holm): "
-        "corrected over the tests of this table. Both have the same photographs, not the same draws of noise."
+        "corrected over the tests of this table. Both have the same photographs, and the same draws of noise only if larobust wrote "
+        "the set with this noise seed."
     ]
     if str(prebuilt.series[0]).startswith(("imagenet-c", "tiny-imagenet-c")) and generated.series[1] != 85:
         notes.append("The published images are stored as JPEG 85, so images generated with --jpeg 85 are the fair counterpart.")

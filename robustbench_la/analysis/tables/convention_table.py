@@ -38,7 +38,7 @@ def conventions(cells: Sequence[Cell], setting: RunSetting) -> list[Table]:
 def _table(of: Group) -> Table | None:
     rows: list[Values] = [{} for _ in of.networks]
     columns: dict[str, Column] = {}
-    notes = []
+    notes: list[str] = []
     for metric, name in _SHOWN.items():
         try:
             measured = metric_columns(of, metric, "corruption", ALEXNET_REFERENCE if METRICS[metric].needs_reference else None)
