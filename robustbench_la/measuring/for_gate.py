@@ -103,8 +103,7 @@ def prepare_by_baseline(
         "amp": baseline.precision != "float32" or None,
     }
     conditions = tuple(dict.fromkeys(answers.condition for answers in baseline.answers))
-    other_noise = flags.keys() & _NOISE
-    if other_noise:
+    if other_noise := flags.keys() & _NOISE:
         settings |= _noise(conditions, baseline.profile, severities="noise" not in flags)
     plan = read_plan(None, {**settings, **flags})
 

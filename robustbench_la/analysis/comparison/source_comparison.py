@@ -202,8 +202,8 @@ def _notes(generated: _Side, prebuilt: _Side) -> tuple[str, ...]:
         f"Top-1 accuracy in % on {setting.images:,} images: generated here ({_what(generated)}{averaged}) and read "
         f"from {prebuilt.series[0]}, at the severities that both have. Difference: generated − prebuilt in points, "
         "with its 95 % interval; one condition and one seed: McNemar's exact test, else a paired t-test over images. p (Holm): "
-        "corrected over the tests of this table. Both have the same photographs, and the same draws of noise only if larobust wrote "
-        "the set with this noise seed."
+        "corrected over the tests of this table. Both have the same photographs; the draws of noise are the same only if "
+        "larobust wrote the set with this noise seed."
     ]
     if str(prebuilt.series[0]).startswith(("imagenet-c", "tiny-imagenet-c")) and generated.series[1] != 85:
         notes.append("The published images are stored as JPEG 85, so images generated with --jpeg 85 are the fair counterpart.")
