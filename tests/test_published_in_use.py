@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 from test_check import command
 
 import robustbench_la as la
+from robustbench_la.images.decoding import ImageChoice, open_dataset
+from robustbench_la.measuring.session import _sizes_ignored
 
 IMAGES = 20
 LABELS = [index * 7 % 10 for index in range(IMAGES)]
@@ -106,3 +109,48 @@ def test_a_limit_takes_the_same_images_of_a_set_as_of_a_clean_dataset_of_its_siz
     (table,) = la.compare(store, source="prebuilt,generated").tables()
     assert [row.values[4].value for row in table.rows] == [0.0]
     assert "Partial: 7 of 20 images." in table.notes
+
+
+def test_the_papers_corruptions_are_those_that_the_set_holds_and_only_without_noise_is_everything_measured(folder: Path) -> None:
+    (folder / "set" / "contrast.npy").rename(folder / "set" / "gaussian_blur.npy")
+
+    def measured(**noise: str) -> tuple[set[str], str]:
+        read = la.evaluate(network(), f"cifar10-c:{folder}/set", normalize="none", severity=1, **noise)  # type: ignore[arg-type]
+        return {cell.condition.corruption for cell in read.cells}, " ".join(str(read).split())
+
+    paper, everything, all_ = measured(noise="paper"), measured(), measured(noise="all")
+
+    assert (paper[0], everything[0]) == ({"gaussian_blur"}, {"gaussian_blur", "brightness"})
+    assert all_[0] == everything[0]
+    assert "Left out" not in everything[1]
+    for said in (paper[1], all_[1]):
+        assert said.count("Left out:") == said.count("which the set does not hold") == 1
+    assert "shot_noise" in paper[1]
+
+
+def test_notes_below_a_table_without_clean_images_explain_nothing_that_it_lacks(folder: Path) -> None:
+    shown = str(la.evaluate(network(), f"cifar10-c:{folder}/set", normalize="none", severity=1))
+
+    assert "Rel. drop" not in shown
+    assert "below the clean accuracy" not in shown
+
+
+def test_a_size_that_a_checkpoint_records_is_said_not_to_apply_to_a_set(folder: Path) -> None:
+    dataset = open_dataset(ImageChoice(f"cifar10-c:{folder}/set"))
+    checkpoint = SimpleNamespace(file=SimpleNamespace(images=ImageChoice("imagenet", resize=256, crop=224)))
+
+    remarked = _sizes_ignored(dataset, [checkpoint])  # type: ignore[list-item]
+    assert remarked.remarks == ("measured in 32x32 px; 224 px, which a checkpoint records, is not applied to a published set",)
+
+
+def test_a_preview_shows_images_of_a_set_as_they_are(folder: Path) -> None:
+    shown = la.preview(f"cifar10-c:{folder}/set", 3, severity="1,5").preview
+
+    tiles = shown.images[0].tiles
+    assert [str(tile.condition) for tile in tiles] == [
+        f"{name} {severity}, cifar10-c (modified)" for name in ("brightness", "contrast") for severity in (1, 5)
+    ]
+    assert (tiles[3].pixels == np.load(folder / "set" / "contrast.npy")[4 * IMAGES + 3]).all()
+    assert shown.about.endswith("as in cifar10-c (modified).")
+    with pytest.raises(la.UserError, match=r"give --image an index|index in it"):
+        la.preview(f"cifar10-c:{folder}/set", str(folder / "net.py"))

@@ -107,7 +107,7 @@ def evaluate(
     model: Models,
     data: Data | None = None,
     *,
-    noise: Words = "paper",
+    noise: Words | None = None,
     severity: Severities | None = None,
     noise_seeds: int = 1,
     **settings: Unpack[MeasuringSettings],
@@ -126,7 +126,7 @@ def evaluate(
             8-bit images (N, C, H, W) or (N, H, W, C), or a torch Dataset of (PIL image or uint8 tensor, label). Checkpoints that
             record what they were trained on need none.
         noise: Corruptions: names, aliases, groups (``"paper"``, ``"all"``), or custom levels (``"gaussian=0.05,0.1"``);
-            ``"clean"`` for clean images alone.
+            ``"clean"`` for clean images alone. If not given: the paper's, and of a published set all that it holds.
         severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
         noise_seeds: Number of noise seeds to measure with, counted from ``noise_seed``.
         settings: Any of ``MeasuringSettings``, by keyword: ``normalize``, ``limit``, ``device``, ``store`` ...

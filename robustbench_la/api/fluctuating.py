@@ -96,7 +96,7 @@ def fluctuation(
     model: Models,
     data: Data | None = None,
     *,
-    noise: Words = "paper",
+    noise: Words | None = None,
     severity: Severities | None = None,
     inject: Words | None = None,
     only: Literal["fluctuation"] | None = None,
@@ -135,7 +135,7 @@ def fluctuation(
 
     check_keywords(fluctuation, settings, MeasuringSettings)
     options = parse_options(only, threshold, words_of(inject))
-    if options.injections and (noise != "paper" or severity is not None or settings.get("profile") is not None):
+    if options.injections and (noise is not None or severity is not None or settings.get("profile") is not None):
         raise ArgumentError("inject= replaces noise=, severity= and profile=; give one or the other")
     given = sources(
         model,

@@ -13,6 +13,7 @@ from robustbench_la.api.errors_in_python import errors_in_python
 from robustbench_la.api.preparing import Severities, Sources, Words, evaluation_in_memory, meter_of, notes_of, plan_of, sources
 from robustbench_la.api.settings import MeasuringSettings, check_keywords
 from robustbench_la.errors import ArgumentError
+from robustbench_la.records.published_sets import is_published
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -70,7 +71,7 @@ def preview(
     data: Data | None = None,
     image: Chosen = None,
     *,
-    noise: Words = "all",
+    noise: Words | None = None,
     severity: Severities | None = None,
     model: Models | None = None,
     **settings: Unpack[MeasuringSettings],
@@ -81,7 +82,7 @@ def preview(
         data: The name of a dataset as on the command line, or images in memory, as for ``evaluate``. Image files need none.
         image: The index of an image in the data, an image file (also from elsewhere), or several of them. If not given, the first
             ``limit`` images (one, if that is not given either) of the permutation that ``evaluate`` takes its images from.
-        noise: Corruptions, groups or custom levels, as for ``evaluate``.
+        noise: Corruptions, groups or custom levels, as for ``evaluate``; all if not given.
         severity: 1 to 5, several of them, or a range such as ``"1-3"``; all five if not given.
         model: Networks, as for ``evaluate``; what they take each image for is shown below it.
         settings: Any of ``MeasuringSettings`` but those of stores: ``resize``, ``profile``, ``noise_seed`` ...
@@ -110,7 +111,8 @@ def preview(
         download=settings.get("download", False),
         needs_models=model is not None,
     )
-    plan = plan_of(given, {**settings, "noise": noise, "severity": severity})
+    named = isinstance(given.data, str) and is_published(given.data)  # which has its own
+    plan = plan_of(given, {**settings, "noise": noise if noise is not None or named else "all", "severity": severity})
     with _prepared(given, plan, words_of(image), settings) as evaluation:
         return PreviewResult(preview=preview_of(evaluation), notes=notes_of(evaluation))
 

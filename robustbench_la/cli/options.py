@@ -170,7 +170,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DATASET",
-        help="digits, mnist:DIR, cifar10:DIR, folder:DIR ...: see `larobust list datasets`.",
+        help="digits, cifar10:DIR, folder:DIR, imagenet-c:DIR (as published) ...: see `larobust list datasets`.",
         autocompletion=completion.datasets,
         rich_help_panel=IMAGES,
     ),

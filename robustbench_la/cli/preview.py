@@ -10,6 +10,7 @@ from robustbench_la.cli import options, plan_flags
 from robustbench_la.cli.plan_flags import PlanFlags
 from robustbench_la.cli.streams import say
 from robustbench_la.errors import UserError
+from robustbench_la.records.published_sets import is_published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,8 @@ Written = Annotated[
 @plan_flags.with_plan_flags("noise_seeds", limit=Limit, noise=Noise)
 def command(flags: PlanFlags, download: options.Download = False, image: Image = None, output: Written = "preview.png") -> None:
     """Read arguments, corrupt, draw, write."""
-    plan = plan_flags.plan_of(None, {**flags, "noise": flags.get("noise") or ["all"]})
+    everything = None if is_published(flags.get("data")) else ["all"]  # of a set: what it holds
+    plan = plan_flags.plan_of(None, {**flags, "noise": flags.get("noise") or everything})
     _check_use(flags)
     from pathlib import Path
 

@@ -79,8 +79,8 @@ def sets_in_words(conditions: Sequence[Condition]) -> str:
 def _names(plan: EvaluationPlan, published: PublishedSet) -> tuple[list[str], tuple[str, ...]]:
     """The corruptions that are asked for; and what was left out of groups."""
     words = [word.strip() for text in plan.noise for word in text.split(",")]
-    if words == ["paper"]:  # which is also what stands where nothing was said
-        words = ["all"]
+    if "noise" not in plan.model_fields_set:
+        return list(published.held), ()
     names: dict[str, None] = {}
     left_out: dict[str, None] = {}
     for word in words:
@@ -100,4 +100,5 @@ def _names(plan: EvaluationPlan, published: PublishedSet) -> tuple[list[str], tu
             left_out |= dict.fromkeys(name for name in known if name not in published.held)
         else:
             raise UserError(f"{published.name} has no {word!r}{did_you_mean(word, published.held)}")
-    return list(names), tuple(f"{name}, which the set does not hold" for name in left_out)
+    missing = [name for name in left_out if name not in names]
+    return list(names), (f"{', '.join(missing)}, which the set does not hold",) if missing else ()

@@ -13,7 +13,7 @@ from robustbench_la.images.datasets import check_classes
 from robustbench_la.images.decoding import IN_MEMORY, ImageChoice, ImageSet, Shape, UndecodedImages
 from robustbench_la.images.labels import check_class_names, names_of_outputs, relabelled
 from robustbench_la.measuring.available import conditions_here
-from robustbench_la.measuring.loading import GoOn, load_networks, read_checkpoints
+from robustbench_la.measuring.loading import GoOn, ReadCheckpoint, load_networks, read_checkpoints
 from robustbench_la.measuring.outputs import channels_remedy, labels_hint
 from robustbench_la.measuring.published_conditions import read_conditions
 from robustbench_la.measuring.shortcuts import padding_checked
@@ -105,7 +105,7 @@ def prepare_evaluation(
 
     checkpoints = read_checkpoints(plan, without)
     dataset = decoding.open_dataset(choice_for(plan, [one.file for one in checkpoints]), download=download)
-    dataset = with_labels(dataset, plan)
+    dataset = with_labels(_sizes_ignored(dataset, checkpoints), plan)
     shape = dataset.shape()
 
     def check(network: Network) -> None:
@@ -222,6 +222,17 @@ def choice_for(plan: EvaluationPlan, files: Sequence[CheckpointFile]) -> ImageCh
         channels=plan.channels or size.channels,
         interpolation=plan.interpolation or size.interpolation,
     )
+
+
+def _sizes_ignored(dataset: UndecodedImages, checkpoints: Sequence[ReadCheckpoint]) -> UndecodedImages:
+    """The dataset; a published set, whose images are not resized, with a remark on each other size that checkpoints record."""
+    if dataset.source.published is None:
+        return dataset
+    shape, recorded = dataset.shape(), {one.file.images for one in checkpoints if one.file.images is not None}
+    sides = sorted({choice.crop or choice.resize or shape.height for choice in recorded} - {shape.height})
+    size = f"measured in {shape.width}x{shape.height} px"
+    ignored = [f"{size}; {side} px, which a checkpoint records, is not applied to a published set" for side in sides]
+    return replace(dataset, remarks=(*dataset.remarks, *ignored))
 
 
 def check_fit(network: Network, shape: Shape, name: str, *, labels_given: bool = False) -> None:

@@ -53,10 +53,15 @@ def summary(cells: Sequence[Cell], *, about: str = "", as_given: bool = False) -
         Column(name="mean corr.", kind="percent", better="higher"),
         Column(name="rel. drop", kind="percent", better="lower"),
     )
+    interval, drop = (
+        (", with its 95 % Wilson interval below the clean accuracy", " Rel. drop: (clean − mean corr.) / clean, in %.")
+        if CLEAN in conditions
+        else ("", "")
+    )
     notes = (
         *([about] if about else []),
-        f"Top-1 accuracy in %, with its 95 % Wilson interval below the clean accuracy. Each corruption: {_levels(cells)}. "
-        f"{mean_note(MEAN, conditions, corruptions, 'corruptions')} Rel. drop: (clean − mean corr.) / clean, in %.",
+        f"Top-1 accuracy in %{interval}. Each corruption: {_levels(cells)}. "
+        f"{mean_note(MEAN, conditions, corruptions, 'corruptions')}{drop}",
         *_pair_note(cell.network.activation for cell in cells),
         *copies_note(cell.network for cell in cells),
         *stochastic_note(cell.network for cell in cells),
