@@ -85,15 +85,8 @@ def prepare_by_baseline(
         NotComparableError: If the plan is the baseline's, but images, preprocessing, or what the network takes differ.
     """
     flags = {name: value for name, value in flags.items() if value is not None and value is not False}
-    recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
-    if flags.get("activation") not in (None, recorded.get("activation")):
-        recorded.pop("layeract_alpha", None)  # of an activation that this checkpoint does not have
-    for given_now, then in (("normalize", "preprocess"), ("preprocess", "normalize")):  # one takes the place of the other
-        if given_now in flags:
-            recorded.pop(then, None)
-    check_code_is_named(recorded, flags, source="the baseline")
     settings = {
-        **recorded,
+        **_of_the_network(baseline, flags),
         "data": baseline.data,
         "resize": baseline.resize,
         "crop": baseline.crop,
@@ -117,6 +110,18 @@ def prepare_by_baseline(
     _check_published(conditions, ready.evaluation)
     profile = baseline.profile or ready.evaluation.profile
     return dataclasses.replace(ready, evaluation=dataclasses.replace(ready.evaluation, conditions=conditions, profile=profile))
+
+
+def _of_the_network(baseline: Snapshot, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a baseline says of its network, without what flags say instead. Raises UserError for code that no flag names."""
+    recorded = {name: baseline.given[name] for name in NetworkPlan.model_fields if name in baseline.given}
+    if flags.get("activation") not in (None, recorded.get("activation")):
+        recorded.pop("layeract_alpha", None)  # of an activation that this checkpoint does not have
+    for given_now, then in (("normalize", "preprocess"), ("preprocess", "normalize")):  # one takes the place of the other
+        if given_now in flags:
+            recorded.pop(then, None)
+    check_code_is_named(recorded, flags, source="the baseline")
+    return recorded
 
 
 def _comparable(
