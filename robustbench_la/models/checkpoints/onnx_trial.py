@@ -16,7 +16,7 @@ from pathlib import Path
 _TOO_MUCH = 9
 """The exit code for what needs more memory."""
 _WALL_SECONDS = 120
-"""After which it is ended even if it computed little: on a machine that is busy with something else."""
+"""By the clock, besides twice those of the processor: the machine may be busy with something else."""
 
 
 def runs_within(path: Path, dtype: str, shape: Sequence[int], *, megabytes: int, seconds: float) -> bool:
@@ -35,7 +35,7 @@ def runs_within(path: Path, dtype: str, shape: Sequence[int], *, megabytes: int,
         done = subprocess.run(
             [sys.executable, "-P", __file__, str(path.absolute()), *limits],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=_WALL_SECONDS, check=False,
+            timeout=_WALL_SECONDS + 2 * seconds, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False
