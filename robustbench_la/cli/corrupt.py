@@ -36,28 +36,10 @@ Format = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
-_OF_NETWORKS = (
-    "checkpoints",
-    "checkpoint_table",
-    "keep_going",
-    "arch",
-    "arch_label",
-    "exchange",
-    "key",
-    "trust_file",
-    "allow_code",
-    "activation",
-    "layeract_alpha",
-    "normalize",
-    "preprocess",
-    "labels",
-    "label_map",
-    "amp",
-    "allow_stochastic",
-)
+_USELESS = ("checkpoints", "checkpoint_table", *plan_flags.OF_NETWORKS, "labels", "label_map", "jpeg", "noise_seeds")
 
 
-@plan_flags.with_plan_flags(*_OF_NETWORKS, "jpeg", "noise_seeds")
+@plan_flags.with_plan_flags(*_USELESS)
 def command(
     flags: PlanFlags,
     output: Folder,

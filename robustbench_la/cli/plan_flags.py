@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+OF_NETWORKS = (
+    "keep_going", "arch", "arch_label", "exchange", "key", "trust_file", "allow_code", "activation", "layeract_alpha",
+    "normalize", "preprocess", "amp", "allow_stochastic",
+)  # fmt: skip
+"""The flags that have no effect where there are only images."""
 
 
 class PlanFlags(TypedDict):

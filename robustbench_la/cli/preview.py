@@ -25,11 +25,6 @@ Rows are corruptions; columns are the clean image and its severities, with the l
 level, several images share a grid. With --ckpt, what a network takes each image for is below it: ✓ right, ✗ wrong."""
 EXAMPLE = "Example: larobust preview --data mnist:data --image 7 -o grid.png"
 
-_ABOUT_NETWORKS = (
-    "arch", "arch_label", "exchange", "key", "trust_file", "allow_code", "activation", "layeract_alpha", "normalize",
-    "preprocess", "keep_going", "allow_stochastic", "amp",
-)  # fmt: skip
-
 Image = Annotated[
     list[str] | None,
     typer.Option(
@@ -100,7 +95,7 @@ def _check_use(flags: PlanFlags) -> None:
     given = dict(flags)
     if plan_flags.is_given(given["checkpoints"]) or given["checkpoint_table"] is not None:
         return
-    for name in _ABOUT_NETWORKS:
+    for name in plan_flags.OF_NETWORKS:
         if plan_flags.is_given(given.get(name)):
             raise UserError(f"{as_flags({name: True}).strip()} is about a network, and none is given; add --ckpt, or omit it")
 
