@@ -10,7 +10,7 @@ import numpy as np
 
 from robustbench_la.output.figures.style import GREY, WIDTHS, themed
 from robustbench_la.output.previews.arrangement import Heading, Panel, Spot
-from robustbench_la.output.previews.words import cut, fitted, width_of
+from robustbench_la.output.previews.words import DPI, cut, fitted, width_of
 from robustbench_la.records.previews import Prediction
 from robustbench_la.text import printable
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-DPI = 300
 _PAGE = int(WIDTHS[2] * DPI)
 """Dots across: figures are as wide as a page of two columns, unless the images are wider."""
 _LARGEST, _LARGE = 480, 300

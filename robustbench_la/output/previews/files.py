@@ -55,7 +55,7 @@ def save(preview: Preview, path: Path) -> None:
 def png(preview: Preview) -> bytes:
     """The picture of a preview, in memory."""
     content = io.BytesIO()
+    (figure,) = figures(arranged(preview), preview.networks, preview.about, pages=False)
     with style.themed():
-        for figure in figures(arranged(preview), preview.networks, preview.about, pages=False):
-            figure.savefig(content, format="png", metadata={"Software": None})
+        figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

@@ -40,7 +40,7 @@ def fragment(preview: Preview) -> str:
 def _rendered(template: str, preview: Preview) -> str:
     panels: Sequence[Panel] = arranged(preview)
     note = " ".join(filter(None, (preview.about, about_predictions(preview.networks))))
-    title = f"{preview.images[0].title}" if len(preview.images) == 1 else f"{len(preview.images)} images"
+    title = preview.images[0].title if len(preview.images) == 1 else f"{len(preview.images)} images"
     return _templates().get_template(template).render(panels=panels, note=note, title=_shown(title)) + "\n"
 
 

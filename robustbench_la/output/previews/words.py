@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import TYPE_CHECKING
 
 from robustbench_la.text import printable
 
-if TYPE_CHECKING:
-    from matplotlib.textpath import TextPath  # noqa: F401
-
-_DOTS_PER_POINT = 300 / 72
+DPI = 300
+"""Dots per inch of a picture."""
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -25,7 +22,7 @@ def width_of(text: str, size: float) -> int:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
         width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
-    return round(width * _DOTS_PER_POINT)
+    return round(width * DPI / 72)
 
 
 def fitted(text: str, size: float, width: int, *, between: str = "/") -> list[str]:
