@@ -37,7 +37,7 @@ def kernel(signature: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
     The compiled code is cached on disk for the next process if numba finds a writable folder (``NUMBA_CACHE_DIR``, the folder of
     the source file, the user's cache). The cache is invalidated only when the file of the loop changes, so any function that a
-    loop calls belongs in the same file.
+    loop calls belongs in the same file, and constants that it takes from elsewhere must never change.
 
     Args:
         signature: The argument types in numba's notation; arrays must have exactly the memory layout given there.
