@@ -11,6 +11,7 @@ from robustbench_la.errors import UserError
 from robustbench_la.images.published.base import NAME, PublishedSet, source_of
 from robustbench_la.images.published.npy_files import labels_in, mapped_images, md5_of
 from robustbench_la.images.source import Source, Split
+from robustbench_la.images.storage import give_back
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class _Blocks(PublishedSet):
     def read(self, corruption: str, severity: int | None, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
         import numpy as np
 
-        images = self._images(corruption)[(severity or 1) * len(self.labels) - len(self.labels) + ids]
+        mapped = self._images(corruption)
+        images = mapped[(severity or 1) * len(self.labels) - len(self.labels) + ids]
+        give_back(mapped)  # or all files of the set would stay in memory
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
     def _mapped(self, corruption: str) -> NDArray[np.uint8]:
