@@ -286,6 +286,18 @@ def test_one_process_writes_at_a_time(larobust: Larobust) -> None:
     assert larobust(*_SET)[0] == 0
 
 
+def test_a_folder_can_be_written_to_again_although_its_lock_could_not_be_removed(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with pytest.MonkeyPatch.context() as patched, claimed(tmp_path / "out"):
+        patched.setattr(Path, "unlink", refuse)
+    with claimed(tmp_path / "out"):
+        pass
+
+    assert not (tmp_path / "out" / ".larobust-writing").exists()
+
+
 @pytest.mark.parametrize("form", ["png", "npy"])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(larobust: Larobust, form: str) -> None:
     resource = pytest.importorskip("resource", reason="needs POSIX")

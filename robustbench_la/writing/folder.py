@@ -45,9 +45,10 @@ def claimed(output: Path) -> Iterator[Path]:
     try:
         yield unfinished
     finally:
-        with contextlib.suppress(OSError):  # what is not finished stays, and so do the folders around it
+        with contextlib.suppress(OSError):
             (unfinished / _LOCK).unlink()
-            os.close(lock)
+        os.close(lock)
+        with contextlib.suppress(OSError):  # what is not finished stays, and so do the folders around it
             unfinished.rmdir()
             if made:
                 output.rmdir()
