@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,64 +13,63 @@ from fuzzing import larobust
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
 
-_WITHOUT_TORCH = (
-    "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; from robustbench_la.cli import main; "
-    "sys.argv = ['larobust', *sys.argv[1:]]; main()"
-)
-COMMANDS = ("eval --ckpt", "fluctuation --noise gaussian --ckpt", "baseline --ckpt", "preview --ckpt")
-WRONG = {
-    "pipe": "a named pipe",
-    "/dev/zero": "a device",
-    "folder": "a folder, not a checkpoint",
-    "empty.pt": "the file is empty",
-    "absent.pt": "",
+_WITHOUT_TORCH = """
+import contextlib, io, json, sys
+sys.modules["torch"] = sys.modules["torchvision"] = None
+from robustbench_la.cli import _run
+
+done = []
+for words in json.load(sys.stdin):
+    sys.argv = ["larobust", *words.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = _run()
+    done.append((code, out.getvalue(), err.getvalue()))
+json.dump(done, sys.stdout)
+"""
+COMMANDS = {
+    "eval --ckpt pipe": "pipe: a named pipe, not a checkpoint",
+    "eval --ckpt /dev/zero": "/dev/zero: a device",
+    "eval --ckpt folder": "folder: a folder, not a checkpoint",
+    "eval --ckpt empty.pt": "empty.pt: the file is empty",
+    "eval --ckpt absent.pt": "absent.pt",
+    "fluctuation --noise gaussian --ckpt pipe": "a named pipe, not a checkpoint",
+    "baseline --ckpt pipe": "a named pipe, not a checkpoint",
+    "preview --ckpt pipe": "a named pipe, not a checkpoint",
+    "check --baseline baseline.json --ckpt pipe": "a named pipe, not a checkpoint",
+    "eval --ckpt model.pt --data folder:absent": "absent",
+    "train --arch mlp --activation relu -o net.pt --data folder:absent": "absent",
+    "preview --image absent.png": "--image absent.png: no such file",
 }
+"""Words of a command, and what it says about them."""
 
 
-@pytest.fixture(name="folder")
-def _folder(tmp_path: Path) -> Path:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "empty.pt").touch()
-    return tmp_path
-
-
-def _refusal(folder: Path, *words: str) -> str:
-    """The one line in which a command without torch refuses what it is given."""
-    command = [sys.executable, "-c", _WITHOUT_TORCH, *words]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_checkpoint_is_refused_without_torch(folder: Path, name: str) -> None:
-    line = _refusal(folder, "eval", "--ckpt", name)
-
-    assert name in line
-    assert WRONG[name] in line
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_that_measures_refuses_a_pipe_without_torch(folder: Path, command: str) -> None:
-    assert "a named pipe, not a checkpoint" in _refusal(folder, *command.split(), "pipe")
-
-
-@pytest.mark.parametrize("command", ["eval --ckpt model.pt", "train --arch mlp --activation relu -o net.pt"])
-def test_a_missing_folder_of_images_is_refused_without_torch(folder: Path, command: str) -> None:
+@pytest.fixture(name="done", scope="module")
+def _done(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> dict[str, tuple[int, str, str]]:
+    """The exit code, stdout and stderr of each command, in a process without torch."""
+    folder = tmp_path_factory.mktemp("present")
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    (folder / "empty.pt").touch()
     (folder / "model.pt").write_bytes(b"not read")
-
-    assert "absent" in _refusal(folder, *command.split(), "--data", "folder:absent")
-
-
-def test_a_missing_image_is_refused_without_torch(folder: Path) -> None:
-    assert "--image absent.png: no such file" in _refusal(folder, "preview", "--image", "absent.png")
-
-
-def test_a_check_refuses_a_pipe_without_torch(folder: Path, digits_pair: list[Path]) -> None:
     words = ("--noise", "gaussian", "--severity", "1", "--limit", "20", "-o", str(folder / "baseline.json"))
     assert larobust("baseline", "--ckpt", str(digits_pair[0]), *words).code == 0
+    alone = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        input=json.dumps(list(COMMANDS)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return dict(zip(COMMANDS, map(tuple, json.loads(alone.stdout)), strict=True))
 
-    assert "a named pipe, not a checkpoint" in _refusal(folder, "check", "--baseline", "baseline.json", "--ckpt", "pipe")
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_what_is_none_is_refused_in_one_line_without_torch(done: dict[str, tuple[int, str, str]], words: str) -> None:
+    code, stdout, stderr = done[words]
+
+    assert (code, stdout) == (2, ""), stderr
+    (line,) = stderr.splitlines()
+    assert COMMANDS[words] in line
