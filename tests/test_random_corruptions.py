@@ -202,7 +202,7 @@ def compare(images: Image, name: str, level: Level) -> None:
 def test_an_image_is_that_of_the_formula_for_the_same_draws(name: str, profile: str) -> None:
     side = SIDES[profile]
     levels = CORRUPTIONS[name].levels[profile]
-    for level in levels if side <= 64 else levels[::2]:
+    for level in levels if side <= 64 else levels[::2] if side == 224 else levels[1::2]:
         compare(pictures(side, side, 4 if side == 32 else 1), name, level)
 
 
