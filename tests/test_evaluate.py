@@ -65,15 +65,16 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_the_batch_size_changes_no_answer(four: list[Path], batch_size: int) -> None:
-    flags = {"noise": ["paper"], "severity": ["3"], "limit": 150}
+def test_the_batch_size_changes_no_answer(four: list[Path]) -> None:
+    flags = {"noise": ["paper"], "severity": ["3"], "limit": 70}
+    expected = counts(cells(four, batch_size=64, **flags))
 
-    assert counts(cells(four, batch_size=batch_size, **flags)) == counts(cells(four, batch_size=64, **flags))
+    for size in (1, 7, 1000):
+        assert counts(cells(four, batch_size=size, **flags)) == expected, size
 
 
 def test_trained_networks_have_the_same_numbers_for_every_batch_size(digits_pair: list[Path]) -> None:
-    flags = {"noise": ["all"], "severity": ["5"], "limit": 120}
+    flags = {"noise": ["all"], "severity": ["5"], "limit": 70}
     measured = {size: cells(digits_pair, batch_size=size, **flags) for size in (1, 7, 64, 1000)}
 
     for size in (1, 7, 1000):
@@ -105,7 +106,7 @@ def test_a_checkpoint_alone_gets_the_numbers_it_gets_among_four(four: list[Path]
 
 
 def test_threads_change_no_answer(four: list[Path]) -> None:
-    flags = {"noise": ["gaussian"], "severity": ["5"]}
+    flags = {"noise": ["gaussian"], "severity": ["5"], "limit": 150}
     before = torch.get_num_threads()
     try:
         measured = []
