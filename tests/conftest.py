@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fuzzing
 import pytest
 from commands import Larobust
+from killing import Server
 
 from robustbench_la import cli
 
@@ -76,3 +77,11 @@ def digits_pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     flags = {"arch": "cnn", "activation": ["la_silu", "silu"], "train": {"epochs": 2, "lr": 0.05}}
     jobs = prepare_jobs(read_plan(None, flags), str(folder / "{activation}.pt"))
     return [train.train(job).path for job in jobs]
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Server]:
+    """Runs programs in processes of their own, without importing torch again in each."""
+    server = Server()
+    yield server
+    server.close()

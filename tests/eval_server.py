@@ -1,7 +1,8 @@
-"""Runs `larobust` in children that start at once, because torch is imported already; a test tells it to, and kills them.
+"""Runs `larobust` or pytest in children that start at once, because torch is imported already; a test may kill them.
 
-Reads one JSON list a line: ["run", LOG, arguments...] answers with the child's process id, ["wait", ID] with its exit status.
-A child appends a line to LOG for every cell that it begins to measure, and what it says to LOG.err.
+Reads one JSON list a line: ["run", LOG, PROGRAM, UNREAD, words...] answers with the child's process id, ["wait", ID] with its
+exit status. A child runs in the folder of LOG, appends a line to LOG for every cell that it begins to measure, and what it says
+to LOG.out and LOG.err; nobody reads the streams that UNREAD lists, 1 or 2.
 """
 
 import importlib
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import matplotlib.backends.backend_svg
+import pytest
 import sklearn.datasets
 import torch._dynamo
 
@@ -24,7 +26,7 @@ from robustbench_la.measuring import accuracy
 assert all((sklearn.datasets, matplotlib.backends.backend_svg, torch._dynamo))
 for package in (corruptions, robustbench_la):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith(("__main__", "pytest_plugin")):  # pytest itself imports plugins
             importlib.import_module(module.name)
 
 
@@ -38,18 +40,31 @@ def logged(log: Path, measure):
     return measure_and_log
 
 
-def run(log: Path, arguments: list[str]) -> None:
+def run(log: Path, program: str, unread: list[int], words: list[str]) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):  # a program in the background of a shell ignores SIGINT, and its children too
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
-    errors = os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(errors, 1)
-    os.dup2(errors, 2)
+    os.chdir(log.parent)
+    for name in [name for name in os.environ if name.startswith("GITHUB_")]:  # what is said to a workflow is tested elsewhere
+        del os.environ[name]
+    os.environ.update(COLUMNS="100", PYTEST_ADDOPTS="")
+    reading, writing = os.pipe()
+    os.close(reading)
+    for descriptor, name in ((1, "out"), (2, "err")):
+        file = os.open(f"{log}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(writing if descriptor in unread else file, descriptor)
     accuracy._measure_pass = logged(log, accuracy._measure_pass)
-    sys.argv = ["larobust", *arguments]
+    sys.argv = [program, *words]
     code = 3
     try:
-        code = cli._run()
+        if program == "pytest":
+            # Assertions are not rewritten: that would have to come before the imports.
+            code = int(pytest.main(["--assert=plain", "-p", "no:cacheprovider", *words]))
+            sys.stdout.flush()
+        else:
+            cli.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 3
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -64,5 +79,6 @@ if __name__ == "__main__":
             continue
         child = os.fork()
         if not child:
-            run(Path(first), rest)
+            program, unread, *words = rest
+            run(Path(first), program, unread, words)
         print(child, flush=True)

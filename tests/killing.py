@@ -1,23 +1,22 @@
-"""Processes of `larobust` that a test starts and kills, and what they leave in a store."""
+"""Processes of `larobust` and pytest that a test starts, and may kill, and what they leave in a store."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from robustbench_la.store.store import Store
 
 
 class Server:
-    """A process that runs `larobust` in children of its own."""
+    """A process that runs programs in children of its own, which spares each the import of torch."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         script = Path(__file__).parent / "eval_server.py"
-        self.process = subprocess.Popen(
-            [sys.executable, str(script)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._answer() == "ready"
 
     def _answer(self) -> str:
@@ -30,8 +29,16 @@ class Server:
         self.process.stdin.flush()
         return int(self._answer())
 
-    def start(self, log: Path, *arguments: str) -> int:
-        return self._ask("run", str(log), *arguments)
+    def start(self, log: Path, *words: str, program: str = "larobust", unread: Sequence[int] = ()) -> int:
+        """The child's process id. It runs in the folder of ``log``, and writes ``log``.out and ``log``.err.
+
+        Args:
+            log: Gets a line for every cell that the child begins to measure.
+            words: Of the command.
+            program: ``larobust`` or ``pytest``.
+            unread: Which streams go into a pipe without a reader, 1 or 2.
+        """
+        return self._ask("run", str(log), program, list(unread), *words)
 
     def wait(self, child: int) -> int:
         return self._ask("wait", child)
@@ -43,8 +50,9 @@ class Server:
         assert self.process.stdout
         self.process.stdout.close()
 
-    def run(self, log: Path, *arguments: str) -> int:
-        return self.wait(self.start(log, *arguments))
+    def run(self, log: Path, *words: str, program: str = "larobust", unread: Sequence[int] = ()) -> int:
+        """The exit code of the child that ``start`` starts."""
+        return self.wait(self.start(log, *words, program=program, unread=unread))
 
 
 def content(path: Path) -> dict[tuple[str, str, int | None], tuple[object, ...]]:

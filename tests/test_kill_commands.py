@@ -9,7 +9,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +50,7 @@ WRITERS = {
     "forget": Writer(
         words="forget --store OUT.sqlite --noise gaussian --yes", before="store.sqlite", nothing_left=True, in_one=True
     ),
-    "train": Writer(words="train --arch cnn --activation silu --epochs 4 -o OUT.pt", once=True, in_one=True),
+    "train": Writer(words="train --arch cnn --activation silu --epochs 4 --limit 300 -o OUT.pt", once=True, in_one=True),
     "baseline": Writer(words=f"baseline --ckpt la_silu.pt {_FEW} -o OUT.json", once=True, in_one=True),
     "compare": Writer(words="compare --store store.sqlite -o OUT.html", before="old", in_one=True),
     "plot": Writer(words="plot groups --store store.sqlite -o OUT.svg", before="old", in_one=True),
@@ -66,8 +65,8 @@ WRITERS = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Iterator[tuple[Server, Path]]:
-    """A server, and the folder in which it runs commands, with everything that they read."""
+def folder(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Path:
+    """Where the commands run, with everything that they read."""
     folder = tmp_path_factory.mktemp("killed")
     for path in digits_pair:
         shutil.copy(path, folder)
@@ -79,9 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) ->
             assert larobust(command, *words, *_FEW.split(), "--store", str(folder / f"{name}.sqlite")).code == 0
     assert larobust("merge", str(folder / "one.sqlite"), str(folder / "two.sqlite"), "-o", str(store)).code == 0
     assert larobust("baseline", "--ckpt", str(folder / "la_silu.pt"), *_FEW.split(), "-o", str(baseline)).code == 0
-    server = Server(folder)
-    yield server, folder
-    server.close()
+    return folder
 
 
 def _content(path: Path) -> object:
@@ -110,7 +107,7 @@ def _files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_command_killed_at_any_moment_loses_nothing(
-    server: tuple[Server, Path], name: str, request: pytest.FixtureRequest
+    processes: Server, folder: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
     """One kill of each command, or 56 with --slow; after at most five the command is let through."""
     if name == "quickstart" and not request.config.getoption("--slow"):
@@ -120,7 +117,7 @@ def test_a_command_killed_at_any_moment_loses_nothing(
     if request.config.getoption("--slow"):
         left = [one for one, number in _SLOW.items() for _ in range(number // 4 if name == "quickstart" else number)]
     moments.shuffle(left)
-    (processes, folder), writer = server, WRITERS[name]
+    writer = WRITERS[name]
     words = writer.words.split()
     out = folder / next(word for word in words if word.startswith("OUT"))
     log = folder / "log"

@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from killing import Server
 
 LAROBUST = (sys.executable, "-m", "robustbench_la")
 GONE = 128 + 13
 """What a shell reports of a program that SIGPIPE has ended."""
 
 
-def unread(*words: str, folder: Path, both: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command whose stdout (or also stderr) has no reader from the beginning."""
+def unread(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command whose stdout has no reader from the beginning."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -24,7 +25,7 @@ def unread(*words: str, folder: Path, both: bool = False) -> subprocess.Complete
             [*LAROBUST, *words],
             cwd=folder,
             stdout=writing,
-            stderr=writing if both else subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
             timeout=300,
@@ -34,14 +35,13 @@ def unread(*words: str, folder: Path, both: bool = False) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path], processes: Server) -> Path:
     """A folder with a checkpoint, a store of accuracies and fluctuations, and a baseline."""
     folder = tmp_path_factory.mktemp("piped")
     shutil.copy(digits_pair[1], folder / "model.pt")
     noise = ("--ckpt", "model.pt", "--noise", "gaussian", "--severity", "1,2", "--limit", "60", "--device", "cpu")
     for words in (("eval", *noise), ("fluctuation", *noise), ("baseline", *noise)):
-        done = subprocess.run([*LAROBUST, *words], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert processes.run(folder / "log", *words) == 0, (folder / "log.err").read_text()
     return folder
 
 
@@ -60,15 +60,18 @@ def test_what_nobody_reads_ends_silently(project: Path, words: str) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_a_measurement_that_nobody_reads_is_finished_and_written(project: Path, tmp_path: Path, both: bool) -> None:
+def test_a_measurement_that_nobody_reads_is_finished_and_written(
+    project: Path, processes: Server, tmp_path: Path, both: bool
+) -> None:
     shutil.copy(project / "model.pt", tmp_path)
     words = ("--ckpt", "model.pt", "--noise", "gaussian", "--severity", "1", "--limit", "20", "--device", "cpu")
-    measured = unread("eval", *words, "-o", "report.json", folder=tmp_path, both=both)
-    inside = unread("fluctuation", *words, "-o", "layers.json", "--plot", "layers.png", folder=tmp_path, both=both)
+    for command in (("eval", *words, "-o", "report.json"), ("fluctuation", *words, "-o", "layers.json", "--plot", "layers.png")):
+        code = processes.run(tmp_path / "log", *command, unread=(1, 2) if both else (1,))
+        said = (tmp_path / "log.err").read_text()
+        assert (code, "Traceback" in said) == (GONE, False), said
 
-    assert (measured.returncode, inside.returncode) == (GONE, GONE)
-    assert "Traceback" not in (measured.stderr or "") + (inside.stderr or "")
-    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "runs", "report.json", "layers.json", "layers.png"}
+    written = {path.name for path in tmp_path.iterdir() if not path.name.startswith("log")}
+    assert written == {"model.pt", "runs", "report.json", "layers.json", "layers.png"}
 
 
 def test_a_shell_sees_the_usual_code_of_a_program_before_head(project: Path) -> None:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from killing import Server
 
 ROOT = Path(__file__).parent.parent
 BASELINES = Path(__file__).parent / "baselines"
@@ -36,12 +37,35 @@ def project(tmp_path: Path, digits_pair: list[Path]) -> Path:
     return tmp_path
 
 
-def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """pytest, with the plugin as its entry point brings it where it is installed."""
-    points = importlib.metadata.entry_points(group="pytest11", name="larobust")
-    plugin = [] if points else ["-p", "robustbench_la.pytest_plugin"]
+class Run(Protocol):
+    """Runs pytest in a project."""
+
+    def __call__(self, project: Path, *words: str) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def run(processes: Server) -> Run:
+    """pytest with the plugin, in a process in which torch is there already."""
+
+    def done(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        log = project / "log"
+        code = processes.run(log, *plugin(), *words, program="pytest")
+        out, err = (Path(f"{log}.{name}").read_text() for name in ("out", "err"))
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return done
+
+
+def plugin() -> list[str]:
+    """The plugin as its entry point brings it where it is installed."""
+    installed = importlib.metadata.entry_points(group="pytest11", name="larobust")
+    return [] if installed else ["-p", "robustbench_la.pytest_plugin"]
+
+
+def run_alone(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """pytest as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin(), *words],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "PYTEST_ADDOPTS": ""},
         capture_output=True,
@@ -58,7 +82,7 @@ def test_the_entry_point_names_the_plugin() -> None:
 
 
 def test_one_test_a_condition_passes_for_the_same_checkpoint(project: Path) -> None:
-    done = run(project, "-v", "--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "model.pt")
+    done = run_alone(project, "-v", "--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "model.pt")
 
     assert done.returncode == 0, done.stdout
     assert "5 passed" in done.stdout
@@ -66,7 +90,7 @@ def test_one_test_a_condition_passes_for_the_same_checkpoint(project: Path) -> N
         assert f"robustness-baseline.json::{name} PASSED" in done.stdout
 
 
-def test_a_regression_is_a_failure_of_a_line(project: Path) -> None:
+def test_a_regression_is_a_failure_of_a_line(run: Run, project: Path) -> None:
     words = ["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "other.pt"]
     done = run(project, *words, "--larobust-max-drop", "0", "--larobust-alpha", "1", "-k", "not own")
 
@@ -76,7 +100,7 @@ def test_a_regression_is_a_failure_of_a_line(project: Path) -> None:
     assert "1 deselected" in done.stdout
 
 
-def test_any_option_asks_for_the_gate_with_the_baseline_of_the_usual_name(project: Path) -> None:
+def test_any_option_asks_for_the_gate_with_the_baseline_of_the_usual_name(run: Run, project: Path) -> None:
     done = run(project, "--larobust-ckpt", "model.pt", "-k", "gaussian")
 
     assert done.returncode == 0, done.stdout
@@ -84,7 +108,7 @@ def test_any_option_asks_for_the_gate_with_the_baseline_of_the_usual_name(projec
     assert "2 passed" in done.stdout
 
 
-def test_what_is_inconclusive_is_skipped_and_with_strict_fails(project: Path) -> None:
+def test_what_is_inconclusive_is_skipped_and_with_strict_fails(run: Run, project: Path) -> None:
     words = ["--larobust-baseline", "robustness-baseline.json", "--larobust-ckpt", "other.pt", "--larobust-max-drop", "0"]
     loose = run(project, *words, "--larobust-alpha", "1e-30", "-rs")
     strict = run(project, *words, "--larobust-alpha", "1e-30", "--larobust-strict")
@@ -102,7 +126,7 @@ def test_what_is_inconclusive_is_skipped_and_with_strict_fails(project: Path) ->
         (["--larobust-ckpt", "model.pt", "--larobust-max-rise", "fluctuation:1%"], "--max-rise fluctuation: nothing of that"),
     ],
 )
-def test_a_mistake_is_a_usage_error_of_pytest(project: Path, words: list[str], said: str) -> None:
+def test_a_mistake_is_a_usage_error_of_pytest(run: Run, project: Path, words: list[str], said: str) -> None:
     done = run(project, *words)
 
     assert done.returncode == 4
@@ -159,7 +183,7 @@ def test_unclear(robustness_gate):
 """
 
 
-def test_the_fixture_judges_a_network_in_a_test_of_ones_own_by_the_configuration_file(project: Path) -> None:
+def test_the_fixture_judges_a_network_in_a_test_of_ones_own_by_the_configuration_file(run: Run, project: Path) -> None:
     (project / "pyproject.toml").write_text(INI)
     (project / "tests" / "test_own.py").write_text(FIXTURE)
     done = run(project, "-rs", "-v")
@@ -170,7 +194,7 @@ def test_the_fixture_judges_a_network_in_a_test_of_ones_own_by_the_configuration
     assert "inconclusive: gaussian_noise=0.3: accuracy fell from" in done.stdout
 
 
-def test_other_options_alone_are_for_the_fixture(project: Path) -> None:
+def test_other_options_alone_are_for_the_fixture(run: Run, project: Path) -> None:
     """Nothing is collected beside the test, which gets them; without a model or a checkpoint, results are refused."""
     (project / "tests" / "test_own.py").write_text(
         "def test_gate(robustness_gate):\n    assert robustness_gate('model.pt').strict\n\n\n"
@@ -188,14 +212,14 @@ def test_other_options_alone_are_for_the_fixture(project: Path) -> None:
     assert "robustness_gate measures, so larobust_results would have no effect" in done.stdout
 
 
-def test_an_option_of_zero_is_an_option(project: Path) -> None:
+def test_an_option_of_zero_is_an_option(run: Run, project: Path) -> None:
     done = run(project, "--larobust-ckpt", "model.pt", "--larobust-layeract-alpha", "0", "-k", "clean")
 
     assert done.returncode == 1
     assert "alpha" in done.stdout
 
 
-def test_the_configuration_file_may_ask_for_the_tests_of_the_baseline(project: Path) -> None:
+def test_the_configuration_file_may_ask_for_the_tests_of_the_baseline(run: Run, project: Path) -> None:
     (project / "pyproject.toml").write_text(INI + "larobust_collect = true\n")
     done = run(project, "-v")
 
@@ -204,7 +228,7 @@ def test_the_configuration_file_may_ask_for_the_tests_of_the_baseline(project: P
     assert "2 passed" in done.stdout
 
 
-def test_without_a_baseline_nothing_is_judged_where_that_is_allowed(project: Path) -> None:
+def test_without_a_baseline_nothing_is_judged_where_that_is_allowed(run: Run, project: Path) -> None:
     done = run(project, "--larobust-baseline", "none.json", "--larobust-ckpt", "model.pt", "--larobust-allow-missing-baseline")
 
     assert done.returncode == 0, done.stdout
@@ -215,13 +239,13 @@ def test_not_asked_for_it_imports_nothing_and_changes_nothing(project: Path) -> 
     (project / "tests" / "test_own.py").write_text(
         "import sys\n\ndef test_own():\n    assert not {'torch', 'numpy', 'robustbench_la.gate.judge'} & set(sys.modules)\n"
     )
-    done = run(project)
+    done = run_alone(project)
 
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
 
 
-def test_a_baseline_runs_no_code_and_says_which_option_allows_it(project: Path) -> None:
+def test_a_baseline_runs_no_code_and_says_which_option_allows_it(run: Run, project: Path) -> None:
     recorded = project / "robustness-baseline.json"
     recorded.write_text(recorded.read_text().replace('"given": {}', '"given": {"arch": "theirs.py:net"}'))
     (project / "theirs.py").write_text("open('was-run', 'w')\n")
