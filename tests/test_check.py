@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from killing import Server
 
 from robustbench_la.cli import _run
 from robustbench_la.gate import baseline, judge
@@ -94,20 +95,22 @@ def damage(source: Path, target: Path, scale: float) -> None:
     torch.save(content, target)
 
 
-def test_the_same_checkpoint_passes_with_exit_code_0(project: Path) -> None:
-    done = apart("check", "--ckpt", "model.pt", folder=project)
+def test_the_same_checkpoint_passes_with_exit_code_0(project: Path, processes: Server) -> None:
+    code = processes.run(project / "log", "check", "--ckpt", "model.pt")
+    stdout, stderr = ((project / f"log.{name}").read_text() for name in ("out", "err"))
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("PASS: none of 12 regressed\n")
-    assert "the same checkpoint as the baseline's" in done.stderr
+    assert code == 0, stderr
+    assert stdout.startswith("PASS: none of 12 regressed\n")
+    assert "the same checkpoint as the baseline's" in stderr
 
 
-def test_a_worse_one_is_a_regression_with_exit_code_1(project: Path) -> None:
-    done = apart("check", "--ckpt", "worse.pt", folder=project)
+def test_a_worse_one_is_a_regression_with_exit_code_1(project: Path, processes: Server) -> None:
+    code = processes.run(project / "log", "check", "--ckpt", "worse.pt")
+    stdout, stderr = ((project / f"log.{name}").read_text() for name in ("out", "err"))
 
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.startswith("REGRESSION: ")
-    assert "gaussian_noise 5" in done.stdout
+    assert code == 1, stderr
+    assert stdout.startswith("REGRESSION: ")
+    assert "gaussian_noise 5" in stdout
 
 
 CODES: dict[str, tuple[str, int, str]] = {
