@@ -68,8 +68,8 @@ def first_line(error: BaseException) -> str:
     return " ".join(lines[:count])[:160]
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown ``word``: close matches, or else the known words.
+def did_you_mean(word: str, known: Iterable[str], *, shown: int = _SHOWN) -> str:
+    """The end of a message about an unknown ``word``: close matches, or else the first ``shown`` known words.
 
     >>> did_you_mean("gausian", ["gaussian_noise", "gaussian_blur", "fog"])
     '; did you mean gaussian_blur, gaussian_noise?'
@@ -78,7 +78,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), names, n=3, cutoff=0.55)
     if near:
         return f"; did you mean {', '.join(near)}?"
-    return f"; available: {', '.join(names[:_SHOWN])}" + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return f"; available: {', '.join(names[:shown])}" + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def lookup(table: Mapping[str, T], name: str, *, kind: str) -> T:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,17 @@ import PIL.Image
 import pytest
 import torch
 from commands import Larobust
+from make_published_sets import write_blocks
 from torchvision.datasets import ImageFolder
 
 import robustbench_la as la
 from corruptions import CORRUPTIONS
 from corruptions.textures import missing
-from robustbench_la.images.decoding import ImageChoice, load
+from robustbench_la.errors import UserError
+from robustbench_la.images.decoding import ImageChoice, load, open_dataset
 from robustbench_la.images.jpeg import as_jpeg
+from robustbench_la.images.written_sets import UNFINISHED
+from robustbench_la.writing import flushing
 from robustbench_la.writing import write as writing_module
 from robustbench_la.writing.folder import claimed
 from robustbench_la.writing.layouts import class_folders
@@ -262,6 +269,51 @@ def test_what_is_missing_of_a_finished_folder_is_written_again(larobust: Larobus
 
     assert (code, "out: 2 images, " in said) == (0, True), said
     assert content(Path("out")) == before
+
+
+def test_a_set_that_is_not_finished_says_so_where_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / UNFINISHED).mkdir()
+    for kind in ("cifar10-c", "imagenet-c"):
+        with pytest.raises(UserError, match=r"no finished corruption: .*has not finished this set .* the same command goes on"):
+            open_dataset(ImageChoice(f"{kind}:{tmp_path}"))
+    write_blocks(tmp_path, {"fog": [np.zeros((2, 3, 32, 32), dtype=np.uint8)] * 5}, [0, 1])
+    (remark,) = open_dataset(ImageChoice(f"cifar10-c:{tmp_path}")).remarks
+    assert "the same command goes on" in remark
+
+
+def test_images_that_larobust_wrote_are_named_as_corrupted_where_they_are_read_as_a_folder(larobust: Larobust) -> None:
+    assert larobust("corrupt", "--data", "digits", "--limit", 20, "--noise", "fog", "--severity", 3, "-o", "out")[0] == 0
+    (remark,) = open_dataset(ImageChoice("folder:out/fog/3")).remarks
+
+    assert "--noise clean measures them as they are" in remark
+    code, _, said = larobust("corrupt", "--data", "folder:out/fog/3", "--noise", "fog", "--severity", 1, "-o", "again")
+    assert (code, remark in said) == (0, True)
+    shutil.move("out/fog", "fog")
+    assert open_dataset(ImageChoice("folder:fog/3")).remarks == ()
+
+
+def test_what_file_managers_leave_in_a_folder_does_not_keep_it_from_being_written_to(larobust: Larobust) -> None:
+    Path("out").mkdir()
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        Path("out", name).touch()
+    assert larobust("corrupt", "--data", "digits", "--limit", 2, "--noise", "fog", "--severity", 3, "-o", "out")[0] == 0
+
+
+def test_what_was_written_is_flushed_also_where_a_file_system_cannot_be_flushed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And never the whole machine, on which others write, too."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.png").write_bytes(b"0")
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("the whole machine was flushed"), raising=False)
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    flushing.flush(tmp_path)
+    assert not flushed or sys.platform != "linux"
+    monkeypatch.setattr(flushing, "_flush_file_system", lambda folder: False)
+    flushed.clear()
+    flushing.flush(tmp_path)
+    assert len(flushed) == 3 * hasattr(os, "O_DIRECTORY")
 
 
 def test_two_files_of_one_name_are_refused(larobust: Larobust, photos: Path) -> None:

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fuzzing import larobust
+from make_published_sets import write_blocks
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
 
@@ -39,6 +41,20 @@ COMMANDS = {
     "eval --ckpt model.pt --data folder:absent": "absent",
     "train --arch mlp --activation relu -o net.pt --data folder:absent": "absent",
     "preview --image absent.png": "--image absent.png: no such file",
+    "eval --ckpt model.pt --data cifar10-c:set --noise-seed 3": "--noise-seed has no effect on cifar10-c",
+    "eval --ckpt model.pt --data cifar10-c:set --profile tiny-c": "--profile has no effect on cifar10-c",
+    "eval --ckpt model.pt --data cifar10-c:set --resize 8": "--resize has no effect on cifar10-c",
+    "eval --ckpt model.pt --data cifar10-c:set --channels 1": "measured with the channels with which they were published",
+    "eval --ckpt model.pt --data cifar10-c:set --noise fog=1.5/2": "cifar10-c has no custom levels such as fog=1.5/2",
+    "eval --ckpt model.pt --data cifar10-c:set --noise foo": "cifar10-c has no 'foo'; did you mean fog?",
+    "eval --ckpt model.pt --data cifar10-c:set --download": "--download has no effect on cifar10-c",
+    "preview --data cifar10-c:set --jpeg 85": "--jpeg has no effect on cifar10-c",
+    "corrupt --data cifar10-c:set -o new": "the images of cifar10-c are corrupted already",
+    "corrupt --data digits -o new --format npy --severity 3": "an array holds the five severities of a corruption, one after",
+    "corrupt --data digits -o new --format npy --noise gaussian=0.1": "for custom levels give --format png",
+    "corrupt --data digits -o new --format gif": "unknown format 'gif'",
+    "corrupt --data digits -o full": "full holds other files, such as other.txt",
+    "corrupt --data digits -o empty.pt": "cannot write empty.pt",
 }
 """Words of a command, and what it says about them."""
 
@@ -50,6 +66,9 @@ def _done(tmp_path_factory: pytest.TempPathFactory, digits_pair: list[Path]) -> 
     os.mkfifo(folder / "pipe")
     (folder / "folder").mkdir()
     (folder / "empty.pt").touch()
+    write_blocks(folder / "set", {"fog": [np.zeros((2, 3, 32, 32), dtype=np.uint8)] * 5}, [0, 1])
+    (folder / "full").mkdir()
+    (folder / "full/other.txt").touch()
     (folder / "model.pt").write_bytes(b"not read")
     words = ("--noise", "gaussian", "--severity", "1", "--limit", "20", "-o", str(folder / "baseline.json"))
     assert larobust("baseline", "--ckpt", str(digits_pair[0]), *words).code == 0

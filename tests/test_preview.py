@@ -326,3 +326,21 @@ def test_frost_without_its_photographs_is_named_as_left_out(monkeypatch: pytest.
 
     assert [condition.corruption for condition in preview.conditions] == ["clean", "snow", "fog", "brightness"]
     assert "Left out: frost needs the published photographs" in preview.about
+
+
+def test_a_preview_of_images_in_memory_needs_no_labels() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    first, second = la.preview(images, [0, 2], noise="fog", severity=1).preview.images
+
+    assert (first.name, first.label, second.name) == ("image 0", None, "image 2")
+    assert np.array_equal(second.tiles[0].pixels, images[2])
+    with pytest.raises(la.UserError, match=r"labels of the images are missing: give \(images, labels\), not one ndarray"):
+        la.evaluate(torch.nn.Linear(1, 1), images)
+
+
+def test_a_file_that_a_preview_replaces_is_named(larobust: Larobust) -> None:
+    words = ("preview", "--data", "digits", "--noise", "fog", "--severity", "1")
+    first, second = larobust(*words), larobust(*words)
+
+    assert first[2].endswith("preview.png written\n")
+    assert second[2].endswith("preview.png written, in place of the file that was there\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import torch
 from make_published_sets import corrupted, write_blocks, write_mnist_c, write_tree
 
 import robustbench_la as la
+from robustbench_la.images.decoding import ImageChoice, open_dataset
+from robustbench_la.images.published import mnist_c
 from robustbench_la.images.published.table import READERS
 from robustbench_la.records.published_sets import PUBLISHED_SETS
 
@@ -75,6 +78,25 @@ def test_mnist_c_has_clean_images_and_one_level(tmp_path: Path) -> None:
     read = la.evaluate(network(1, 28, 10), f"mnist-c:{tmp_path}", normalize="none")
 
     assert [str(cell.condition) for cell in read.cells] == ["clean", "zigzag, mnist-c (modified)"]
+
+
+def test_reading_files_leaves_no_threads_behind(tmp_path: Path) -> None:
+    files = [f"n{number:08}/a.JPEG" for number in range(200)]
+    write_tree(tmp_path, {"fog": [np.zeros((200, 3, 64, 64), dtype=np.uint8)]}, files, levels=("1",))
+    before = threading.active_count()
+    published = open_dataset(ImageChoice(f"tiny-imagenet-c:{tmp_path}")).source.published
+    assert published is not None
+    assert published.read("fog", 1, np.arange(8)).shape == (8, 3, 64, 64)
+    assert threading.active_count() == before
+
+
+def test_each_file_of_mnist_c_is_summed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist_c(tmp_path, {"fog": np.zeros((2, 1, 28, 28), dtype=np.uint8)}, [0, 1])
+    published = open_dataset(ImageChoice(f"mnist-c:{tmp_path}")).source.published
+    assert published is not None
+    first = published.identify("fog", None)
+    monkeypatch.setattr(mnist_c, "md5_of", lambda *given: pytest.fail("summed again"))
+    assert published.identify("fog", None) == first
 
 
 def test_files_are_mapped_and_not_read(blocks: Path) -> None:
@@ -163,6 +185,8 @@ def test_a_set_that_does_not_fit_is_refused_in_one_line(blocks: Path, edit: Call
         ({"jpeg": 85}, "jpeg"),
         ({"resize": 32}, "resize"),
         ({"crop": 32}, "crop"),
+        ({"channels": 1}, "channels= has no effect on cifar10-c: its images are measured with the channels"),
+        ({"download": True}, "download=.* has no effect on cifar10-c"),
     ],
 )
 def test_settings_without_effect_on_a_set_are_refused(blocks: Path, settings: dict[str, object], message: str) -> None:

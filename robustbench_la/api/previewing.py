@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import numbers
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -79,7 +79,8 @@ def preview(
     """Show images under corruptions, with exactly the pixels that ``evaluate`` measures on; what ``larobust preview`` does.
 
     Args:
-        data: The name of a dataset as on the command line, or images in memory, as for ``evaluate``. Image files need none.
+        data: The name of a dataset as on the command line, or images in memory, as for ``evaluate``, here also without labels:
+            ``images`` alone. Image files need none.
         image: The index of an image in the data, an image file (also from elsewhere), or several of them. If not given, the first
             ``limit`` images (one, if that is not given either) of the permutation that ``evaluate`` takes its images from.
         noise: Corruptions, groups or custom levels, as for ``evaluate``; all if not given.
@@ -141,6 +142,7 @@ def words_of(image: Chosen) -> list[str]:
 @contextlib.contextmanager
 def _prepared(given: Sources, plan: EvaluationPlan, words: list[str], settings: MeasuringSettings) -> Iterator[Evaluation]:
     """What it takes to show images; networks in memory are in eval mode while the context lasts, and as they were afterwards."""
+    from robustbench_la.images.from_memory import is_array
     from robustbench_la.measuring import preview as previews
     from robustbench_la.models.in_memory import borrowed
 
@@ -148,12 +150,16 @@ def _prepared(given: Sources, plan: EvaluationPlan, words: list[str], settings: 
         yield previews.prepare_preview(plan, words, download=given.download)
         return
     previews.check_count(plan, words)
+    unlabelled = is_array(given.data)
+    if unlabelled:
+        given = replace(given, data=(given.data, [0] * len(given.data)))  # type: ignore[arg-type]  # any labels: see below
     first = plan.model_copy(update={"limit": plan.limit or 1})
     with borrowed(given.modules):
-        yield evaluation_in_memory(
+        evaluation = evaluation_in_memory(
             given,
             first,
             meter_of(settings.get("progress")),
             decode=lambda dataset: previews.decode(dataset, plan, words),
             chosen=words,
         )
+        yield previews.without_labels(evaluation) if unlabelled else evaluation

@@ -26,6 +26,16 @@ Folder = Annotated[
         "--output", "-o", metavar="DIR", help="Folder to write into.", show_default=False, rich_help_panel=options.OUTPUT
     ),
 ]
+Noise = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--noise",
+        metavar="NAMES",
+        help="Corruption, group or custom levels, as for `larobust eval` (default paper). Repeatable.",
+        autocompletion=completion.corruptions,
+        rich_help_panel=options.NOISE,
+    ),
+]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -39,7 +49,7 @@ Format = Annotated[
 _USELESS = ("checkpoints", "checkpoint_table", *plan_flags.OF_NETWORKS, "labels", "label_map", "jpeg", "noise_seeds")
 
 
-@plan_flags.with_plan_flags(*_USELESS)
+@plan_flags.with_plan_flags(*_USELESS, noise=Noise)
 def command(
     flags: PlanFlags,
     output: Folder,
@@ -48,12 +58,14 @@ def command(
     config: options.Config = None,
 ) -> None:
     """Read arguments, write, report."""
-    from robustbench_la.models.checkpoints.present import check_present
-
-    plan = plan_flags.plan_of(config, flags, purpose="corrupt")
-    check_present((), plan.data, download=download)  # before torch is imported
     from pathlib import Path
 
+    from robustbench_la.models.checkpoints.present import check_present
+    from robustbench_la.writing import request
+
+    plan = plan_flags.plan_of(config, flags, purpose="corrupt")
+    request.check_request(plan, Path(output), format_)  # before torch is imported
+    check_present((), plan.data, download=download)
     from robustbench_la.models.allocator import keep_freed_memory
     from robustbench_la.progress import bar
     from robustbench_la.writing import preparing, write

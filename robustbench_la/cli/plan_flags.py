@@ -169,11 +169,15 @@ def plan_of(config: str | None, flags: Mapping[str, object], *, purpose: Literal
 
 def check_inputs(plan: EvaluationPlan | TrainingPlan, *, download: bool) -> None:
     """Raise UserError for names that are unknown, and for what is not there, before torch is imported."""
+    from robustbench_la.images.published.asked import check_asked
     from robustbench_la.models.checkpoints.present import check_present
     from robustbench_la.models.names import check_names
+    from robustbench_la.records.plan import EvaluationPlan
 
     check_names(plan)
     check_present(getattr(plan, "checkpoints", ()), plan.data, download=download)
+    if isinstance(plan, EvaluationPlan):
+        check_asked(plan)
 
 
 def results_of(store: str | None, *, fresh: bool, no_store: bool) -> Path | None:

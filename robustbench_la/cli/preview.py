@@ -70,6 +70,7 @@ def command(flags: PlanFlags, download: options.Download = False, image: Image =
     _check_use(flags)
     from pathlib import Path
 
+    from robustbench_la.files import is_there
     from robustbench_la.output.previews.files import check_path, save
 
     path, words = Path(output), image or []
@@ -83,8 +84,9 @@ def command(flags: PlanFlags, download: options.Download = False, image: Image =
     _announce(plan, evaluation, words)
     preview = preview_of(evaluation)
     say(preview.about)
+    replaced = is_there(path)
     save(preview, path)
-    say(f"{output} written")
+    say(f"{output} written{', in place of the file that was there' if replaced else ''}")
     plan_flags.finish(evaluation)
 
 

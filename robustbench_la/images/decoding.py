@@ -17,6 +17,7 @@ from robustbench_la.images.picture_files import silenced
 from robustbench_la.images.sizing import channels_remark, resized
 from robustbench_la.images.source import Source, Split
 from robustbench_la.images.storage import GIVEN_BACK, give_back, room_for
+from robustbench_la.images.written_sets import corrupted_remark
 from robustbench_la.progress import Meter, silent
 from robustbench_la.records.published_sets import is_published
 
@@ -209,6 +210,8 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
     if dataset.needs_root != bool(root):
         problem = f"specify its folder: --data {kind}:DIR" if dataset.needs_root else f"{kind} is built in and takes no folder"
         raise UserError(f"{problem} (not {choice.name})")
+    if download and is_published(choice.name):
+        raise UserError(f"--download has no effect on {kind}: published sets are not downloaded; omit it, and give their folder")
     try:
         source = dataset.open(at_home(root), split, download)
     except UserError:
@@ -217,8 +220,9 @@ def open_dataset(choice: ImageChoice, *, split: Split = "test", download: bool =
         raise UserError(f"cannot read {choice.name}: {getattr(error, 'strerror', None) or first_line(error)}") from None
     if source.published is not None:
         return UndecodedImages(choice, source, source.published.remarks)
+    written = corrupted_remark(at_home(root)) if kind == "folder" else ()
     resize, crop = choice.resize or source.resize, choice.crop or source.crop
-    return UndecodedImages(replace(choice, resize=resize, crop=crop), source, channels_remark(source.mode, choice))
+    return UndecodedImages(replace(choice, resize=resize, crop=crop), source, (*channels_remark(source.mode, choice), *written))
 
 
 def load(

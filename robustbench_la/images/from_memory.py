@@ -77,6 +77,8 @@ def images_in_memory(
         source = from_array(images, labels.tolist(), _numbered(labels))
         dataset = UndecodedImages(choice, source, remarks)
         return chosen_images(dataset, chosen, limit=1) if chosen else dataset.decode(limit=limit, meter=meter)
+    if is_array(data):
+        raise ArgumentError(f"the labels of the images are missing: give (images, labels), not one {type(data).__name__}")
     inner = getattr(data, "dataset", None)
     if type(data).__name__ == "DataLoader":
         raise ArgumentError("data must be a Dataset, not a DataLoader: give loader.dataset (batching and order are set here)")
@@ -92,6 +94,11 @@ def images_in_memory(
     if any(not isinstance(place, int) for place in places):
         raise ArgumentError("image= must be an index in the Dataset; files are for datasets that are files, or for none")
     return _from_dataset(data, choice, list(dict.fromkeys(places)), layout, classes, meter)
+
+
+def is_array(data: object) -> bool:
+    """Whether data are a numpy array or a tensor, which are images without labels."""
+    return hasattr(data, "dtype") and hasattr(data, "shape")
 
 
 def with_classes(images: ImageSet, count: int) -> ImageSet:

@@ -18,6 +18,7 @@ LABEL_MAPS: Mapping[str, str] = MappingProxyType({"imagenet-subset": WORDNET_IDS
 """Names of maps, with the files in this folder that hold them, one name of a folder per output."""
 _WORDNET = re.compile(r"n\d{8}")
 _SHOWN = 6
+_SHOWN_NAMES = 5
 _MOST_CLASSES = 65_536
 _LARGEST = 2**21
 """The largest file of labels, in bytes; 21,000 classes of ImageNet take 250,000."""
@@ -98,7 +99,7 @@ def relabelled(images: UndecodedImages, names: Sequence[str]) -> UndecodedImages
         if folder not in numbers:
             raise UserError(
                 f"class {folder!r} of {images.choice.name} is not among the {len(names)} labels, of which line i is the folder "
-                f"of output i and nothing else{did_you_mean(folder, names)}"
+                f"of output i and nothing else{did_you_mean(folder, names, shown=_SHOWN_NAMES)}"
             )
     source = replace(images.source, labels=[numbers[folders[label]] for label in images.source.labels], classes=tuple(names))
     remarks = images.remarks

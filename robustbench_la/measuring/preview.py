@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,6 +74,12 @@ def check_count(plan: EvaluationPlan, words: Sequence[str]) -> None:
 def decode(dataset: UndecodedImages, plan: EvaluationPlan, words: Sequence[str]) -> ImageSet:
     """The images that are previewed."""
     return chosen_images(dataset, words, limit=plan.limit or 1)
+
+
+def without_labels(evaluation: Evaluation) -> Evaluation:
+    """An evaluation of images of which nobody said what they show."""
+    images = evaluation.images
+    return replace(evaluation, images=replace(images, labels=np.full_like(images.labels, UNLABELLED)))
 
 
 def check_size(evaluation: Evaluation) -> None:
@@ -156,5 +164,6 @@ def _previewed(images: ImageSet, place: int, tiles: tuple[Tile, ...]) -> Preview
     if label == UNLABELLED:
         last = file.rpartition("/")[2]
         alone = sum(other.rpartition("/")[2] == last for other in images.files) == 1
-        return PreviewedImage(name=last if alone else file, label=None, file=None, tiles=tiles)
+        named = f"image {images.ids[place]}"
+        return PreviewedImage(name=(last if alone else file) or named, label=None, file=None, tiles=tiles)
     return PreviewedImage(name=f"image {images.ids[place]}", label=images.classes[label], file=file or None, tiles=tiles)

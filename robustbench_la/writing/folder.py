@@ -11,9 +11,11 @@ from pathlib import Path
 
 from robustbench_la.errors import RunError, UserError
 from robustbench_la.files import check_writable
+from robustbench_la.images.written_sets import UNFINISHED
 from robustbench_la.writing.manifest import MANIFEST
 
-_UNFINISHED = ".larobust-writing"
+_OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
+"""Files that file managers leave in folders, as they leave hidden ones."""
 _LOCK = "lock"
 _TRIES = 100
 
@@ -23,7 +25,7 @@ def check_output(output: Path) -> None:
     check_writable(output / MANIFEST)
     if (output / MANIFEST).is_file() or not output.is_dir():
         return
-    others = sorted(entry.name for entry in output.iterdir() if entry.name != _UNFINISHED)
+    others = sorted(entry.name for entry in output.iterdir() if not entry.name.startswith(".") and entry.name not in _OF_SYSTEMS)
     if others:
         raise UserError(f"{output} holds other files, such as {others[0]}; give a new or an empty folder with -o")
 
@@ -35,7 +37,7 @@ def claimed(output: Path) -> Iterator[Path]:
     Raises:
         RunError: If another process is writing there, or nothing can be made there.
     """
-    made, unfinished = not output.exists(), output / _UNFINISHED
+    made, unfinished = not output.exists(), output / UNFINISHED
     try:
         lock = _locked(unfinished)
     except OSError as error:

@@ -10,12 +10,12 @@ from typing import Any
 
 from robustbench_la.errors import UserError
 from robustbench_la.files import write_whole
+from robustbench_la.images.written_sets import MANIFEST as MANIFEST
 from robustbench_la.records.cells import Condition
 from robustbench_la.text import quoted
 from robustbench_la.untrusted.json_text import read_json
 from robustbench_la.writing.layouts import severity_folder
 
-MANIFEST = "larobust-set.json"
 _VERSION = 1
 _KIND = "larobust_set"
 Settings = Mapping[str, Any]

@@ -14,12 +14,9 @@ from PIL import features
 import robustbench_la
 from corruptions import NOISE_VERSION, profile_for
 from corruptions.compression import libjpeg_version
-from corruptions.registry import SEVERITIES
-from robustbench_la.errors import UserError, lookup
-from robustbench_la.files import at_home
+from robustbench_la.errors import UserError
 from robustbench_la.images import decoding
 from robustbench_la.images.decoding import ImageChoice, ImageSet
-from robustbench_la.images.folders import is_split
 from robustbench_la.measuring.available import conditions_here
 from robustbench_la.models.devices import batch_size_for, resolve
 from robustbench_la.progress import Meter, silent
@@ -27,9 +24,7 @@ from robustbench_la.records.cells import Condition
 from robustbench_la.records.plan import EvaluationPlan
 from robustbench_la.writing import layouts, manifest
 from robustbench_la.writing.folder import check_output
-
-DEFAULT_FORMAT = "png"
-"""Its images are those that ``larobust eval`` measures on; JPEG changes them."""
+from robustbench_la.writing.request import check_arrays, check_request, format_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +56,7 @@ def prepare_writing(
     Args:
         plan: Provides data, noise, severities, noise seed, device and batch size; what it says of networks is ignored.
         output: The folder to write into.
-        form: A key of layouts.FORMATS; DEFAULT_FORMAT if not given.
+        form: A key of layouts.FORMATS; ``png`` if not given.
         download: Whether a missing dataset may be downloaded.
         meter: Shows the progress of decoding.
 
@@ -71,11 +66,9 @@ def prepare_writing(
     Raises:
         UserError: For the first thing that is missing or does not fit; if it can be known, before images are decoded.
     """
-    form = _format(form, plan)
+    form = check_request(plan, output, form)
     resolve(plan.device)
     choice = choice_of(plan, plan.data or "digits")
-    _check_apart(output, choice.name)
-    check_output(output)
     dataset = decoding.open_dataset(choice, download=download)
     shape = dataset.shape()
     conditions, _ = _conditions(plan, form, shape.height, shape.width)
@@ -105,7 +98,7 @@ def writing_of(
     Raises:
         UserError: For the first thing that does not fit.
     """
-    form = _format(form, plan)
+    form = format_of(form, plan)
     check_output(output)
     channels, height, width = images.images.shape[1:]
     if channels not in (1, 3):
@@ -139,42 +132,13 @@ def writing_of(
     )
 
 
-def _format(form: str | None, plan: EvaluationPlan) -> str:
-    """The format. Raises UserError for an unknown one, and for what a plan says that it does not do."""
-    form = form or ("jpeg85" if plan.jpeg == layouts.QUALITY else DEFAULT_FORMAT)
-    if plan.jpeg is not None and (form, plan.jpeg) != ("jpeg85", layouts.QUALITY):
-        raise UserError(f"the plan says JPEG of quality {plan.jpeg}, which is not how {form} stores images; leave jpeg out")
-    lookup(layouts.FORMATS, form, kind="format")
-    if plan.noise_seeds > 1:
-        raise UserError("a folder holds images of one noise seed; for each of several, give --noise-seed and its own folder")
-    return form
-
-
-def _check_apart(output: Path, data: str) -> None:
-    """Raise UserError for a folder within the images of which it would become a class."""
-    kind, _, root = data.partition(":")
-    folder = at_home(root)
-    try:
-        inside = kind == "folder" and output.resolve().is_relative_to(folder.resolve()) and not is_split(folder)
-    except (OSError, ValueError, RuntimeError):  # no path; opening it will report why
-        return
-    if inside:
-        raise UserError(f"{output} is within {folder}, where it would be taken for a class of images; give a folder elsewhere")
-
-
 def _conditions(plan: EvaluationPlan, form: str, height: int, width: int) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
     """The conditions to write, and why others are left out."""
     conditions, unmeasurable = conditions_here(plan, height=height, width=width)
     if not conditions:
         reason = f" ({'; '.join(unmeasurable)})" if unmeasurable else ""
         raise UserError(f"no corruption to write images of{reason}; name some with --noise")
-    if form == "npy" and any(one.severity is None for one in conditions):
-        raise UserError("an array holds the five severities of a corruption; for custom levels give --format png")
-    if form == "npy" and {one.severity for one in conditions} != set(SEVERITIES):
-        raise UserError(
-            "an array holds the five severities of a corruption, one after another, and readers count on that; give --severity "
-            "1-5, or --format png"
-        )
+    check_arrays(form, custom=any(one.severity is None for one in conditions), severities=[one.severity for one in conditions])
     return tuple(replace(one, jpeg=None) for one in conditions), unmeasurable
 
 

@@ -19,6 +19,7 @@ from robustbench_la.progress import Advance, Meter, silent
 from robustbench_la.writing import layouts, manifest
 from robustbench_la.writing.arrays import ArrayFile
 from robustbench_la.writing.class_folders import ClassFolders
+from robustbench_la.writing.flushing import flush
 from robustbench_la.writing.folder import claimed
 from robustbench_la.writing.preparing import Writing
 
@@ -65,8 +66,7 @@ def write(writing: Writing, *, meter: Meter = silent) -> Written:
             total = sum(target.images for target in targets)
             advance = stack.enter_context(meter("corrupting", total))
             done = [_write(target, writing, advance, background) for target in targets]
-            if hasattr(os, "sync"):  # a loss of power now would leave files empty that the system has not written yet
-                os.sync()
+            flush(output)  # a loss of power now would leave files empty that the system has not written yet
     except OSError as error:
         raise RunError(f"cannot write to {output}: {error.strerror or error}; once it can, the same command goes on") from None
     images, size = sum(count for count, _ in done), sum(size for _, size in done)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.errors import UserError
 from robustbench_la.images.source import Source
+from robustbench_la.images.written_sets import unfinished_remark
 from robustbench_la.progress import Meter, silent
 
 if TYPE_CHECKING:
@@ -58,6 +60,17 @@ class PublishedSet(ABC):
         """Some of the images with these ids, under the first condition of the set."""
         corruption, severities = next(iter(self.held.items()))
         return self.read(corruption, severities[0], ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE])
+
+
+def no_set(root: Path) -> UserError | None:
+    """What to raise for a folder without a set that larobust has begun to write; None if it has not."""
+    remark = unfinished_remark(root)
+    return UserError(f"{root} holds no finished corruption: {remark}") if remark else None
+
+
+def unfinished(root: Path) -> tuple[str, ...]:
+    """The remark on a set of which only a part is finished."""
+    return tuple(filter(None, (unfinished_remark(root),)))
 
 
 def source_of(published: PublishedSet) -> Source:

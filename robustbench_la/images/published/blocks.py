@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.errors import UserError
-from robustbench_la.images.published.base import NAME, PublishedSet, source_of
+from robustbench_la.images.published.base import NAME, PublishedSet, no_set, source_of, unfinished
 from robustbench_la.images.published.npy_files import labels_in, mapped_images, md5_of
 from robustbench_la.images.source import Source, Split
 from robustbench_la.images.storage import give_back
@@ -53,13 +53,16 @@ class _Blocks(PublishedSet):
             path.stem for path in root.iterdir() if path.suffix == ".npy" and path.name != _LABELS and NAME.fullmatch(path.stem)
         )
         if not names:
-            raise UserError(f"{root} holds no npy files; give {name}:DIR with {_LABELS} and one npy file per corruption")
+            raise no_set(root) or UserError(
+                f"{root} holds no npy files; give {name}:DIR with {_LABELS} and one npy file per corruption"
+            )
         labels = labels_in(root / _LABELS, len(classes))
         blocks = labels.reshape(5, -1) if len(labels) % 5 == 0 else None
         if blocks is None:
             raise UserError(f"cannot read {root / _LABELS}: {len(labels):,} labels are not five equal blocks (published: 50,000)")
         if (blocks != blocks[0]).any():
             raise UserError(f"cannot read {root / _LABELS}: its five blocks differ, but all severities have one order")
+        self.remarks = unfinished(root)
         self.name, self.classes, self.shape = name, classes, (3, 32, 32)
         self.labels = blocks[0].tolist()
         self.held = dict.fromkeys(names, _SEVERITIES)

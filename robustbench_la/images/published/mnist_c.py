@@ -38,6 +38,8 @@ class _MnistC(PublishedSet):
         self.name, self.classes, self.shape = "mnist-c", tuple(map(str, range(10))), (1, 28, 28)
         self._root = root
         self._images = functools.cache(self._mapped)
+        self._sum = functools.cache(lambda name: md5_of(root / name / _IMAGES, self._meter))
+        self._meter: Meter = silent
         first = _CLEAN if _CLEAN in folders else folders[0]
         self.labels = labels_in(root / first / _LABELS, 10).tolist()
         self.clean = _CLEAN in folders
@@ -47,7 +49,8 @@ class _MnistC(PublishedSet):
 
     def identify(self, corruption: str, severity: int | None, meter: Meter = silent) -> tuple[str, bool]:
         self._images(corruption)
-        return md5_of(self._root / corruption / _IMAGES, meter), len(self.labels) != _PUBLISHED_IMAGES
+        self._meter = meter
+        return self._sum(corruption), len(self.labels) != _PUBLISHED_IMAGES
 
     def read(self, corruption: str, severity: int | None, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
         import numpy as np

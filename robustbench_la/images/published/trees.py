@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from robustbench_la.errors import UserError
 from robustbench_la.images.folders import class_folders, image_files
 from robustbench_la.images.picture_files import decoded, silenced
-from robustbench_la.images.published.base import NAME, PublishedSet, source_of
+from robustbench_la.images.published.base import NAME, PublishedSet, no_set, source_of, unfinished
 from robustbench_la.images.source import Source, Split
 from robustbench_la.progress import Meter, silent
 
@@ -58,11 +58,12 @@ class _Tree(PublishedSet):
             path.name: levels for path in _corruptions(root) if NAME.fullmatch(path.name) and (levels := _levels(path))
         }
         if not self._folders:
-            raise UserError(f"{root} holds no set; give {name}:DIR with <corruption>/<severity>/<wnid>/ of images")
+            raise no_set(root) or UserError(
+                f"{root} holds no set; give {name}:DIR with <corruption>/<severity>/<wnid>/ of images"
+            )
         self.name, self._root, self._published = name, root, (side, images)
         self.held = {corruption: tuple(levels) for corruption, levels in self._folders.items()}
         self._files = functools.cache(self._listed)
-        self._pool = ThreadPoolExecutor(os.cpu_count())
         corruption, severities = next(iter(self.held.items()))
         files = self._files(corruption, severities[0])
         found = list(dict.fromkeys(path.parent.name for path in files))
@@ -74,8 +75,9 @@ class _Tree(PublishedSet):
             width, height = decoded(files[0], "RGB").size
         self.shape = (3, height, width)
         self._modified = (height, width) != (side, side) or len(files) != images
+        self.remarks = unfinished(root)
         if len(found) < len(self.classes):
-            self.remarks = (f"images for {len(found):,} of {len(self.classes):,} outputs; the others are never right",)
+            self.remarks += (f"images for {len(found):,} of {len(self.classes):,} outputs; the others are never right",)
 
     def identify(self, corruption: str, severity: int | None, meter: Meter = silent) -> tuple[str, bool]:
         files = self._files(corruption, severity)
@@ -100,8 +102,8 @@ class _Tree(PublishedSet):
 
         files = self._files(corruption, severity)
         images = np.empty((len(ids), *self.shape), dtype=np.uint8)
-        with silenced():
-            for place, array in enumerate(self._pool.map(self._pixels, [files[index] for index in ids.tolist()])):
+        with silenced(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            for place, array in enumerate(pool.map(self._pixels, [files[index] for index in ids.tolist()])):
                 images[place] = array
         return images
 

@@ -10,6 +10,7 @@ from robustbench_la.files import at_home, kind_at
 from robustbench_la.images.datasets import DATASETS
 from robustbench_la.images.decoding import ImageChoice, open_dataset
 from robustbench_la.models.checkpoints.find import find_checkpoints
+from robustbench_la.records.published_sets import is_published
 
 CONFIG = "config.json"
 _ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "checkpoint")
@@ -32,8 +33,9 @@ def check_present(checkpoints: Sequence[str], data: str | None, *, download: boo
     if len(files) == 1:
         _check_file(files[0].path)
     kind, _, root = (data or "").partition(":")
-    if root and not download and kind in DATASETS and not _is_folder(at_home(root)):
-        open_dataset(ImageChoice(f"{kind}:{root}"))
+    refused = download and is_published(data)
+    if root and kind in DATASETS and (refused or (not download and not _is_folder(at_home(root)))):
+        open_dataset(ImageChoice(f"{kind}:{root}"), download=download)
 
 
 def _check_file(path: Path) -> None:
