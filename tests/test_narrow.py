@@ -67,3 +67,13 @@ def test_a_command_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     say("Next: larobust check --baseline baselines/robustness.json --ckpt NEW.pt", on=shown)
 
     assert len(shown.getvalue().splitlines()) == 1
+
+
+def test_levels_of_corruptions_are_never_broken() -> None:
+    """Not even where the five of them take several lines."""
+    from corruptions import CORRUPTIONS
+    from robustbench_la.cli.list_ import _corruptions
+
+    shown = set(plain(_corruptions(), width=80).split())
+    levels = {"/".join(f"{value:g}" for value in level) for entry in CORRUPTIONS.values() for level in entry.levels["imagenet-c"]}
+    assert levels <= shown

@@ -77,7 +77,7 @@ def _corruptions() -> list[Table]:
         for profile in PROFILES
     ]
     return [
-        _table("Corruptions", ("name", "aliases", "group", "level"), rows, _glossary("Groups", GROUPS)),
+        _table("Corruptions", ("name", "aliases", "group", "level"), rows, _glossary("Groups", GROUPS), _SEVERAL),
         _table("Levels", ("name", "profile", "severity 1 to 5"), levels, _glossary("Profiles", PROFILES)),
     ]
 
@@ -102,10 +102,13 @@ def corruption_details() -> list[Table]:
 
 
 def _parameters(entry: Corruption) -> str:
-    """What the numbers of a level are; of several, with their names."""
+    """What the number of a level is; of several, their names in their order."""
     if len(entry.parameters) == 1:
         return entry.parameters[0].unit
-    return "; ".join(f"{parameter.name}: {parameter.unit}" for parameter in entry.parameters)
+    return " / ".join(parameter.name for parameter in entry.parameters)
+
+
+_SEVERAL = "Several numbers of a level are joined by / (fog=1.5/2); `larobust list corruptions --detail` says what each is."
 
 
 def _glossary(title: str, words: Mapping[str, str]) -> str:

@@ -22,6 +22,8 @@ _BAR = 8
 _SHORTEST = 20
 """Characters of a name that leaves out its middle; shorter ones are folded, so that they can still be told apart."""
 _COLONS = re.compile(r":(?=:)")
+_WORDS = re.compile(r"(?<!\S)[\d./]+(?!\S)\s*|[^\s_./-]+[\s_./-]*|[\s_./-]+")
+"""Where a label may be folded: behind each of them."""
 _LABELS = (120, 72, 56, 44, 36, 28, 22, 18, 14, 11)
 """Widths in characters that a label may be folded to; the widest that fits the terminal is taken."""
 
@@ -221,11 +223,15 @@ def _head(label: str, width: int) -> str:
 def _folded(label: str, width: int) -> list[str]:
     """``label`` in lines of at most ``width`` characters, parted after a space or a mark that joins words, if at all possible.
 
+    Numbers, and those that a slash joins, stay whole.
+
     >>> _folded("resnet20-12fca82f.th", 14), _folded("網絡網絡網絡", 8)
     (['resnet20-', '12fca82f.th'], ['網絡網絡', '網絡'])
+    >>> _folded("1.16/0.01 1.21/0.01", 17)
+    ['1.16/0.01', '1.21/0.01']
     """
     lines = [""]
-    for word in re.findall(r"[^\s_./-]+[\s_./-]*|[\s_./-]+", label):
+    for word in _WORDS.findall(label):
         if cell_len(lines[-1]) + cell_len(word.rstrip()) > width and lines[-1]:
             lines.append("")
         lines[-1] += word
