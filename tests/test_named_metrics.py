@@ -201,3 +201,53 @@ def test_a_metric_that_is_not_defined_is_one_line_and_exit_code_2(path, capsys, 
         out, err = capsys.readouterr()
 
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_tables_that_a_metric_or_column_does_not_fit_are_left_out_with_the_reason(path) -> None:
+    fill(path, [CLEAN, noise("fog", 1)], seeds=(11,), activations=("relu",), fingerprint="e" * 64, data="mnist:other")
+    fill(path, [CLEAN, *conditions()], seeds=(11,), activations=("relu",), label_set=IMAGENET, data="imagenet:x")
+
+    for request, reason in (
+        (Request(metric="mce"), "at the levels of imagenet-c"),
+        (Request(metric="robustbench"), "not measured: gaussian_noise"),
+        (Request(metric="mean-19"), "not measured: gaussian_noise"),
+        (Request(columns=("clean", "mean_19")), "no column 'mean_19'"),
+        (Request(columns=("snow",)), "(no column 'snow'). Choose"),
+        (Request(sort="snow"), "cannot sort by 'snow'"),
+    ):
+        (table,) = tables(path, request)
+        (note,) = [note for note in table.notes if note.startswith("Left out")]
+        assert "imagenet:x" in table.title
+        assert note.startswith("Left out: mlp on mnist:other, 200 images, levels of cifar-c (")
+        assert reason in note
+        assert note.endswith("Choose what to compare with --data or --source.")
+    with pytest.raises(UserError, match=r"mlp on mnist:other, .*: no column 'fgo'; did you mean fog.*--data or --source"):
+        tables(path, Request(columns=("fgo",)))
+
+
+def test_an_evaluation_says_what_mce_is_relative_to_once_and_what_is_not_the_same() -> None:
+    (table,) = conventions(network(), dataclasses.replace(IMAGENETS, crop=64))
+    (uncropped,) = conventions(network(), dataclasses.replace(IMAGENETS, crop=None))
+    said = " ".join(table.notes)
+
+    assert said.count("divided by that of the reference") == 1
+    assert "Reference: AlexNet's errors on the published ImageNet-C, 224 px" in said
+    assert "these images are 64 px wide" in said
+    assert "These images were not cropped (--crop 224)" in " ".join(uncropped.notes)
+
+
+def test_corruption_errors_of_a_part_of_imagenet_c_are_refused_with_the_reason_and_what_helps(path) -> None:
+    part = [dataclasses.replace(one, parameters=(), profile="imagenet-c (modified)", prebuilt="d" * 32) for one in conditions()]
+    fill(path, part, seeds=(11,), activations=("relu",), noise_seeds=(None,), label_set=IMAGENET)
+
+    with pytest.raises(UserError, match=r"images of imagenet-c as published, and these are modified, or a part.*--reference"):
+        tables(path, Request(metric="mce"))
+
+
+def test_published_numbers_of_networks_that_were_not_measured_are_one_sentence(path, capsys, monkeypatch) -> None:
+    fill(path, [CLEAN, noise("fog", 1)], seeds=(11,))
+
+    assert run([f"--store={path}", "--published=published"], monkeypatch) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("No published numbers: they are of resnet20 on cifar10") == 1
+    assert "leaky_relu" not in out

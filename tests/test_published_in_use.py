@@ -133,6 +133,18 @@ def test_the_papers_corruptions_are_those_that_the_set_holds_and_only_without_no
     assert "shot_noise" in paper[1]
 
 
+def test_corruptions_of_a_set_stand_in_the_papers_order_then_others_by_name(tmp_path: Path) -> None:
+    paper = ["shot_noise", "fog", "brightness", "gaussian_blur"]
+    images = dict.fromkeys(["zigzag", "caustic", *sorted(paper)], [PIXELS] * 5)
+    write_blocks(tmp_path / "set", images, LABELS)
+    store = tmp_path / "x.sqlite"
+    result = la.evaluate(network(), f"cifar10-c:{tmp_path}/set", normalize="none", severity=1, store=store)
+
+    for table in (result.tables()[0], la.compare(store).tables()[0]):
+        names = [column.name for column in table.columns if column.name in images]
+        assert names == [*paper, "caustic", "zigzag"]
+
+
 def test_notes_below_a_table_without_clean_images_explain_nothing_that_it_lacks(folder: Path) -> None:
     shown = str(la.evaluate(network(), f"cifar10-c:{folder}/set", normalize="none", severity=1))
 

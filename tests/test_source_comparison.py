@@ -65,3 +65,47 @@ def test_what_cannot_be_paired_is_refused_with_the_reason(path) -> None:
     fill(path, PREBUILT, seeds=(22,), activations=("relu",), noise_seeds=(None,), fingerprint="e" * 64)
     with pytest.raises(UserError, match="same labels in the same order"):
         la.compare(path, source="prebuilt,generated")
+
+
+def test_every_dataset_with_the_labels_of_a_set_has_a_table_that_names_both(path) -> None:
+    both(path)
+    fill(path, GENERATED, seeds=(11,), activations=("relu",), fingerprint="a" * 64, data="folder:fogged", dataset_images=200)
+    fill(path, [CLEAN], seeds=(11,), activations=("relu",), fingerprint="b" * 64, data="folder:part", dataset_images=999)
+    tables = la.compare(path, source="prebuilt,generated").tables()
+    first, second = ("\n".join([table.title, *table.notes]) for table in tables)
+
+    assert "mnist:data and cifar10-c:x" in first
+    assert "folder:fogged and cifar10-c:x" in second
+    assert "The labels of folder:fogged are the same in the same order, too" in first
+    for said in (first, second):
+        assert "Both have the same photographs" not in said
+        assert "Both have the same labels in the same order; it was not checked that they show the same photographs" in said
+        assert "Partial" not in said
+    assert [len(table.rows) for table in tables] == [3, 3]
+    (chosen,) = la.compare(path, source="prebuilt,generated", data=["mnist:data", "cifar10-c:x"]).tables()
+    assert "folder" not in " ".join(chosen.notes)
+
+
+def test_only_the_side_that_is_a_part_is_called_partial(path) -> None:
+    fill(path, GENERATED, seeds=(11,), activations=("relu",), dataset_images=10_000)
+    fill(path, PREBUILT, seeds=(11,), activations=("relu",), noise_seeds=(None,), fingerprint="e" * 64, data="cifar10-c:x")
+    (table,) = la.compare(path, source="prebuilt,generated").tables()
+
+    assert "Partial: 200 of 10,000 images of mnist:data." in table.notes
+
+
+def test_two_contents_of_one_published_set_are_not_averaged(path) -> None:
+    both(path)
+    others = [dataclasses.replace(one, prebuilt="c" * 64) for one in PREBUILT]
+    fill(path, others, seeds=(11,), activations=("relu",), noise_seeds=(None,), fingerprint="e" * 64, data="cifar10-c:x")
+    titles = [table.title for table in la.compare(path, source="prebuilt,generated").tables()]
+
+    assert len(set(titles)) == 2
+    assert [title.rpartition(", ")[2] for title in titles] == ["files dddddddd", "files cccccccc"]
+
+
+@pytest.mark.parametrize("option", [{"columns": ["fog"]}, {"sort": "fog"}, {"published": "published"}])
+def test_options_that_would_do_nothing_beside_two_sources_are_refused(path, option: dict[str, object]) -> None:
+    both(path)
+    with pytest.raises(UserError, match=f"so {next(iter(option))}= would do nothing; choose corruptions with noise="):
+        la.compare(path, source="prebuilt,generated", **option)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from robustbench_la.analysis.comparison.contest import held, named
 from robustbench_la.analysis.comparison.image_differences import Answers, ImageDifferences
 from robustbench_la.analysis.comparison.labels import label_columns
-from robustbench_la.analysis.comparison.notes import comparison_notes
-from robustbench_la.analysis.comparison.published import Published, published_row, published_table
-from robustbench_la.analysis.comparison.request import Request
+from robustbench_la.analysis.comparison.notes import comparison_notes, left_out_note
+from robustbench_la.analysis.comparison.published import Published, nothing_matches, published_row, published_table
+from robustbench_la.analysis.comparison.request import NoColumnError, Request
 from robustbench_la.analysis.comparison.tests_table import evidence
 from robustbench_la.analysis.groups.groups import Group, group, group_alike
 from robustbench_la.analysis.metrics.columns import ALEXNET_REFERENCE, metric_columns, reference_of
@@ -39,22 +39,34 @@ def compare(
         published: Published results to show next to the measured ones.
 
     Returns:
-        One table per group (followed by the table of its tests, if requested), then one table of the published results that match
-        no group.
+        One table per group that can be shown (followed by the table of its tests, if requested), then one table of the published
+        results that match no group, if any match. The last note of the last group names those that cannot be shown.
 
     Raises:
-        UserError: If cells are missing, the metric is not defined for the measured conditions, or a column is unknown.
+        UserError: If cells are missing, or no group has the columns, and the conditions that the metric is defined for.
     """
     groups = _grouped(list(stored), request)
-    tables: list[Table] = []
+    shown: list[list[Table]] = []
+    left_out: list[tuple[str, Exception]] = []
     used: set[int] = set()
     for each in groups:
         try:
-            tables += _tables(each, request, answers_of, published, used)
-        except ValueError as error:
-            raise UserError(f"{each.title}: {error}") from None
+            shown.append(_tables(each, request, answers_of, published, used))
+        except (ValueError, NoColumnError) as error:
+            left_out.append((each.title, error))
+    if left_out and not shown:
+        (title, reason), others = left_out[0], len(left_out) - 1
+        tables = f"{others} other tables" if others > 1 else "the other table"
+        more = f"; nor can {tables} be shown (choose with --data or --source)" if others else ""
+        raise UserError(f"{title}: {reason}{more}")
     unmatched = [entry for index, entry in enumerate(published) if index not in used]
-    return [*tables, *([published_table(unmatched)] if unmatched else [])]
+    notes = [*([left_out_note(left_out)] if left_out else []), *([nothing_matches(unmatched)] if unmatched and not used else [])]
+    if shown and notes:
+        shown[-1][0] = replace(shown[-1][0], notes=(*shown[-1][0].notes, *notes))
+    return [
+        *(table for tables in shown for table in tables),
+        *([published_table(unmatched)] if unmatched and (used or not shown) else []),
+    ]
 
 
 def _grouped(stored: Sequence[Stored], request: Request) -> list[Group]:

@@ -8,19 +8,19 @@ from robustbench_la.analysis.comparison.contenders import BEST, Contender
 from robustbench_la.analysis.comparison.differences import MAX_T, Contrast
 from robustbench_la.analysis.comparison.published import Published
 from robustbench_la.analysis.comparison.reach import out_of_reach
-from robustbench_la.analysis.comparison.request import Request
+from robustbench_la.analysis.comparison.request import NoColumnError, Request
 from robustbench_la.analysis.groups.groups import Group
 from robustbench_la.analysis.groups.noise_seeds import seeds_in_words, unequal_seeds
 from robustbench_la.analysis.groups.titles import stochastic_note
 from robustbench_la.analysis.metrics.columns import MetricColumns
+from robustbench_la.analysis.metrics.definitions import reference_note
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.statistics.seed_tests import MIN_SEEDS
 from robustbench_la.analysis.tables.table import Estimate, Evidence, Row
 from robustbench_la.text import assumptions
 
-_IMAGENET_C_JPEG = 85
-"""The quality of the JPEGs of the published ImageNet-C."""
-_ALEXNET_SIZE = 224
+_LISTED = 6
+"""The largest number of groups that were left out that a note lists."""
 
 
 def comparison_notes(
@@ -36,7 +36,7 @@ def comparison_notes(
     """What readers need to know to understand the table of a group, one note per string. unit: of differences, if it varies."""
     notes = list(measured.notes)
     if METRICS[request.metric].needs_reference:
-        notes.append(_reference_note(group, request.reference or "alexnet"))
+        notes.append(reference_note(group, request.reference or "alexnet"))
     seeds = group.noise_seeds
     if request.by == "activation" and any(len(contender.indices) > 1 for contender in contenders):
         interval = "; below it, the 95 % t-interval of the mean" if request.intervals else ""
@@ -63,18 +63,12 @@ def comparison_notes(
     return tuple(notes)
 
 
-def _reference_note(group: Group, reference: str) -> str:
-    """What corruption errors are relative to, and in what these images are not those that AlexNet's errors were measured on."""
-    if reference != "alexnet":
-        return f"Reference: {reference}."
-    note = "Reference: AlexNet's errors on the published ImageNet-C, 224 px (Hendrycks & Dietterich 2019; clean: torchvision's)."
-    others = []
-    if group.source == "generated" and group.jpeg != _IMAGENET_C_JPEG:
-        stored = "were not stored as JPEG" if group.jpeg is None else f"were stored as JPEG {group.jpeg}"
-        others.append(f"these images {stored}, those of ImageNet-C as JPEG {_IMAGENET_C_JPEG} (--jpeg {_IMAGENET_C_JPEG})")
-    crops = {stored.setting.crop for results in group.networks for stored in results.cells.values()} - {None, _ALEXNET_SIZE}
-    others += [f"these images are {crop} px wide" for crop in crops]
-    return " ".join([note, *([f"Not the same: {'; '.join(others)}."] if others else [])])
+def left_out_note(left_out: Sequence[tuple[str, Exception]]) -> str:
+    """Which groups are not shown, and why. left_out: Title and reason of each."""
+    reasons = [(title, error.what if isinstance(error, NoColumnError) else str(error)) for title, error in left_out]
+    listed = "; ".join(f"{title} ({reason})" for title, reason in reasons[:_LISTED])
+    more = f"; and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
+    return f"Left out: {listed}{more}. Choose what to compare with --data or --source."
 
 
 def _network_notes(group: Group, request: Request, contenders: Sequence[Contender]) -> list[str]:

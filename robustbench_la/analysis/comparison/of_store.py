@@ -43,6 +43,13 @@ def compare_store(path: Path, selection: Selection, request: Request, published:
     if request.sources and (request.layers or (len(request.sources) > 1 and request.metric != "top1")):
         what = "--layers" if request.layers else f"--metric {request.metric}"
         raise UserError(f"--source compares top-1 accuracy on images of several sources, so {what} cannot go with it")
+    if len(request.sources) > 1:
+        given = {"columns": request.columns, "sort": request.sort, "published": published}
+        if unused := [name for name, value in given.items() if value]:
+            raise UserError(
+                f"--source {','.join(request.sources)} has a table of its own form, so --{unused[0]} would do nothing; choose "
+                "corruptions with --noise"
+            )
     entries = _published(published, selection)
     with Store(path, reading=True) as opened:
         if request.layers:
@@ -61,6 +68,8 @@ def compare_store(path: Path, selection: Selection, request: Request, published:
 
         if request.sources:
             cells = [one for one in cells if one.cell.condition == CLEAN or one.cell.condition.source in request.sources]
+            if not cells:
+                raise NothingSelectedError(f"{path} holds no cell of --source {','.join(request.sources)} that matches")
         if len(request.sources) > 1:
             labels = functools.cache(opened.labels)
             return compare_sources(

@@ -147,6 +147,12 @@ def published_table(entries: Sequence[Published]) -> Table:
     return Table(title="Published top-1 accuracy", columns=(*labels, *columns), rows=tuple(rows), notes=tuple(notes))
 
 
+def nothing_matches(entries: Sequence[Published]) -> str:
+    """What is said in place of published results of which none matches a stored network."""
+    networks = ", ".join(dict.fromkeys(f"{entry.architecture} on {entry.data}" for entry in entries))
+    return f"No published numbers: they are of {networks} (all images as they are), and nothing of that was measured here."
+
+
 def _estimate(entry: Published, activation: str, column: str) -> Estimate | None:
     value = entry.rows[activation].get(column)
     return None if value is None else Estimate(value, count=entry.seeds)

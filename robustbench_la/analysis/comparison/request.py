@@ -77,6 +77,15 @@ def without_effect(*, metric: str, detail: object, reference: object, published:
     return next((name for name, value in given.items() if value), None)
 
 
+class NoColumnError(UserError):
+    """A column that was asked for is not among those of a table."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what + hint)
+        self.what = what
+        """The fact alone, without a hint at other columns."""
+
+
 def chosen_columns(
     columns: Sequence[Column], request: Request, repeated: Sequence[Column] = (), absent: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Column, ...]:
@@ -92,12 +101,12 @@ def chosen_columns(
         The columns to show.
 
     Raises:
-        UserError: If a requested column does not exist.
+        NoColumnError: If a requested column does not exist.
     """
     reasons = {plain_name(name): reason for name, reason in absent.items()}
     for wanted in (*request.columns, request.sort or ""):
         if plain_name(wanted) in reasons:
-            raise UserError(f"no column {wanted!r}: {reasons[plain_name(wanted)]}")
+            raise NoColumnError(f"no column {wanted!r}: {reasons[plain_name(wanted)]}")
     if not request.columns:
         return (*columns, *(column for column in repeated if plain_name(column.name) == plain_name(request.sort or "")))
     named = {plain_name(column.name): column for column in (*columns, *repeated)}
@@ -106,7 +115,7 @@ def chosen_columns(
 
 def _column(named: dict[str, Column], wanted: str) -> Column:
     if plain_name(wanted) not in named:
-        raise UserError(f"no column {wanted!r}{did_you_mean(plain_name(wanted), named)}")
+        raise NoColumnError(f"no column {wanted!r}", did_you_mean(plain_name(wanted), named))
     return named[plain_name(wanted)]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from robustbench_la.activations import ACTIVATIONS
 from robustbench_la.analysis.comparison.contenders import Contender
 from robustbench_la.analysis.comparison.differences import Contrast
-from robustbench_la.analysis.comparison.request import Request, plain_name
+from robustbench_la.analysis.comparison.request import NoColumnError, Request, plain_name
 from robustbench_la.analysis.tables.table import Column, Row, Value, number
-from robustbench_la.errors import UserError, did_you_mean
+from robustbench_la.errors import did_you_mean
 
 
 def arranged(
@@ -65,8 +65,8 @@ def _sorted(blocks: Sequence[Row], request: Request, columns: Sequence[Column], 
         index = 0 if request.by == "activation" else 1
         return sorted(range(len(blocks)), key=lambda row: str(blocks[row].values[index]))
     if plain_name(wanted) not in named:
-        raise UserError(
-            f"cannot sort by {wanted!r}, there is no such column{did_you_mean(plain_name(wanted), ['activation', *named])}"
+        raise NoColumnError(
+            f"cannot sort by {wanted!r}, there is no such column", did_you_mean(plain_name(wanted), ["activation", *named])
         )
     column = columns[named[plain_name(wanted)]]
     direction = -1 if column.better == "higher" else 1

@@ -12,6 +12,9 @@ from robustbench_la.analysis.metrics.named_means import lacks
 from robustbench_la.records.cells import Condition
 from robustbench_la.records.level_words import corruptions_by_levels, levels_in_words, severities_in_words, shared_severities
 
+_IMAGENET_C_JPEG = 85
+"""The quality of the JPEGs of the published ImageNet-C."""
+_ALEXNET_SIZE = 224
 _SHORT = 6
 """The largest number of corruptions that a note lists by name."""
 
@@ -43,6 +46,30 @@ def column_notes(group: Group, metric: Metric, detail: Detail, names: Sequence[s
     if metric.needs_reference and not {"mCE", "relative mCE"} & set(names):
         notes.append(f"No mCE: it needs 15 corruptions at severities 1 to 5; not measured: {lacks(group.conditions, COMMON)}.")
     return (" ".join(notes),)
+
+
+def reference_note(group: Group, reference: str) -> str:
+    """What corruption errors are relative to, and in what these images are not those that AlexNet's errors were measured on.
+
+    Args:
+        group: The networks and conditions that are compared.
+        reference: ``alexnet``, or the name of a checkpoint.
+    """
+    if reference != "alexnet":
+        return f"Reference: {reference}."
+    note = "Reference: AlexNet's errors on the published ImageNet-C, 224 px (Hendrycks & Dietterich 2019; clean: torchvision's)."
+    if group.source == "prebuilt":
+        return note
+    others = []
+    if group.jpeg != _IMAGENET_C_JPEG:
+        stored = "were not stored as JPEG" if group.jpeg is None else f"were stored as JPEG {group.jpeg}"
+        others.append(f"these images {stored}, those of ImageNet-C as JPEG {_IMAGENET_C_JPEG} (--jpeg {_IMAGENET_C_JPEG})")
+    settings = [stored.setting for results in group.networks for stored in results.cells.values()]
+    others += [f"these images are {crop} px wide" for crop in sorted({one.crop or 0 for one in settings} - {0, _ALEXNET_SIZE})]
+    notes = [note, *([f"Not the same: {'; '.join(others)}."] if others else [])]
+    if any(one.crop is None for one in settings):
+        notes.append("These images were not cropped (--crop 224): if theirs is another size, the numbers do not compare.")
+    return " ".join(notes)
 
 
 def mean_over(conditions: Sequence[Condition], corruptions: Sequence[str], named: str) -> str:

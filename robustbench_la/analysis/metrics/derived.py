@@ -67,6 +67,11 @@ def _relative_to_reference(accuracies: ConditionValues, *, relative: bool) -> li
 
 def not_imagenet_c(group: Group) -> str:
     """Which conditions errors on ImageNet-C belong to, and what these are instead, in words; empty if these are the same."""
+    if group.source == "prebuilt" and group.profile == f"{_IMAGENET_C} (modified)":
+        return (
+            f"on the images of {_IMAGENET_C} as published, and these are modified, or a part of them; measure all of the "
+            "published set, or compare with a network of yours (--reference CHECKPOINT)"
+        )
     if group.profile != _IMAGENET_C:
         levels = f"those of {group.profile}" if group.profile else "custom levels"
         return f"at the levels of {_IMAGENET_C}, but these are {levels}"

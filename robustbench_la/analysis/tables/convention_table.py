@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from robustbench_la.analysis.groups.groups import Group, group
 from robustbench_la.analysis.metrics.columns import ALEXNET_REFERENCE, metric_columns
+from robustbench_la.analysis.metrics.definitions import reference_note
 from robustbench_la.analysis.metrics.means import Values
 from robustbench_la.analysis.metrics.metrics import METRICS
 from robustbench_la.analysis.metrics.named_means import NAMED_MEANS
@@ -39,6 +40,7 @@ def _table(of: Group) -> Table | None:
     rows: list[Values] = [{} for _ in of.networks]
     columns: dict[str, Column] = {}
     notes: list[str] = []
+    relative_to_alexnet = False
     for metric, name in _SHOWN.items():
         try:
             measured = metric_columns(of, metric, "corruption", ALEXNET_REFERENCE if METRICS[metric].needs_reference else None)
@@ -48,14 +50,22 @@ def _table(of: Group) -> Table | None:
             shown = {column.name: column for column in measured.columns if column.name in ("clean", name)}
             columns |= shown
             rows = [row | {c: values[c] for c in shown} for row, values in zip(rows, measured.rows, strict=True)]
-            definition = METRICS[metric].definition
-            notes.append(definition.removeprefix("Top-1 accuracy in %. ") if notes else definition)
+            notes.append(_definition(metric, shown=notes))
+            relative_to_alexnet = relative_to_alexnet or METRICS[metric].needs_reference
     if not notes:
         return None
     return Table(
         title=f"Means by name: {of.title}",
         columns=(Column(name="checkpoint"), *columns.values()),
         rows=tuple(Row(values=(name, *(row[c] for c in columns))) for name, row in zip(of.names, rows, strict=True)),
-        notes=(" ".join(notes),),
+        notes=(" ".join(notes), *([reference_note(of, "alexnet")] if relative_to_alexnet else [])),
         paths=of.paths,
     )
+
+
+def _definition(metric: str, *, shown: Sequence[str]) -> str:
+    """What a metric is, without what the definitions that are shown already say."""
+    if metric == "relative-mce" and METRICS["mce"].definition in shown:
+        return "Relative mCE: the same, with the clean error subtracted from every error on both sides."
+    definition = METRICS[metric].definition
+    return definition.removeprefix("Top-1 accuracy in %. ") if shown else definition

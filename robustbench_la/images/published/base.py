@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corruptions import CORRUPTIONS
 from robustbench_la.errors import UserError
 from robustbench_la.images.source import Source
 from robustbench_la.images.written_sets import unfinished_remark
@@ -24,6 +25,16 @@ SAMPLE = 64
 """The number of images that stand for all of them where a network is tried."""
 
 
+def in_paper_order(names: Iterable[str]) -> list[str]:
+    """Corruptions of a set in the order in which they are shown: the nineteen as in the paper, then others by name.
+
+    >>> in_paper_order(["caustic", "fog", "blue_noise", "shot_noise"])
+    ['shot_noise', 'fog', 'blue_noise', 'caustic']
+    """
+    every = set(names)
+    return [*(name for name in CORRUPTIONS if name in every), *sorted(every - set(CORRUPTIONS))]
+
+
 class PublishedSet(ABC):
     """An opened set. Nothing of it is in memory but its labels and names."""
 
@@ -35,7 +46,7 @@ class PublishedSet(ABC):
     shape: tuple[int, int, int]
     """Channels, height and width."""
     held: Mapping[str, tuple[int | None, ...]]
-    """Corruption -> its severities; a single None where it has one level."""
+    """Corruption -> its severities; a single None where it has one level. In the paper's order."""
     clean: bool = False
     """Whether the set holds the clean images, too."""
     remarks: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.errors import UserError
-from robustbench_la.images.published.base import NAME, PublishedSet, no_set, source_of, unfinished
+from robustbench_la.images.published.base import NAME, PublishedSet, in_paper_order, no_set, source_of, unfinished
 from robustbench_la.images.published.npy_files import labels_in, mapped_images, md5_of
 from robustbench_la.images.source import Source, Split
 from robustbench_la.images.storage import give_back
@@ -49,7 +49,7 @@ class _Blocks(PublishedSet):
     def __init__(self, name: str, root: Path, classes: tuple[str, ...], sums: Mapping[str, str]) -> None:
         if not root.is_dir():
             raise UserError(f"no folder {str(root)!r}; give {name}:DIR with {_LABELS} and one npy file per corruption")
-        names = sorted(
+        names = in_paper_order(
             path.stem for path in root.iterdir() if path.suffix == ".npy" and path.name != _LABELS and NAME.fullmatch(path.stem)
         )
         if not names:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustbench_la.errors import UserError
-from robustbench_la.images.published.base import NAME, PublishedSet, source_of
+from robustbench_la.images.published.base import NAME, PublishedSet, in_paper_order, source_of
 from robustbench_la.images.published.npy_files import labels_in, mapped_images, md5_of
 from robustbench_la.images.source import Source, Split
 from robustbench_la.progress import Meter, silent
@@ -29,7 +29,7 @@ def open_mnist_c(root: Path, split: Split, download: bool) -> Source:
 class _MnistC(PublishedSet):
     def __init__(self, root: Path) -> None:
         folders = (
-            sorted(path.name for path in root.iterdir() if NAME.fullmatch(path.name) and (path / _IMAGES).exists())
+            in_paper_order(path.name for path in root.iterdir() if NAME.fullmatch(path.name) and (path / _IMAGES).exists())
             if root.is_dir()
             else []
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from robustbench_la.errors import UserError
 from robustbench_la.images.folders import class_folders, image_files
 from robustbench_la.images.picture_files import decoded, silenced
-from robustbench_la.images.published.base import NAME, PublishedSet, no_set, source_of, unfinished
+from robustbench_la.images.published.base import NAME, PublishedSet, in_paper_order, no_set, source_of, unfinished
 from robustbench_la.images.source import Source, Split
 from robustbench_la.progress import Meter, silent
 
@@ -62,7 +62,7 @@ class _Tree(PublishedSet):
                 f"{root} holds no set; give {name}:DIR with <corruption>/<severity>/<wnid>/ of images"
             )
         self.name, self._root, self._published = name, root, (side, images)
-        self.held = {corruption: tuple(levels) for corruption, levels in self._folders.items()}
+        self.held = {name: tuple(self._folders[name]) for name in in_paper_order(self._folders)}
         self._files = functools.cache(self._listed)
         corruption, severities = next(iter(self.held.items()))
         files = self._files(corruption, severities[0])
