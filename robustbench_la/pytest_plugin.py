@@ -212,7 +212,8 @@ class Gate(pytest.Collector):
             if idle and "results" in self.given:
                 raise UserError(f"--larobust-results measures nothing, so {', '.join(idle)} would have no effect")
             noise, severity = _option(config, "noise"), _option(config, "severity")
-            self.rules: Rules = parse_rules(_option(config, "max-drop"), _option(config, "max-rise"), self.alpha)
+            drops, rises = _option(config, "max-drop"), _option(config, "max-rise")
+            self.rules: Rules = parse_rules(drops, rises, self.alpha, lambda: baseline.corruptions_in(Path(self.name)))
             self.known: Snapshot = baseline.read_baseline(Path(self.name))
             if noise or severity:
                 self.only = only_these(select(noise=noise, severities=severity, of=self.known.corruptions))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fuzzing import larobust
 from make_published_sets import corrupted, write_blocks, write_mnist_c
 from PIL import Image
 from test_check import command
@@ -171,3 +172,19 @@ def test_a_preview_shows_images_of_a_set_as_they_are(folder: Path) -> None:
     assert shown.about.endswith("as in cifar10-c (modified).")
     with pytest.raises(la.UserError, match=r"give --image an index|index in it"):
         la.preview(f"cifar10-c:{folder}/set", str(folder / "net.py"))
+
+
+def test_a_tolerance_may_name_a_corruption_that_only_the_set_of_the_baseline_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = PIXELS[:, :1, :28, :28]
+    write_mnist_c(tmp_path, {"zigzag": 255 - pixels, "stripe": pixels}, LABELS)
+    (tmp_path / "net.py").write_text(NETWORK.format(inputs=16))
+    torch.save(network(1).state_dict(), tmp_path / "net.pt")
+    monkeypatch.chdir(tmp_path)
+    assert larobust("baseline", *LOADED, "--data", "mnist-c:.", "-o", "b.json").code == 0
+    check = ("check", *LOADED, "--baseline", "b.json", "--max-drop")
+
+    assert larobust(*check, "zigzag:1").code == 0
+    wrong = larobust(*check, "zigzg:1")
+    assert (wrong.code, "unknown corruption 'zigzg'; did you mean zigzag?" in wrong.stderr) == (2, True)

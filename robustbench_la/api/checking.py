@@ -136,12 +136,11 @@ def check(
     """
     from robustbench_la.gate.judge import check_rules, judge
     from robustbench_la.gate.selection import only_these, to_measure
-    from robustbench_la.gate.tolerances import parse_rules
     from robustbench_la.records.plan import EvaluationPlan, NetworkPlan
 
     check_keywords(check, settings, NetworkSettings)
     given = sources(model, data, layout=settings.get("layout"), download=settings.get("download", False), needs_data=False)
-    rules = parse_rules(_tolerances(max_drop), _tolerances(max_rise), alpha)
+    rules = _rules(max_drop, max_rise, alpha, Path(baseline))
     said = {name: plain(value) for name, value in settings.items() if name in NetworkPlan.model_fields}
     said["normalize"] = normalize_text(settings.get("normalize"))
     named = {"checkpoints": plain(model) if isinstance(model, (str, Path)) else "model.pt", **said}
@@ -188,6 +187,13 @@ def _measured(given: Sources, known: Snapshot, flags: Mapping[str, Any], meter: 
             known, options, prepare=None if given.in_files else prepare, download=given.download, meter=meter
         )
         return measure_snapshot(ready, fluctuation=bool(known.fluctuations), said={}, meter=meter)
+
+
+def _rules(drops: Tolerances, rises: Tolerances, alpha: float, baseline: Path) -> Rules:
+    from robustbench_la.gate.baseline import corruptions_in
+    from robustbench_la.gate.tolerances import parse_rules
+
+    return parse_rules(_tolerances(drops), _tolerances(rises), alpha, lambda: corruptions_in(baseline))
 
 
 def _tolerances(given: Tolerances) -> tuple[str, ...]:

@@ -165,9 +165,10 @@ def command(
             if word == "" or (option == "junit" and word == "-"):
                 raise UserError(f"--{option} takes a file, not {word!r}")
         source = _Source(one, results, {**flags, "download": download or None}, {"noise": noise, "severity": severity})
+        from robustbench_la.gate.baseline import corruptions_in
         from robustbench_la.gate.tolerances import parse_rules
 
-        rules = parse_rules(max_drop or (), max_rise or (), alpha)
+        rules = parse_rules(max_drop or (), max_rise or (), alpha, lambda: corruptions_in(Path(baseline)))
         outputs = Outputs(junit, summary, json_)
         outputs.check({"the baseline": baseline, "what is judged": one, "the store": results})
         verdict = _verdict(Path(baseline), source, rules, allow_missing=allow_missing_baseline)

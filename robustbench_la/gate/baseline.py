@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,14 @@ def read_baseline(path: Path, *, remedy: str = "") -> Snapshot:
         return decode(_document(path, remedy))
     except (NotComparableError, UserError) as error:
         raise type(error)(f"{path}: {error}") from None
+
+
+def corruptions_in(path: Path) -> Collection[str]:
+    """The corruptions of a baseline; none if it cannot be read, which is reported where it is judged by."""
+    try:
+        return read_baseline(path).corruptions
+    except UserError:
+        return ()
 
 
 def _document(path: Path, remedy: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -45,7 +45,12 @@ class Rules:
         return next((self.drops[name] for name in subject.tolerances if name in self.drops), self.drop)
 
 
-def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: float = 0.05) -> Rules:
+def parse_rules(
+    drops: Sequence[str] = (),
+    rises: Sequence[str] = (),
+    alpha: float = 0.05,
+    others: Callable[[], Collection[str]] = tuple,
+) -> Rules:
     """Rules from words such as ``1.0``, ``gaussian_noise:2.0`` (points) and ``fluctuation:10%``.
 
     A group or an alias stands for its corruptions. Numbers stay exact: a drop of one point does not exceed a tolerance of one.
@@ -54,6 +59,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
         drops: Tolerated drops in accuracy, in points.
         rises: Tolerated increases of the fluctuation, in percent.
         alpha: Significance level, above 0 and at most 1.
+        others: Gives the corruptions of the baseline, which may be of a published set; asked for words that are not ours.
 
     Returns:
         The rules.
@@ -81,7 +87,7 @@ def parse_rules(drops: Sequence[str] = (), rises: Sequence[str] = (), alpha: flo
         if not name:
             rules, general = replace(rules, drop=points), [word]
         else:
-            named[name] = tuple(_names(name))
+            named[name] = tuple(_names(name, others))
             by_name |= dict.fromkeys(named[name], points)
     for word in rises:
         name, _, number = word.rpartition(":")
@@ -106,7 +112,7 @@ def _amount(text: str, expected: str) -> Fraction:
     return number
 
 
-def _names(word: str) -> list[str]:
+def _names(word: str, others: Callable[[], Collection[str]]) -> list[str]:
     """The names a tolerance applies to: corruptions, or one condition as shown in tables."""
     from corruptions import names_of
     from corruptions.registry import known_words, names_with_level
@@ -116,7 +122,10 @@ def _names(word: str) -> list[str]:
     corruption, mark = next(((word[: word.index(mark)], mark) for mark in (" ", "=") if mark in word), (word, ""))
     names = names_with_level(corruption) if mark == "=" else names_of(corruption)
     if not names:
-        raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, ('clean', 'mean', *known_words()))}")
+        if corruption not in (held := others()):
+            known = ("clean", "mean", *known_words(), *held)
+            raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, known)}")
+        names = (corruption,)
     if not mark:
         return list(names)
     if word.endswith(" mean"):
