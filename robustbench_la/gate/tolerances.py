@@ -123,7 +123,7 @@ def _names(word: str, others: Callable[[], Collection[str]]) -> list[str]:
     names = names_with_level(corruption) if mark == "=" else names_of(corruption)
     if not names:
         if corruption not in (held := others()):
-            known = ("clean", "mean", *known_words(), *held)
+            known = dict.fromkeys(("clean", "mean", *known_words(), *sorted(held)))
             raise UserError(f"unknown corruption {corruption!r}{did_you_mean(corruption, known)}")
         names = (corruption,)
     if not mark:
