@@ -146,6 +146,7 @@ def spatter(image: Image, draws: Draws, *level: float) -> Image:
         colour = np.float32([63 / 255, 42 / 255, 20 / 255])
         return truncated(values * (1 - stains[..., None]) + colour * stains[..., None])
     drops = (liquid * 255).astype(np.uint8)
+    cv2.ipp.setUseIPP(False)  # Intel's library rounds distances otherwise than OpenCV's own code
     heights = cv2.distanceTransform(255 - cv2.Canny(drops, 50, 150), cv2.DIST_L2, 5)
     heights = cv2.equalizeHist(cv2.blur(np.minimum(heights, 20), (3, 3)).astype(np.uint8))
     heights = cv2.filter2D(heights, cv2.CV_8U, np.float32([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]))
