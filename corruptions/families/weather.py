@@ -155,8 +155,8 @@ def brightness(added: float) -> Operator:
     channels=(1, 3),
     fidelity=Fidelity(
         "equal in law",
-        "Equal bytes to the published steps with OpenCV for the same draws; where OpenCV measures distances with Intel's IPP, a few "
-        "in 10,000 differ on rare images. On a grey image water and mud have the luminance of "
+        "Equal bytes to the published steps with OpenCV for the same draws; where OpenCV measures distances with Intel's IPP, a "
+        "few in 10,000 differ on rare images. On a grey image water and mud have the luminance of "
         "their colours. Where nothing is spattered the image stays as it is; the published code makes it black.",
     ),
     source=_SOURCE,
