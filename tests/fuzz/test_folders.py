@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import assert_harmless, fuzz, inputs, larobust
-from hypothesis import given, settings
+from fuzzing import assert_harmless, fuzz, larobust
+from hypothesis import given
 from hypothesis import strategies as st
 
 from robustbench_la.errors import UserError
@@ -108,7 +108,7 @@ def test_any_settings_of_a_folder_are_harmless(
     words = ("eval", "--ckpt", "net", "--noise", "gaussian", "--limit", "10", "--no-store")
     assert larobust(*words).code == 0
 
-    @settings(fuzz(), max_examples=inputs // 2)
+    @fuzz()
     @given(changed=st.sampled_from([names[0], *names]).flatmap(lambda name: st.tuples(st.just(name), _changed(contents[name]))))
     def harmless(changed: tuple[str, bytes]) -> None:
         name, content = changed
