@@ -46,7 +46,7 @@ def test_a_log_beside_the_weights_is_read(log: str, protocol: int) -> None:
 
     assert isinstance(read, dict)
     assert read["log"] == LOGS[log]
-    assert seconds < 2
+    assert seconds < 6  # of a machine that does something else, too; what grows with the square takes minutes
 
 
 def test_more_than_can_be_read_in_a_moment_is_refused_with_what_to_do() -> None:
