@@ -109,28 +109,33 @@ _NOISE_VERSION = (
     f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_VERSION})",
     f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_VERSION}, layer, position)",
 )
+
+
+def _another_key(name: str, kind: str, key: str) -> tuple[str, ...]:
+    """Statements that add a column to cells and layers, as a part of what tells their rows apart.
+
+    Args:
+        name: Of the column.
+        kind: Its SQL type.
+        key: All columns that tell rows apart, the new one included.
+    """
+    return (
+        *(
+            statement
+            for table in ("cells", "layers")
+            for statement in (f"DROP INDEX one_{table[:-1]}", f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+        ),
+        f"CREATE UNIQUE INDEX one_cell ON cells ({key})",
+        f"CREATE UNIQUE INDEX one_layer ON layers ({key}, layer, position)",
+    )
+
+
 _KEY_WITH_JPEG = _KEY_WITH_VERSION.replace("noise_version,", "noise_version, ifnull(jpeg, -1),")
-_JPEG = (
-    *(
-        statement
-        for table in ("cells", "layers")
-        for statement in (f"DROP INDEX one_{table[:-1]}", f"ALTER TABLE {table} ADD COLUMN jpeg INTEGER")
-    ),
-    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_JPEG})",
-    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_JPEG}, layer, position)",
-)
+_JPEG = _another_key("jpeg", "INTEGER", _KEY_WITH_JPEG)
 # Before, the random words of injected noise did not depend on its level.
 _INJECTED = ("UPDATE layers SET noise_version = 1 WHERE corruption LIKE 'inject:%'",)
 _KEY_WITH_PREBUILT = _KEY_WITH_JPEG.replace("ifnull(jpeg, -1),", "ifnull(jpeg, -1), ifnull(prebuilt, ''),")
-_PREBUILT = (
-    *(
-        statement
-        for table in ("cells", "layers")
-        for statement in (f"DROP INDEX one_{table[:-1]}", f"ALTER TABLE {table} ADD COLUMN prebuilt TEXT")
-    ),
-    f"CREATE UNIQUE INDEX one_cell ON cells ({_KEY_WITH_PREBUILT})",
-    f"CREATE UNIQUE INDEX one_layer ON layers ({_KEY_WITH_PREBUILT}, layer, position)",
-)
+_PREBUILT = _another_key("prebuilt", "TEXT", _KEY_WITH_PREBUILT)
 _LABEL_SET = ("ALTER TABLE settings ADD COLUMN label_set TEXT",)
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
